@@ -1,0 +1,51 @@
+"""Opening paths inside a root that an attacker may have written: nothing resolves to a place outside of it.
+
+Every symbolic link, absolute or with `..`, is taken relative to the root, as the container would see it (openat2(2),
+RESOLVE_IN_ROOT); links of procfs that jump elsewhere are refused (RESOLVE_NO_MAGICLINKS).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+
+from estiba.linux.libc import SYS_OPENAT2, syscall
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_ATTEMPTS = 64  # openat2 gives EAGAIN while somebody renames directories under the root
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def open_in_root(
+    root_fd: int,
+    path: str | bytes,
+    flags: int,
+    mode: int = 0,
+    *,
+    resolve: int = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+) -> int:
+    """Open `path` as seen by a process whose root is the directory `root_fd`; gives a descriptor (close-on-exec).
+
+    Raises:
+        OSError: as open(2); ELOOP for a magic link, EAGAIN after 64 attempts in a tree that keeps changing.
+    """
+    name = os.fsencode(path)
+    how = _OpenHow(flags | os.O_CLOEXEC, mode if flags & (os.O_CREAT | os.O_TMPFILE) else 0, resolve)
+    for attempt in range(_ATTEMPTS):
+        try:
+            return syscall(
+                SYS_OPENAT2, root_fd, name, ctypes.byref(how), ctypes.sizeof(how), what=f"open {os.fsdecode(name)!r}"
+            )
+        except OSError as error:
+            if error.errno != errno.EAGAIN or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
