@@ -1,6 +1,6 @@
 """The kinds of errors. A concrete error lives beside the code that raises it and subclasses one of these.
 
-The edges map a kind once: `cli/main.py` to an exit code and a message, `registry/server` to a status and an error code.
+The edges map a kind once: `cli/main.py` to an exit code and a message, `registry/server` to a status and a code.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Mount(NamedTuple):
-    """One mount: `source` of filesystem `type` on `target`, a path relative to the root it is applied on ("" is the root).
+    """One mount: `source` of filesystem `type` on `target`, relative to the root it is applied on ("" is the root).
 
     `options` are those of mount(8): ``ro``, ``nosuid``, ``rbind``, ``rprivate``, and data of the filesystem such as
     ``lowerdir=…`` or ``size=64m``.
