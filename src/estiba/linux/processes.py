@@ -1,0 +1,139 @@
+"""Processes: descriptors of them, their signals, who inherits orphans, which descriptors survive an exec."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import signal
+
+from estiba.errors import InvalidInput
+from estiba.linux.libc import checked, libc, syscall
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+
+_SYS_CLOSE_RANGE = 436
+_CLOSE_RANGE_CLOEXEC = 4
+_ALIASES = {"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO"}
+
+
+def parse_signal(text: str) -> int:
+    """The number of a signal given as ``TERM``, ``SIGTERM``, ``sigterm``, ``15``, ``RTMIN+3`` or ``RTMAX-1``.
+
+    Raises:
+        InvalidInput: there is no such signal.
+    """
+    name = text.strip().upper()
+    if name.isascii() and name.isdigit():
+        if 0 <= int(name) <= signal.SIGRTMAX:
+            return int(name)
+        raise InvalidInput(f"signal {text!r} is not between 0 and {int(signal.SIGRTMAX)}")
+    name = name.removeprefix("SIG")
+    for base, start, sign in (("RTMIN", int(signal.SIGRTMIN), "+"), ("RTMAX", int(signal.SIGRTMAX), "-")):
+        if name == base:
+            return start
+        offset = name.removeprefix(base + sign)
+        if offset != name and offset.isdigit():
+            number = start + int(offset) if sign == "+" else start - int(offset)
+            if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+                return number
+    found: signal.Signals | None = getattr(signal, "SIG" + _ALIASES.get(name, name), None)
+    if isinstance(found, signal.Signals):
+        return int(found)
+    raise InvalidInput(f"there is no signal {text!r}", remedy="Give a name such as TERM or SIGKILL, or a number.")
+
+
+def signal_name(number: int) -> str:
+    """``SIGTERM`` for 15; a plain number where the signal has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of process `pid`, readable once it has ended; later reuse of the number does not matter.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    return os.pidfd_open(pid)
+
+
+def send_signal(pidfd: int, number: int) -> bool:
+    """Send a signal to the process behind `pidfd`; False when it has ended already."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def has_ended(pidfd: int, *, timeout: float | None = 0) -> bool:
+    """Whether the process behind `pidfd` has ended, after at most `timeout` seconds (None: wait for its end)."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else int(timeout * 1000)))
+
+
+def exit_status(wait_status: int) -> int:
+    """The shell's exit code of a status of waitpid: 0-255, or 128 + signal."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    return code if code >= 0 else 128 - code
+
+
+def start_time(pid: int) -> int | None:
+    """When process `pid` began, in clock ticks since the boot; None when it is gone or a zombie.
+
+    Together with the number it names a process for good.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def become_subreaper() -> None:
+    """Let orphans among our descendants become our children, so that we can wait for them."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Get signal `number` when the thread that created us ends; lost at a change of credentials or a set-id exec."""
+    prctl(PR_SET_PDEATHSIG, number)
+
+
+def prctl(option: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0) -> int:
+    """prctl(2) with number arguments.
+
+    Raises:
+        OSError: as prctl(2).
+    """
+    arguments = [ctypes.c_ulong(value & 0xFFFFFFFFFFFFFFFF) for value in (a, b, c, d)]
+    return checked(libc.prctl(option, *arguments), f"prctl {option}")
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from `first` on as close-on-exec, known or not (CVE-2024-21626 was a leaked one)."""
+    try:
+        syscall(_SYS_CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC, what="close_range")
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= first:
+                _mark(int(name))
+
+
+def _mark(descriptor: int) -> None:
+    try:
+        os.set_inheritable(descriptor, False)
+    except OSError as error:
+        if error.errno != errno.EBADF:  # the descriptor of the listing itself
+            raise
