@@ -1,0 +1,16 @@
+# Each target is one script; CI calls the same ones.
+.PHONY: help demo test lint bench docs clean
+
+help:
+	@echo "make demo    from a Dockerfile to a running, self-updating service (KEEP=1 leaves it running)"
+	@echo "make test    set up, lint and run every test"
+	@echo "make lint    style, types, direction of imports"
+	@echo "make bench   Estiba beside the peers that are installed; writes docs/benchmarks.md"
+	@echo "make docs    check that the documents name real files and commands"
+	@echo "make clean   remove what these targets made here"
+
+demo:
+	@KEEP="$(KEEP)" scripts/demo
+
+test lint bench docs clean:
+	@scripts/$@
