@@ -1,0 +1,56 @@
+"""Digests: the identity of exact bytes (image-spec, descriptor.md, "Digests")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import NamedTuple
+
+from estiba.errors import InvalidInput
+
+_HEX_LENGTH = {"sha256": 64, "sha512": 128}
+_HEX = re.compile(r"[0-9a-f]+")
+
+
+class InvalidDigest(InvalidInput):
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(
+            f"invalid digest {text!r}: {reason}", remedy="Write it as sha256: and 64 lower-case hex digits."
+        )
+
+
+class Digest(NamedTuple):
+    """`algorithm` is sha256 or sha512, `hex` the lower-case encoded value; prints as ``sha256:…``."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read ``algorithm:hex``.
+
+        Raises:
+            InvalidDigest: another algorithm, a wrong length, or characters that are not lower-case hex.
+        """
+        algorithm, colon, value = text.partition(":")
+        if not colon:
+            raise InvalidDigest(text, "no colon")
+        length = _HEX_LENGTH.get(algorithm)
+        if length is None:
+            raise InvalidDigest(text, f"the algorithm must be sha256 or sha512, not {algorithm!r}")
+        if len(value) != length or not _HEX.fullmatch(value):
+            raise InvalidDigest(text, f"expected {length} lower-case hex digits")
+        return cls(algorithm, value)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The sha256 digest of `data`."""
+        return cls("sha256", hashlib.sha256(data).hexdigest())
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, as tools show them."""
+        return self.hex[:12]
