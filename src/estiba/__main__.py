@@ -1,0 +1,5 @@
+"""`python -m estiba` is the command line."""
+
+from estiba.cli.main import main
+
+main()

@@ -1,0 +1,66 @@
+"""The house: every object of one run, built when it is first asked for, and joined here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estiba.wiring.settings import Settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from estiba.engine.engine import Engine
+    from estiba.networks.networks import Networks
+    from estiba.runtime.client import RuntimeClient
+    from estiba.store.store import Store
+
+
+class House:
+    """Lives as long as one command. As a context manager it closes what it has opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._store: Store | None = None
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def store(self) -> Store:
+        """The store under `settings.root`, made on first use."""
+        if self._store is None:
+            from estiba.store.store import Store
+
+            self._store = Store.open(self.settings.root, snapshotter=self.settings.snapshotter)
+        return self._store
+
+    @property
+    def networks(self) -> Networks:
+        from estiba.networks.networks import Networks
+
+        return Networks(root=self.settings.root, run=self.settings.run)
+
+    @property
+    def runtime(self) -> RuntimeClient:
+        """The client of the OCI runtime that the settings name."""
+        from estiba.runtime.client import RuntimeClient
+
+        root = f"{self.settings.run}/runtime"
+        if self.settings.runtime == "estiba":
+            return RuntimeClient.ours(root=root)
+        return RuntimeClient.named(self.settings.runtime, root=root)
+
+    @property
+    def engine(self) -> Engine:
+        if self._engine is None:
+            from estiba.engine.engine import Engine
+
+            self._engine = Engine(store=self.store, run=self.settings.run, runtime=self.runtime, networks=self.networks)
+        return self._engine

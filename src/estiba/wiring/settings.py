@@ -1,0 +1,75 @@
+"""The settings of one run: the only reader of the environment.
+
+Precedence: a flag before the command, then the environment, then the default for this user (DESIGN: root's state lies
+in /var/lib/estiba, another user's in the XDG directories).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from estiba.oci.platform import Platform
+
+
+class Settings(NamedTuple):
+    """Everything that comes from outside. Paths are absolute.
+
+    `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc`` or
+    a path. `credentials` is the file that `login` writes and Docker's tools share. `ca_bundle` is a file with
+    certificates that steps of a build may trust beside the image's own ("" is none). `environment` is what a client
+    passes on to others (editor, proxies, terminal), never read again below.
+    """
+
+    root: str
+    run: str
+    runtime: str
+    snapshotter: str
+    platform: Platform
+    credentials: str
+    ca_bundle: str
+    user_id: int
+    debug: bool
+    environment: dict[str, str]
+
+    @property
+    def is_root(self) -> bool:
+        return self.user_id == 0
+
+
+def read(
+    environment: dict[str, str],
+    *,
+    root: str = "",
+    run: str = "",
+    runtime: str = "",
+    snapshotter: str = "",
+    debug: bool = False,
+) -> Settings:
+    """Join flags (empty: not given) and `environment` into settings."""
+    user_id = os.geteuid()
+    home = environment.get("HOME") or "/"
+    return Settings(
+        root=os.path.abspath(root or environment.get("ESTIBA_ROOT") or _default_root(environment, user_id, home)),
+        run=os.path.abspath(run or environment.get("ESTIBA_RUN") or _default_run(environment, user_id)),
+        runtime=runtime or environment.get("ESTIBA_RUNTIME") or "estiba",
+        snapshotter=snapshotter or environment.get("ESTIBA_SNAPSHOTTER") or "auto",
+        platform=Platform.of_machine(os.uname().machine),
+        credentials=os.path.join(environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"),
+        ca_bundle=environment.get("ESTIBA_CA_BUNDLE") or "",
+        user_id=user_id,
+        debug=debug or bool(environment.get("ESTIBA_DEBUG")),
+        environment=environment,
+    )
+
+
+def _default_root(environment: dict[str, str], user_id: int, home: str) -> str:
+    if user_id == 0:
+        return "/var/lib/estiba"
+    return os.path.join(environment.get("XDG_DATA_HOME") or os.path.join(home, ".local/share"), "estiba")
+
+
+def _default_run(environment: dict[str, str], user_id: int) -> str:
+    if user_id == 0:
+        return "/run/estiba"
+    return os.path.join(environment.get("XDG_RUNTIME_DIR") or f"/tmp/estiba-{user_id}", "estiba")  # noqa: S108
