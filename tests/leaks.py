@@ -1,0 +1,190 @@
+"""What a test may leave on the machine: nothing. Observations of the machine, and the pure comparison of two of them.
+
+A test run marks itself with an environment variable (`MARK`), which every process that it starts inherits, so that a
+stray process is known even when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+MARK = "ESTIBA_TEST_RUN"
+
+# Helpers that Python's multiprocessing keeps for the life of the interpreter, by design.
+INTERPRETER_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+class Process(NamedTuple):
+    """A process as /proc tells it; `started` (clock ticks since boot) tells two users of one number apart."""
+
+    pid: int
+    parent: int
+    started: int
+    state: str
+    command: str
+    environment: str
+
+
+class Mount(NamedTuple):
+    """One line of /proc/self/mountinfo; `mount_id` is unique while the mount lives."""
+
+    mount_id: int
+    target: str
+    description: str
+
+
+class Machine(NamedTuple):
+    """What is on the machine at one moment. `deep` says whether links, tables and cgroups were looked at."""
+
+    deep: bool
+    pids: frozenset[int]
+    mounts: frozenset[Mount]
+    links: frozenset[str] = frozenset()
+    tables: frozenset[str] = frozenset()
+    cgroups: frozenset[str] = frozenset()
+
+
+def observe(*, deep: bool) -> Machine:
+    """The machine now; `deep` adds what only root can change: links, nftables tables, cgroups."""
+    pids = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
+    mounts = frozenset(read_mounts())
+    if not deep:
+        return Machine(deep, pids, mounts)
+    links = frozenset(os.listdir("/sys/class/net"))
+    return Machine(deep, pids, mounts, links, read_tables(), frozenset(read_cgroups()))
+
+
+def compare(
+    before: Machine,
+    after: Machine,
+    processes: Mapping[int, Process],
+    *,
+    run: str,
+    test_process: int,
+    alone: bool,
+    marks: Sequence[str],
+) -> list[str]:
+    """One sentence for each thing that is there after, was not there before, and belongs to the test.
+
+    `processes` describes (at least) the processes that are new. A process belongs to the test when it descends from
+    `test_process` or carries the mark of `run`. What the kernel names without an owner (mounts, links, tables, cgroups)
+    belongs to the test when this run is `alone` on the machine, or else when one of `marks` (the test's own
+    directories) is part of it.
+    """
+    found = [f"mount left: {mount.description}" for mount in sorted(after.mounts - before.mounts)]
+    if before.deep and after.deep:
+        found += [f"link left: {name}" for name in sorted(after.links - before.links)]
+        found += [f"nftables table left: {name}" for name in sorted(after.tables - before.tables)]
+        found += [f"cgroup left: {name}" for name in sorted(after.cgroups - before.cgroups)]
+    found = [sentence for sentence in found if alone or any(mark in sentence for mark in marks)]
+    for pid in sorted(after.pids - before.pids):
+        process = processes.get(pid)
+        if process is not None and belongs(process, processes, run=run, test_process=test_process):
+            zombie = " (ended, nobody waited for it)" if process.state == "Z" else ""
+            found.append(f"process left: {pid} {process.command}{zombie}")
+    return found
+
+
+def belongs(process: Process, processes: Mapping[int, Process], *, run: str, test_process: int) -> bool:
+    """Whether a process was started, directly or not, by this test run."""
+    if any(helper in process.command for helper in INTERPRETER_HELPERS):
+        return False
+    if f"{MARK}={run}" in process.environment.split("\0"):
+        return True
+    return any(ancestor.parent == test_process for ancestor in _ancestors(process.pid, processes))
+
+
+def wait_until_clean(before: Machine, *, run: str, marks: Sequence[str], patience: float) -> list[str]:
+    """What is left of a test, after giving what is just ending up to `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while (after := observe(deep=before.deep)) != before:
+        processes = read_processes()
+        alone = is_alone(processes, test_process=os.getpid())
+        left = compare(before, after, processes, run=run, test_process=os.getpid(), alone=alone, marks=marks)
+        if not left:
+            break
+        if time.monotonic() >= deadline:
+            return left
+        time.sleep(0.02)  # the condition is the comparison above
+    return []
+
+
+def is_alone(processes: Mapping[int, Process], *, test_process: int) -> bool:
+    """Whether no other test run is on this machine: with one about, what has no owner cannot be laid at our door."""
+    ancestors = {process.pid for process in _ancestors(test_process, processes)}
+    return not any(
+        "pytest" in process.command
+        and process.pid not in ancestors
+        and all(ancestor.pid != test_process for ancestor in _ancestors(process.pid, processes))
+        for process in processes.values()
+    )
+
+
+def _ancestors(pid: int, processes: Mapping[int, Process]) -> Iterable[Process]:
+    """The process and those above it, as far as they are known."""
+    seen: set[int] = set()
+    while pid in processes and pid not in seen:
+        seen.add(pid)
+        yield processes[pid]
+        pid = processes[pid].parent
+
+
+def read_processes() -> dict[int, Process]:
+    """Every process that can be read; one that ends meanwhile is left out."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            process = read_process(int(name))
+            if process is not None:
+                found[process.pid] = process
+    return found
+
+
+def read_process(pid: int) -> Process | None:
+    """One process from /proc/PID/{stat,cmdline,environ}; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            stat = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # proc(5): the name is in parentheses and may hold anything; the fields after it are plain.
+    name, fields = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
+    command = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or f"[{name}]"
+    return Process(pid, int(fields[1]), int(fields[19]), fields[0], command, _read(f"/proc/{pid}/environ"))
+
+
+def read_mounts(path: str = "/proc/self/mountinfo") -> Iterable[Mount]:
+    """The mounts of this mount namespace (proc_pid_mountinfo(5))."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split()
+            kind = fields[fields.index("-") + 1 :]
+            yield Mount(int(fields[0]), fields[4], f"{fields[4]} ({' '.join(kind)})")
+
+
+def read_tables() -> frozenset[str]:
+    """The nftables tables of this network namespace; none where there is no nft."""
+    try:
+        listing = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(line.removeprefix("table ").strip() for line in listing.splitlines() if line.strip())
+
+
+def read_cgroups(top: str = "/sys/fs/cgroup") -> Iterable[str]:
+    """Every cgroup directory; on version 1 the same name appears once for each controller."""
+    for directory, names, _ in os.walk(top):
+        yield directory
+        names[:] = [name for name in names if not os.path.islink(os.path.join(directory, name))]
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ""
