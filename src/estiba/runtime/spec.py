@@ -1,0 +1,329 @@
+"""From a few options to a complete runtime-spec `config.json`: Docker's defaults, and nothing looser. Pure.
+
+Whoever knows more (an image's config, a Dockerfile's RUN) turns it into `SpecOptions`; nothing here looks at a machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from estiba.runtime.seccomp.profile import default_profile
+
+SPEC_VERSION = "1.0.2"
+
+DEFAULT_CAPABILITIES: tuple[str, ...] = (
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+
+_ALL_CAPABILITY_NAMES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+ALL_CAPABILITIES: tuple[str, ...] = tuple("CAP_" + name for name in _ALL_CAPABILITY_NAMES.split())
+
+MASKED_PATHS: tuple[str, ...] = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+
+READONLY_PATHS: tuple[str, ...] = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_SHM_SIZE = 64 << 20
+
+
+class SpecMount(NamedTuple):
+    """One mount in the container; a `destination` equal to a default one's replaces it."""
+
+    destination: str
+    type: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+class SpecDevice(NamedTuple):
+    """A device node in the container. `kind` is ``c``, ``b`` or ``p``; `access` what the cgroup allows."""
+
+    path: str
+    kind: str
+    major: int
+    minor: int
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+    access: str = "rwm"
+
+
+class Rlimit(NamedTuple):
+    """A limit of setrlimit(2); `kind` is ``RLIMIT_NOFILE`` and the like."""
+
+    kind: str
+    soft: int
+    hard: int
+
+
+class IdMapping(NamedTuple):
+    """`size` ids from `container` on are the host's from `host` on."""
+
+    container: int
+    host: int
+    size: int
+
+
+class Resources(NamedTuple):
+    """Limits; None leaves the kernel's own. Sizes are bytes, CPU times microseconds, `memory_swap` is memory + swap."""
+
+    memory: int | None = None
+    memory_reservation: int | None = None
+    memory_swap: int | None = None
+    cpu_shares: int | None = None
+    cpu_quota: int | None = None
+    cpu_period: int | None = None
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids: int | None = None
+    device_rules: tuple[dict[str, Any], ...] = ()
+
+
+class SpecOptions(NamedTuple):
+    """What one container shall be. Namespaces are ``new``, ``host`` or ``path:/proc/…/ns/…``.
+
+    `capabilities` is the bounding set; `ambient_capabilities` are kept by a user other than root too.
+    `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
+    """
+
+    args: tuple[str, ...]
+    rootfs: str = "rootfs"
+    read_only: bool = False
+    env: tuple[str, ...] = (f"PATH={DEFAULT_PATH}",)
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = ()
+    umask: int | None = None
+    terminal: bool = False
+    console_size: tuple[int, int] | None = None  # rows, columns
+    hostname: str = ""
+    domainname: str = ""
+    mounts: tuple[SpecMount, ...] = ()
+    devices: tuple[SpecDevice, ...] = ()
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    ambient_capabilities: tuple[str, ...] = ()
+    no_new_privileges: bool = True
+    privileged: bool = False
+    seccomp: str | dict[str, Any] = "default"
+    architecture: str = "amd64"
+    resources: Resources = Resources()
+    rlimits: tuple[Rlimit, ...] = ()
+    sysctl: tuple[tuple[str, str], ...] = ()
+    masked_paths: tuple[str, ...] = MASKED_PATHS
+    readonly_paths: tuple[str, ...] = READONLY_PATHS
+    oom_score_adj: int | None = None
+    shm_size: int = DEFAULT_SHM_SIZE
+    cgroups_path: str = ""
+    network: str = "new"
+    pid: str = "new"
+    ipc: str = "new"
+    uts: str = "new"
+    cgroup: str = "new"
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+    rootfs_propagation: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
+    hooks: tuple[tuple[str, tuple[dict[str, Any], ...]], ...] = ()
+
+
+def container_spec(options: SpecOptions) -> dict[str, Any]:
+    """The complete `config.json` of a container (runtime-spec 1.0, config.md and config-linux.md)."""
+    spec: dict[str, Any] = {
+        "ociVersion": SPEC_VERSION,
+        "process": process_spec(options),
+        "root": {"path": options.rootfs, "readonly": options.read_only},
+        "mounts": _mounts(options),
+        "linux": _linux(options),
+    }
+    if options.hostname:
+        spec["hostname"] = options.hostname
+    if options.domainname:
+        spec["domainname"] = options.domainname
+    if options.annotations:
+        spec["annotations"] = dict(options.annotations)
+    if options.hooks:
+        spec["hooks"] = {name: list(hooks) for name, hooks in options.hooks}
+    return spec
+
+
+def process_spec(options: SpecOptions) -> dict[str, Any]:
+    """The `process` object alone: also what `exec` takes for one more process in a running container."""
+    user: dict[str, Any] = {"uid": options.uid, "gid": options.gid}
+    if options.additional_gids:
+        user["additionalGids"] = list(options.additional_gids)
+    if options.umask is not None:
+        user["umask"] = options.umask
+    bounding = sorted(ALL_CAPABILITIES if options.privileged else options.capabilities)
+    ambient = sorted(options.ambient_capabilities)
+    process: dict[str, Any] = {
+        "terminal": options.terminal,
+        "user": user,
+        "args": list(options.args),
+        "env": list(options.env),
+        "cwd": options.cwd,
+        "capabilities": {
+            "bounding": bounding,
+            "effective": bounding,
+            "permitted": bounding,
+            # Inheritable ones would be gained by programs with file capabilities (CVE-2022-24769).
+            "inheritable": ambient,
+            "ambient": ambient,
+        },
+        "noNewPrivileges": options.no_new_privileges and not options.privileged,
+    }
+    if options.console_size is not None:
+        process["consoleSize"] = {"height": options.console_size[0], "width": options.console_size[1]}
+    if options.rlimits:
+        process["rlimits"] = [{"type": r.kind, "soft": r.soft, "hard": r.hard} for r in options.rlimits]
+    if options.oom_score_adj is not None:
+        process["oomScoreAdj"] = options.oom_score_adj
+    return process
+
+
+def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
+    maps_gid_5 = not options.gid_mappings or any(m.container <= 5 < m.container + m.size for m in options.gid_mappings)
+    pts = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *(("gid=5",) if maps_gid_5 else ()))
+    writable = () if options.privileged else ("ro",)
+    quiet = ("nosuid", "noexec", "nodev")
+    # sysfs belongs to the network namespace: a user namespace that shares the host's may only show the host's /sys.
+    if options.uid_mappings and options.network == "host":
+        sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro"))
+    else:
+        sys_mount = SpecMount("/sys", "sysfs", "sysfs", (*quiet, *writable))
+    defaults = [
+        SpecMount("/proc", "proc", "proc", quiet),
+        SpecMount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
+        SpecMount("/dev/pts", "devpts", "devpts", pts),
+        sys_mount,
+        SpecMount("/sys/fs/cgroup", "cgroup", "cgroup", (*quiet, "relatime", *writable)),
+        SpecMount("/dev/mqueue", "mqueue", "mqueue", quiet),
+        SpecMount("/dev/shm", "tmpfs", "shm", (*quiet, "mode=1777", f"size={options.shm_size}")),
+    ]
+    if options.uid_mappings:
+        defaults = [m for m in defaults if m.destination != "/sys/fs/cgroup"]
+    replaced = {m.destination for m in options.mounts}
+    chosen = [m for m in defaults if m.destination not in replaced]
+    # Parents first; mounts of the user keep their own order among equals.
+    chosen += sorted(options.mounts, key=lambda m: m.destination.count("/") if m.destination != "/" else 0)
+    return [
+        {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)} for m in chosen
+    ]
+
+
+def _linux(options: SpecOptions) -> dict[str, Any]:
+    linux: dict[str, Any] = {"resources": _resources(options), "namespaces": _namespaces(options)}
+    if not options.privileged:
+        linux["maskedPaths"] = list(options.masked_paths)
+        linux["readonlyPaths"] = list(options.readonly_paths)
+    if options.uid_mappings:
+        linux["uidMappings"] = [_mapping(m) for m in options.uid_mappings]
+        linux["gidMappings"] = [_mapping(m) for m in options.gid_mappings]
+    if options.cgroups_path:
+        linux["cgroupsPath"] = options.cgroups_path
+    if options.sysctl:
+        linux["sysctl"] = dict(options.sysctl)
+    if options.rootfs_propagation:
+        linux["rootfsPropagation"] = options.rootfs_propagation
+    if options.devices:
+        linux["devices"] = [
+            {
+                "path": d.path,
+                "type": d.kind,
+                "major": d.major,
+                "minor": d.minor,
+                "fileMode": d.mode,
+                "uid": d.uid,
+                "gid": d.gid,
+            }
+            for d in options.devices
+        ]
+    if isinstance(options.seccomp, dict):
+        linux["seccomp"] = options.seccomp
+    elif options.seccomp == "default" and not options.privileged:
+        linux["seccomp"] = default_profile(options.capabilities, architecture=options.architecture)
+    return linux
+
+
+def _mapping(mapping: IdMapping) -> dict[str, int]:
+    return {"containerID": mapping.container, "hostID": mapping.host, "size": mapping.size}
+
+
+def _namespaces(options: SpecOptions) -> list[dict[str, str]]:
+    chosen = [{"type": "mount"}]
+    for kind, choice in (
+        ("pid", options.pid),
+        ("network", options.network),
+        ("ipc", options.ipc),
+        ("uts", options.uts),
+        ("cgroup", options.cgroup),
+    ):
+        if choice == "new":
+            chosen.append({"type": kind})
+        elif choice.startswith("path:"):
+            chosen.append({"type": kind, "path": choice.removeprefix("path:")})
+    if options.uid_mappings:
+        chosen.append({"type": "user"})
+    return chosen
+
+
+def _resources(options: SpecOptions) -> dict[str, Any]:
+    wanted = options.resources
+    devices: list[dict[str, Any]] = [{"allow": options.privileged, "access": "rwm"}]
+    devices.extend(
+        {"allow": True, "type": d.kind, "major": d.major, "minor": d.minor, "access": d.access}
+        for d in options.devices
+        if d.kind in ("c", "b")
+    )
+    devices.extend(wanted.device_rules)
+    memory = _present(limit=wanted.memory, reservation=wanted.memory_reservation, swap=wanted.memory_swap)
+    cpu = _present(
+        shares=wanted.cpu_shares,
+        quota=wanted.cpu_quota,
+        period=wanted.cpu_period,
+        cpus=wanted.cpuset_cpus or None,
+        mems=wanted.cpuset_mems or None,
+    )
+    resources: dict[str, Any] = {"devices": devices}
+    if memory:
+        resources["memory"] = memory
+    if cpu:
+        resources["cpu"] = cpu
+    if wanted.pids is not None:
+        resources["pids"] = {"limit": wanted.pids}
+    return resources
+
+
+def _present(**values: int | str | None) -> dict[str, int | str]:
+    return {name: value for name, value in values.items() if value is not None}
