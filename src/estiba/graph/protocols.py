@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from estiba.errors import EstibaError
 from estiba.graph.cancellation import Cancellation
 from estiba.graph.vertex import Pairs, Vertex
 
@@ -62,7 +61,7 @@ class Cache(Protocol):
         """Remember a result."""
 
     def explain(self, vertex: Vertex, key: CacheKey) -> str:
-        """Why `get` knew nothing, such as ``src/app.py changed`` or ``never run before``."""
+        """Why `get` knew nothing, such as ``run again: src/app.py changed`` or ``run: never run before``."""
 
 
 class Progress(Protocol):
@@ -79,6 +78,6 @@ class Progress(Protocol):
 
     def done(self, vertex: Vertex) -> None: ...
 
-    def failed(self, vertex: Vertex, error: EstibaError) -> None: ...
+    def failed(self, vertex: Vertex, error: Exception) -> None: ...
 
     def cancelled(self, vertex: Vertex) -> None: ...
