@@ -15,10 +15,9 @@ from estiba.oci.platform import Platform
 class Settings(NamedTuple):
     """Everything that comes from outside. Paths are absolute.
 
-    `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc`` or
-    a path. `credentials` is the file that `login` writes and Docker's tools share. `ca_bundle` is a file with
-    certificates that steps of a build may trust beside the image's own ("" is none). `environment` is what a client
-    passes on to others (editor, proxies, terminal), never read again below.
+    `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
+    or a path. `credentials` is the file that `login` writes and Docker's tools share. `environment` is what a client passes
+    on to others (proxies, terminal), never read again below.
     """
 
     root: str
@@ -27,7 +26,6 @@ class Settings(NamedTuple):
     snapshotter: str
     platform: Platform
     credentials: str
-    ca_bundle: str
     user_id: int
     debug: bool
     environment: dict[str, str]
@@ -56,7 +54,6 @@ def read(
         snapshotter=snapshotter or environment.get("ESTIBA_SNAPSHOTTER") or "auto",
         platform=Platform.of_machine(os.uname().machine),
         credentials=os.path.join(environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"),
-        ca_bundle=environment.get("ESTIBA_CA_BUNDLE") or "",
         user_id=user_id,
         debug=debug or bool(environment.get("ESTIBA_DEBUG")),
         environment=environment,
@@ -70,6 +67,7 @@ def _default_root(environment: dict[str, str], user_id: int, home: str) -> str:
 
 
 def _default_run(environment: dict[str, str], user_id: int) -> str:
+    """Never below /tmp, where another user could make the directory first."""
     if user_id == 0:
         return "/run/estiba"
-    return os.path.join(environment.get("XDG_RUNTIME_DIR") or f"/tmp/estiba-{user_id}", "estiba")  # noqa: S108
+    return os.path.join(environment.get("XDG_RUNTIME_DIR") or f"/run/user/{user_id}", "estiba")
