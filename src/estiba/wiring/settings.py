@@ -16,8 +16,8 @@ class Settings(NamedTuple):
     """Everything that comes from outside. Paths are absolute.
 
     `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
-    or a path. `credentials` is the file that `login` writes and Docker's tools share. `environment` is what a client passes
-    on to others (proxies, terminal), never read again below.
+    or a path. `credentials` is the file that `login` writes and Docker's tools share. `environment` is what a client
+    passes on to others (proxies, terminal), never read again below.
     """
 
     root: str
