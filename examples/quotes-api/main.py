@@ -1,9 +1,9 @@
 """Quotes: a page with a quote, and the same as JSON.
 
-    GET /              the page
-    GET /api/quotes    every quote; ?author= narrows it down
-    GET /api/quote     one quote: the day's, or ?number=
-    GET /healthz       whether the service is well
+GET /              the page
+GET /api/quotes    every quote; ?author= narrows it down
+GET /api/quote     one quote: the day's, or ?number=
+GET /healthz       whether the service is well
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Weather: today's weather in a few cities, from a climate table that is built in. Nothing outside is asked.
 
-    GET /                    the page
-    GET /api/weather         every city's weather today
-    GET /api/weather/CITY    one city's; ?date=YYYY-MM-DD for another day
-    GET /healthz             whether the service is well
+GET /                    the page
+GET /api/weather         every city's weather today
+GET /api/weather/CITY    one city's; ?date=YYYY-MM-DD for another day
+GET /healthz             whether the service is well
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PAGE = """<!doctype html>
   <title>{{ title }}</title>
   <h1>{{ title }}, {{ day }}</h1>
   <table>
-    {% for city in report %}
+    {%- for city in report %}
     <tr><td>{{ city.city }}</td><td>{{ city.temperature }} °C</td><td>{{ city.sky }}</td></tr>
-    {% endfor %}
+    {%- endfor %}
   </table>
 </html>
 """
