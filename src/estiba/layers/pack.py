@@ -1,0 +1,155 @@
+"""Packing: one pass over a tree gives the layer's tar, its diff ID, its compressed form and that form's digest.
+
+The walk fills blocks of the tar. Once there is more than one block, a thread takes the diff ID, others compress, one
+writes in order; a block comes round again when all are done with it, so memory stays flat and a slow disk slows the
+walk. A layer of less than a block is packed without threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from estiba.layers import compression as compressions
+from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
+from estiba.layers.tar.writer import TarPolicy, write_layer
+from estiba.oci.digest import Digest
+
+_BLOCKS_IN_FLIGHT = 8
+
+
+class LayerTar(NamedTuple):
+    """A layer as a tar: its `diff_id`, its size in bytes and how many entries it has."""
+
+    diff_id: Digest
+    size: int
+    entries: int
+
+
+class PackedLayer(NamedTuple):
+    """A layer and its compressed form: `digest` and `size` are those of the blob that was written."""
+
+    diff_id: Digest
+    tar_size: int
+    entries: int
+    digest: Digest
+    size: int
+
+
+def diff_id_of(tree: str, policy: TarPolicy) -> LayerTar:
+    """The diff ID of the tree below `tree`, without storing a byte.
+
+    Raises:
+        as `write_layer`.
+    """
+    packed = pack(tree, None, policy, compression=compressions.NONE)
+    return LayerTar(packed.diff_id, packed.tar_size, packed.entries)
+
+
+def pack(tree: str, sink: Writable | None, policy: TarPolicy, *, compression: str = compressions.GZIP) -> PackedLayer:
+    """Write the layer of `tree` to `sink`, compressed with ``gzip``, ``zstd`` or ``none``.
+
+    The bytes depend on the tree and the policy only. `sink` must be committed or dropped by the caller; after an
+    exception what it got is not a layer.
+
+    Raises:
+        UnknownCompression, and as `write_layer`; what `sink.write` raises.
+    """
+    line = _Line(None if compression == compressions.NONE else compressions.compressor(compression), sink)
+    try:
+        summary = write_layer(tree, BlockWriter(line.take, line.emit), policy)
+        return line.finish(entries=summary.entries)
+    finally:
+        line.close()
+
+
+class _Line:
+    """The stations that a block passes, each a pool of threads, made when the second block comes."""
+
+    def __init__(self, compressor: compressions.BlockCompressor | None, sink: Writable | None) -> None:
+        self._compressor = compressor
+        self._sink = sink
+        self._tar_digest = hashlib.sha256()
+        self._blob_digest = hashlib.sha256()
+        self._tar_size = 0
+        self._blob_size = 0
+        self._made = 0
+        self._in_flight: deque[tuple[bytearray, tuple[Future[None], ...]]] = deque()
+        self._pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor, ThreadPoolExecutor] | None = None
+        self._waiting: tuple[bytearray, int] | None = None
+        if compressor:
+            self._write(compressor.header)
+
+    def take(self) -> bytearray:
+        """An empty block, when there is one."""
+        if self._made < _BLOCKS_IN_FLIGHT:
+            self._made += 1
+            return bytearray(BLOCK_SIZE)
+        block, jobs = self._in_flight.popleft()
+        for job in jobs:
+            job.result()
+        return block
+
+    def emit(self, block: bytearray, length: int) -> None:
+        """Take the next `length` bytes of the tar."""
+        self._tar_size += length
+        if self._waiting is None and self._pools is None:
+            self._waiting = (block, length)  # perhaps the only one
+            return
+        if self._waiting is not None:
+            self._pools = (ThreadPoolExecutor(1), ThreadPoolExecutor(os.cpu_count() or 1), ThreadPoolExecutor(1))
+            first, self._waiting = self._waiting, None
+            self._start(*first)
+        self._start(block, length)
+
+    def finish(self, *, entries: int) -> PackedLayer:
+        """Wait for every block and write the end of the stream."""
+        for _, jobs in self._in_flight:
+            for job in jobs:
+                job.result()
+        if self._waiting is not None:
+            view = memoryview(self._waiting[0])[: self._waiting[1]]
+            self._hash(view)
+            self._write(self._compressor.compress(view) if self._compressor else view)
+        if self._compressor:
+            self._write(self._compressor.trailer())
+        diff_id = Digest("sha256", self._tar_digest.hexdigest())
+        if self._compressor is None:
+            return PackedLayer(diff_id, self._tar_size, entries, diff_id, self._tar_size)
+        blob = Digest("sha256", self._blob_digest.hexdigest())
+        return PackedLayer(diff_id, self._tar_size, entries, blob, self._blob_size)
+
+    def close(self) -> None:
+        """End the threads; without `finish` before, whatever they were doing is dropped."""
+        for pool in self._pools or ():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, block: bytearray, length: int) -> None:
+        assert self._pools is not None
+        hashing, compressing, writing = self._pools
+        view = memoryview(block)[:length]
+        jobs = [hashing.submit(self._hash, view)]
+        if self._compressor:
+            compressed = compressing.submit(self._compressor.compress, view)
+            jobs.append(writing.submit(self._write_later, compressed))
+        elif self._sink is not None:
+            jobs.append(writing.submit(self._write, view))
+        self._in_flight.append((block, tuple(jobs)))
+
+    def _hash(self, view: memoryview) -> None:
+        self._tar_digest.update(view)
+        if self._compressor:
+            self._compressor.observe(view)
+
+    def _write_later(self, compressed: Future[bytes]) -> None:
+        self._write(compressed.result())
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._compressor:
+            self._blob_digest.update(data)
+            self._blob_size += len(data)
+        if self._sink is not None:
+            self._sink.write(memoryview(data))
