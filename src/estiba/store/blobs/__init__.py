@@ -1,0 +1,1 @@
+"""Blobs: bytes under their digest, written once, never changed."""
