@@ -60,7 +60,7 @@ class References:
             ).fetchone()
             if row is None and name.digest is not None:
                 row = connection.execute(
-                    "SELECT name, image, manifest FROM refs WHERE manifest = ? AND name LIKE ? ESCAPE '!' ORDER BY name",
+                    "SELECT name, image, manifest FROM refs WHERE manifest = ? AND name LIKE ? ESCAPE '!'",
                     (str(name.digest), name.name.replace("_", "!_") + ":%"),
                 ).fetchone()
         return _record(row) if row else None
