@@ -95,6 +95,18 @@ class RuntimeClient:
         with open(pid_file, encoding="ascii") as file:
             return int(file.read())
 
+    def run(self, container_id: str, *, bundle: str, stdin: int = 0, stdout: int = 1, stderr: int = 2) -> int:
+        """Run the container of `bundle` to its end and remove it; gives its program's exit status.
+
+        Raises:
+            RuntimeFailed: its program could not begin; nothing of the container is left.
+        """
+        status, log = self._run(["run", "--bundle", bundle, container_id], streams=(stdin, stdout, stderr))
+        failed = _failure(log)
+        if status and failed:
+            raise _error(container_id, failed, status)
+        return status
+
     def start(self, container_id: str) -> None:
         """Let the program of a created container begin."""
         self._checked(["start", container_id])
