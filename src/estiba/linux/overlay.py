@@ -110,34 +110,48 @@ def _modern(
     descriptors: list[int],
 ) -> None:
     what = f"mount overlay of {len(lowers)} layers on {place}"
+    options = [("source", source), *(("lowerdir+", lower) for lower in lowers), *others]
+    made = _create(flags, options, descriptors, what)
+    try:
+        # The target is taken like mount(2) takes it: links are followed (MOVE_MOUNT_T_SYMLINKS), /proc/self/fd too.
+        syscall(SYS_MOVE_MOUNT, made, b"", -100, os.fsencode(place), _MOVE_MOUNT_F_EMPTY_PATH | 0x10 | 0x20, what=what)
+    finally:
+        os.close(made)
+
+
+def create_detached(lower: str, *, upper: str, work: str, options: list[tuple[str, str | None]]) -> int:
+    """Make an overlay that is mounted nowhere and vanishes with the descriptor given: the way to ask if one works.
+
+    Raises:
+        OSError: the kernel refuses this user, these directories or an option.
+    """
+    descriptors: list[int] = []
+    everything = [("lowerdir", lower), ("upperdir", upper), ("workdir", work), *options]
+    try:
+        return _create(0, everything, descriptors, f"make an overlay over {lower}")
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _create(flags: int, options: list[tuple[str, str | None]], descriptors: list[int], what: str) -> int:
+    """A descriptor of a new overlay that is mounted nowhere; paths too long for fsconfig(2) go by descriptors."""
     context = syscall(SYS_FSOPEN, b"overlay", _CLOEXEC, what=what)
     try:
-
-        def set_string(key: str, value: str) -> None:
+        for key, value in options:
+            if value is None:
+                syscall(SYS_FSCONFIG, context, _FSCONFIG_SET_FLAG, key.encode(), None, 0, what=f"{what}: {key}")
+                continue
             raw = os.fsencode(value)
             if len(raw) > _FSCONFIG_STRING_LIMIT:
                 raw = os.fsencode(_short(value, descriptors))
             syscall(SYS_FSCONFIG, context, _FSCONFIG_SET_STRING, key.encode(), raw, 0, what=f"{what}: {key}={value}")
-
-        set_string("source", source)
-        for lower in lowers:
-            set_string("lowerdir+", lower)
-        for name, value in others:
-            if value is None:
-                syscall(SYS_FSCONFIG, context, _FSCONFIG_SET_FLAG, name.encode(), None, 0, what=f"{what}: {name}")
-            else:
-                set_string(name, value)
         if flags & 0x1:
             syscall(SYS_FSCONFIG, context, _FSCONFIG_SET_FLAG, b"ro", None, 0, what=f"{what}: ro")
         syscall(SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0, what=what)
         attributes = 0
         for flag, attribute in _ATTRIBUTES.items():
             attributes |= attribute if flags & flag else 0
-        made = syscall(SYS_FSMOUNT, context, _CLOEXEC, attributes, what=what)
+        return syscall(SYS_FSMOUNT, context, _CLOEXEC, attributes, what=what)
     finally:
         os.close(context)
-    try:
-        # The target is taken like mount(2) takes it: links are followed (MOVE_MOUNT_T_SYMLINKS), /proc/self/fd too.
-        syscall(SYS_MOVE_MOUNT, made, b"", -100, os.fsencode(place), _MOVE_MOUNT_F_EMPTY_PATH | 0x10 | 0x20, what=what)
-    finally:
-        os.close(made)
