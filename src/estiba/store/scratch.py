@@ -109,26 +109,6 @@ def size_on_disk(path: str) -> int:
         return 0
 
 
-def remove_tree(path: str) -> None:
-    """Remove `path` and all below it, following no link and crossing no mount; what is not there is fine.
-
-    Raises:
-        Unavailable: something below is a mount point. PermissionDenied.
-    """
-    try:
-        status = os.lstat(path)
-        if (status.st_mode & 0o170000) != 0o040000:
-            os.unlink(path)
-            return
-        import shutil
-
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise translated(error, path) from error
-
-
 def translated(error: OSError, path: str) -> EstibaError:
     """What the operating system said of `path`, as one of ours."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

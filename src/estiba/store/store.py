@@ -55,9 +55,9 @@ class Store:
     def snapshots(self) -> Snapshotter:
         """Layers as trees; the kind is chosen at the first use."""
         if self._snapshots is None:
-            from estiba.store.snapshots.choose import choose
+            from estiba.store.snapshots.choose import open_snapshotter
 
-            self._snapshots = choose(self._wanted, paths=self.paths, database=self.database)
+            self._snapshots = open_snapshotter(self.database, self.paths, kind=self._wanted)
         return self._snapshots
 
     def close(self) -> None:

@@ -131,6 +131,13 @@ class Snapshotter(Protocol):
             SnapshotInUse: another snapshot stands on it.
         """
 
+    def forget(self, name: str | Digest) -> None:
+        """Drop the record alone, in the caller's transaction if there is one: its directory is one of `strays` then.
+
+        Raises:
+            SnapshotInUse: another snapshot stands on it.
+        """
+
     def has(self, chain_id: Digest) -> bool:
         """Whether `chain_id` is committed."""
 

@@ -54,6 +54,9 @@ class CopyingSnapshotter:
     def remove(self, name: str | Digest) -> None:
         self._records.delete(name)
 
+    def forget(self, name: str | Digest) -> None:
+        self._records.forget(name)
+
     def has(self, chain_id: Digest) -> bool:
         try:
             self._records.get(chain_id)

@@ -105,11 +105,17 @@ class SnapshotRecords:
 
     def delete(self, name: str | Digest) -> None:
         """Drop the row, then the tree."""
+        number = self.forget(name)
+        if number is not None:
+            remove_tree(self.directory(number))
+
+    def forget(self, name: str | Digest) -> int | None:
+        """Drop the row alone and give its number, None where there is none; the directory is a stray from then on."""
         with self._database.transaction(durable=False) as connection:
             try:
                 record = self._find(connection, name)
             except NoSuchSnapshot:
-                return
+                return None
             if isinstance(name, Digest):
                 user = connection.execute(
                     "SELECT COALESCE(chain_id, key) FROM snapshots WHERE parent = ?", (str(name),)
@@ -117,7 +123,7 @@ class SnapshotRecords:
                 if user:
                     raise SnapshotInUse(name, user=user[0])
             connection.execute("DELETE FROM snapshots WHERE number = ?", (record.number,))
-        remove_tree(self.directory(record.number))
+        return record.number
 
     def get(self, name: str | Digest) -> SnapshotRecord:
         with self._database.read() as connection:

@@ -1,0 +1,260 @@
+"""Garbage collection: what nothing needs, why, and how much that frees; then its removal.
+
+    gather(store) ──▶ Facts ──plan, pure──▶ Plan: removals with reasons ──apply──▶ what was removed
+
+Roots are names, images (unless dangling ones are asked for), uses, the build cache, and leases. While a process holds a
+lease, things that nothing refers to may be about to be referred to: they stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from estiba.oci.digest import Digest
+from estiba.store.blobs.base import BlobInfo
+from estiba.store.scratch import Abandoned, size_on_disk, translated
+from estiba.store.snapshots.trees import remove_tree
+from estiba.store.store import Store
+from estiba.store.uses import BLOB, IMAGE, SNAPSHOT, Use
+
+# The kinds of removals, in the order of removal: a row before what it names (DESIGN 4.9, the other way round).
+DANGLING_IMAGE = "image"
+CACHE_RECORD = "cache"
+ACTIVE_SNAPSHOT = "active snapshot"
+COMMITTED_SNAPSHOT = "snapshot"
+UNUSED_BLOB = "blob"
+LEFTOVER = "leftover"
+ORDER = (DANGLING_IMAGE, CACHE_RECORD, ACTIVE_SNAPSHOT, COMMITTED_SNAPSHOT, UNUSED_BLOB, LEFTOVER)
+
+
+class ImageFact(NamedTuple):
+    """One image and what it needs besides its configuration, the blob `id`."""
+
+    id: Digest
+    names: tuple[str, ...]
+    chain_ids: tuple[Digest, ...]
+    diff_ids: tuple[Digest, ...]
+    blobs: tuple[Digest, ...]
+
+
+class SnapshotFact(NamedTuple):
+    """One snapshot: committed where it has a chain ID, else active; `size` in bytes."""
+
+    key: str | None
+    chain_id: Digest | None
+    parent: Digest | None
+    size: int
+
+    @property
+    def name(self) -> str:
+        return str(self.chain_id or self.key)
+
+
+class Facts(NamedTuple):
+    """All that the plan depends on. `leases` are those of living processes; `manifests` what names point at."""
+
+    images: tuple[ImageFact, ...] = ()
+    manifests: tuple[Digest, ...] = ()
+    leases: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
+    cache: tuple[tuple[str, Digest | None], ...] = ()
+    layer_blobs: tuple[tuple[Digest, Digest], ...] = ()
+    snapshots: tuple[SnapshotFact, ...] = ()
+    blobs: tuple[BlobInfo, ...] = ()
+    leftovers: tuple[Abandoned, ...] = ()
+
+
+class Options(NamedTuple):
+    """What more than plain garbage is to go, and how old leftovers must be, in seconds."""
+
+    dangling: bool = False
+    build_cache: bool = False
+    grace: float = 0
+
+
+class Removal(NamedTuple):
+    """One thing to remove: its kind, its name (a digest, a key, a path), why, and the bytes that this frees."""
+
+    kind: str
+    target: str
+    reason: str
+    size: int
+
+
+class Plan(NamedTuple):
+    """`removals` in the order in which they are made; `kept` says what else would go if it were not for whom."""
+
+    removals: tuple[Removal, ...]
+    kept: str = ""
+
+    @property
+    def size(self) -> int:
+        return sum(removal.size for removal in self.removals)
+
+    def only(self, targets: Iterable[str]) -> Plan:
+        """The same for `targets` alone."""
+        wanted = frozenset(targets)
+        return self._replace(removals=tuple(removal for removal in self.removals if removal.target in wanted))
+
+
+def plan(facts: Facts, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value
+    """Decide what goes. Pure."""
+    leftovers = tuple(Removal(LEFTOVER, thing.path, "its writer is gone", thing.size) for thing in facts.leftovers)
+    wanted = (*_garbage(facts, options), *leftovers)
+    if not facts.leases:
+        return Plan(wanted)
+    waiting = len(wanted) - len(leftovers)
+    who = ", ".join(facts.leases)
+    return Plan(leftovers, f"{waiting} unreferenced things stay while this goes on: {who}" if waiting else "")
+
+
+def _garbage(facts: Facts, options: Options) -> Iterator[Removal]:
+    used_images = {use.target for use in facts.uses if use.kind == IMAGE}
+    images = [image for image in facts.images if image.names or str(image.id) in used_images or not options.dangling]
+    alive = {image.id for image in images}
+    for image in facts.images:
+        if image.id not in alive:
+            yield Removal(DANGLING_IMAGE, str(image.id), "it has no name and no container", 0)
+    cache = () if options.build_cache else facts.cache
+    if options.build_cache:
+        for key, _ in facts.cache:
+            yield Removal(CACHE_RECORD, key, "the build cache is to be emptied", 0)
+    yield from _snapshots(facts, images, [chain for _, chain in cache if chain])
+    yield from _blobs(facts, images)
+
+
+def _snapshots(facts: Facts, images: list[ImageFact], cached: list[Digest]) -> Iterator[Removal]:
+    used = {use.target for use in facts.uses if use.kind == SNAPSHOT}
+    parents = {fact.chain_id: fact.parent for fact in facts.snapshots if fact.chain_id}
+    roots: list[Digest | None] = [chain for image in images for chain in image.chain_ids]
+    roots += cached
+    roots += [fact.chain_id for fact in facts.snapshots if fact.chain_id and str(fact.chain_id) in used]
+    roots += [fact.parent for fact in facts.snapshots if fact.key in used]
+    needed: set[Digest] = set()
+    for root in roots:
+        chain = root
+        while chain is not None and chain not in needed:
+            needed.add(chain)
+            chain = parents.get(chain)
+    for fact in facts.snapshots:
+        if fact.chain_id is None and fact.key not in used:
+            yield Removal(ACTIVE_SNAPSHOT, fact.name, "nobody is working on it", fact.size)
+    depth = {chain: _depth(chain, parents) for chain in parents}
+    unneeded = [fact for fact in facts.snapshots if fact.chain_id and fact.chain_id not in needed]
+    for fact in sorted(unneeded, key=lambda fact: -depth[fact.chain_id] if fact.chain_id else 0):
+        yield Removal(COMMITTED_SNAPSHOT, fact.name, "no image, container or build step needs it", fact.size)
+
+
+def _depth(chain: Digest | None, parents: dict[Digest, Digest | None]) -> int:
+    depth = 0
+    while chain is not None and depth <= len(parents):
+        depth += 1
+        chain = parents.get(chain)
+    return depth
+
+
+def _blobs(facts: Facts, images: list[ImageFact]) -> Iterator[Removal]:
+    used = {use.target for use in facts.uses if use.kind == BLOB}
+    diff_ids = {diff_id for image in images for diff_id in image.diff_ids}
+    needed = {blob for image in images for blob in (image.id, *image.blobs)}
+    needed |= {blob for diff_id, blob in facts.layer_blobs if diff_id in diff_ids}
+    needed |= set(facts.manifests)
+    for blob in facts.blobs:
+        if blob.digest not in needed and str(blob.digest) not in used:
+            yield Removal(UNUSED_BLOB, str(blob.digest), "no image needs it", blob.size)
+
+
+def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 - an immutable value
+    """Look at the store. Changes nothing that counts."""
+    names: dict[Digest, list[str]] = {}
+    manifests = []
+    for reference in store.references.list():
+        names.setdefault(reference.target, []).append(reference.name.familiar)
+        if reference.manifest:
+            manifests.append(reference.manifest)
+    images = tuple(
+        ImageFact(image, tuple(names.get(image, ())), content.chain_ids, content.diff_ids, content.blobs)
+        for image, content in store.images.contents().items()
+    )
+    snapshots = tuple(
+        SnapshotFact(
+            record.key,
+            record.chain_id,
+            record.parent,
+            record.size if record.chain_id else store.snapshots.usage(str(record.key)).size,
+        )
+        for record in store.snapshots.list()
+    )
+    strays = tuple(Abandoned(path, size_on_disk(path)) for path in store.snapshots.strays())
+    return Facts(
+        images,
+        tuple(manifests),
+        tuple(str(lease) for lease in store.leases.alive()),
+        store.uses.list(),
+        tuple((record.key, record.chain_id) for record in store.cache.list()),
+        tuple((diff_id, blob.digest) for diff_id, blob in store.layer_blobs.list()),
+        snapshots,
+        tuple(BlobInfo(digest, store.blobs.size(digest)) for digest in store.blobs.list()),
+        (*strays, *store.scratch.abandoned(grace=options.grace)),
+    )
+
+
+def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value
+    """Remove what `wanted` names and what is garbage still; gives what was removed.
+
+    Each kind goes in a transaction that looks again first, so that nobody can begin to rely on a thing between the look
+    and its removal; trees of files are removed afterwards, when nothing names them any more.
+    """
+    removed: list[Removal] = []
+    kept = ""
+    targets = frozenset(removal.target for removal in wanted.removals)
+    store.leases.sweep()
+    for kind in ORDER[:-1]:
+        if not any(removal.kind == kind for removal in wanted.removals):
+            continue
+        with store.database.transaction():
+            fresh = plan(gather(store, options), options)
+            kept = fresh.kept or kept
+            todo = [removal for removal in fresh.only(targets).removals if removal.kind == kind]
+            for removal in todo:
+                _remove(store, removal)
+        removed += todo
+    for path in store.snapshots.strays():
+        _remove_path(path)
+    for thing in store.scratch.abandoned(grace=options.grace):
+        if thing.path in targets:
+            _remove_path(thing.path)
+    removed += [removal for removal in wanted.removals if removal.kind == LEFTOVER]
+    return Plan(tuple(removed), kept)
+
+
+def _remove(store: Store, removal: Removal) -> None:
+    if removal.kind == DANGLING_IMAGE:
+        store.images.remove(Digest.parse(removal.target))
+    elif removal.kind == CACHE_RECORD:
+        store.cache.remove(removal.target)
+    elif removal.kind == ACTIVE_SNAPSHOT:
+        store.snapshots.forget(removal.target)
+    elif removal.kind == COMMITTED_SNAPSHOT:
+        store.snapshots.forget(Digest.parse(removal.target))
+    elif removal.kind == UNUSED_BLOB:
+        store.blobs.delete(Digest.parse(removal.target))
+
+
+def _remove_path(path: str) -> None:
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            remove_tree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise translated(error, path) from error
+
+
+def collect(store: Store, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value
+    """Plan and apply; gives what was removed."""
+    return apply(store, plan(gather(store, options), options), options)
