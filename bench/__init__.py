@@ -1,0 +1,1 @@
+"""Estiba and the peers that are installed, side by side in one run: `make bench`."""

@@ -1,0 +1,39 @@
+"""The machine that is measured on: its CPU counter and a description."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+
+# The root cgroup counts everything that runs, in nanoseconds (version 1) or microseconds (version 2).
+_VERSION_1 = "/sys/fs/cgroup/cpuacct/cpuacct.usage"
+_VERSION_2 = "/sys/fs/cgroup/cpu.stat"
+
+
+def cpu_clock() -> Callable[[], float]:
+    """A function that gives the CPU seconds which this machine has spent, as finely as the kernel counts them."""
+    if os.path.exists(_VERSION_1):
+        return lambda: int(_read(_VERSION_1)) / 1e9
+    if os.path.exists(_VERSION_2):
+        return lambda: int(_read(_VERSION_2).split("usage_usec ")[1].split()[0]) / 1e6
+    tick = os.sysconf("SC_CLK_TCK")
+    # proc_stat(5): user, nice, system, then idle and iowait, which are not work, then irq and softirq.
+    return lambda: sum(int(_read("/proc/stat").split()[field]) for field in (1, 2, 3, 6, 7)) / tick
+
+
+def describe() -> str:
+    """One line: processor, cores, memory, kernel, Python."""
+    model = next(
+        (line.split(":")[1].strip() for line in _read("/proc/cpuinfo").splitlines() if "model name" in line), "?"
+    )
+    memory = int(_read("/proc/meminfo").split()[1]) / 1024**2
+    return (
+        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}."
+    )
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,1 @@
+"""The contenders' engines and registries, each behind the same few methods."""

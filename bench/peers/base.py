@@ -1,0 +1,45 @@
+"""What a row asks of an engine or a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+
+class Engine(Protocol):
+    """Something that builds, runs, pushes and pulls. Lives between `start` and `stop`, in directories of its own."""
+
+    name: str
+
+    def problem(self) -> str:
+        """Why this engine cannot take part here; "" if it can. Asked after `start`."""
+
+    def start(self, base: Path) -> None:
+        """Makes ready, with the tar `base` imported as the image `busybox`."""
+
+    def stop(self) -> None:
+        """Ends everything that `start` began, and removes what the engine left on the machine."""
+
+    def run(self, *, network: bool) -> None:
+        """`run --rm busybox true`, with the engine's own bridge network or with none."""
+
+    def build(self, context: Path, tag: str, *, cached: bool) -> None: ...
+
+    def push(self, reference: str) -> None: ...
+
+    def pull(self, reference: str) -> None: ...
+
+    def remove_image(self, reference: str) -> None: ...
+
+
+class Registry(Protocol):
+    """A registry on a loopback address. Lives between `start` and `stop`."""
+
+    name: str
+    address: str
+
+    def problem(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...

@@ -1,0 +1,80 @@
+"""Estiba: its command line, in an installation of its own, and its registry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.peers.processes import end, free_port, is_open, serve
+from bench.workspace import call
+
+
+class Estiba:
+    name = "Estiba"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._command = [
+            os.path.join(os.path.dirname(sys.executable), "estiba"),
+            *("--root", str(directory / "root"), "--run", str(directory / "run")),
+        ]
+
+    def problem(self) -> str:
+        return ""
+
+    def start(self, base: Path) -> None:
+        (self._directory / "run").mkdir(parents=True, mode=0o700)
+        call([*self._command, "bootstrap", "busybox"])
+
+    def stop(self) -> None:
+        call([*self._command, "network", "prune", "-f"])
+        shutil.rmtree(self._directory)
+
+    def run(self, *, network: bool) -> None:
+        call([*self._command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])
+
+    def build(self, context: Path, tag: str, *, cached: bool) -> None:
+        call([*self._command, "build", "-q", *([] if cached else ["--no-cache"]), "-t", tag, str(context)])
+
+    def push(self, reference: str) -> None:
+        call([*self._command, "push", reference])
+
+    def pull(self, reference: str) -> None:
+        call([*self._command, "pull", reference])
+
+    def remove_image(self, reference: str) -> None:
+        call([*self._command, "rmi", "-f", reference])
+        call([*self._command, "gc"])
+
+
+class EstibaRegistry:
+    name = "Estiba's registry"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._server: subprocess.Popen[bytes] | None = None
+        self.address = ""
+
+    def problem(self) -> str:
+        return ""
+
+    def start(self) -> None:
+        self._directory.mkdir(parents=True)
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        estiba = os.path.join(os.path.dirname(sys.executable), "estiba")
+        home = ["--root", str(self._directory / "root"), "--run", str(self._directory / "run")]
+        command = [estiba, *home, "registry", "serve", "--listen", self.address]
+        self._server = serve(
+            [*command, "--storage", str(self._directory / "storage")],
+            log=self._directory / "log",
+            until=lambda: is_open(port),
+        )
+
+    def stop(self) -> None:
+        if self._server is not None:
+            end(self._server)
+        shutil.rmtree(self._directory, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""Podman: in private directories."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from bench.workspace import CommandFailed, call
+
+# Without CAP_SYS_RESOURCE, or with cgroups of both versions, Podman's own defaults do not start a container.
+_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+_VARIANTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    ((), ()),
+    ((), _LIMITS),
+    (("--runtime", "crun"), _LIMITS),
+    (("--runtime", "runc"), _LIMITS),
+)
+
+
+class Podman:
+    name = "Podman"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._problem = ""
+        places = [f"--{name}={directory}/{name}" for name in ("root", "runroot", "tmpdir")]
+        self._command = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", "--log-level=error"]
+        self._limits: tuple[str, ...] = ()
+
+    def problem(self) -> str:
+        return self._problem
+
+    def start(self, base: Path) -> None:
+        if shutil.which("podman") is None:
+            self._problem = "podman is not installed"
+            return
+        self._directory.mkdir(parents=True)
+        try:
+            call([*self._command, "import", str(base), "docker.io/library/busybox:latest"])
+            self._choose_variant()
+        except CommandFailed as failure:
+            self._problem = str(failure)
+
+    def _choose_variant(self) -> None:
+        """The first way to start a container that works here."""
+        plain = self._command
+        for flags, limits in _VARIANTS:
+            self._command, self._limits = [*plain, *flags], limits
+            try:
+                self.run(network=False)
+            except CommandFailed as failure:
+                problem = failure
+            else:
+                return
+        raise problem
+
+    def stop(self) -> None:
+        if self._directory.exists():
+            call([*self._command, "rm", "-f", "-a"])
+            call(["umount", "-q", f"{self._directory}/root/overlay"]) if self._is_mounted() else None
+            shutil.rmtree(self._directory)
+
+    def _is_mounted(self) -> bool:
+        return f" {self._directory}/root/overlay " in Path("/proc/self/mountinfo").read_text()
+
+    def run(self, *, network: bool) -> None:
+        place = ["--network", "podman" if network else "none"]
+        call([*self._command, "run", "--rm", *self._limits, *place, "busybox", "true"])
+
+    def build(self, context: Path, tag: str, *, cached: bool) -> None:
+        cache = ["--layers"] if cached else ["--layers", "--no-cache"]
+        call([*self._command, "build", "-q", *self._limits, "--network=none", *cache, "-t", tag, str(context)])
+
+    def push(self, reference: str) -> None:
+        call([*self._command, "push", "-q", "--tls-verify=false", reference])
+
+    def pull(self, reference: str) -> None:
+        call([*self._command, "pull", "-q", "--tls-verify=false", reference])
+
+    def remove_image(self, reference: str) -> None:
+        call([*self._command, "rmi", "-f", reference])

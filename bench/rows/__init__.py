@@ -1,0 +1,1 @@
+"""One file for each comparison: `row(arena)` makes ready and gives the row."""

@@ -1,0 +1,51 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.measure import Result, Row
+
+
+def section(row: Row, results: Sequence[Result]) -> str:
+    """A row's heading, table and the peers that are missing."""
+    with_rate = row.operations > 1
+    rate = " per second |" if with_rate else ""
+    lines = [f"## {row.title}", "", row.note, ""]
+    lines += [f"| | median | fastest |{rate} CPU | wall, of {results[0].name} | CPU, of {results[0].name} |"]
+    lines += ["|---|--:|--:|" + ("--:|" if with_rate else "") + "--:|--:|--:|"]
+    base = results[0]
+    for result in results:
+        speed = f" {row.operations / result.wall:,.0f} |" if with_rate else ""
+        lines.append(
+            f"| {result.name} | {seconds(result.wall)} | {seconds(result.fastest)} |{speed} {seconds(result.cpu)} "
+            f"| {ratio(result.wall, base.wall)} | {ratio(result.cpu, base.cpu)} |"
+        )
+    lines += [f"| {name} | not measured: {why} |" + " |" * (4 + with_rate) for name, why in row.missing.items()]
+    return "\n".join(lines) + "\n"
+
+
+def page(machine: str, sections: Iterable[str], *, runs: int) -> str:
+    """The whole page."""
+    head = (
+        "# Benchmarks\n\n"
+        "Written by `make bench`. Every row runs its contenders in turn on the same machine, "
+        f"{runs} times each after a warm-up. Times are medians; CPU is the busy time of the whole machine "
+        "during a run, so that daemons count; the last two columns are multiples of the first line "
+        "(above 1: it takes longer).\n\n"
+        f"{machine}\n"
+    )
+    return head + "\n" + "\n".join(sections)
+
+
+def seconds(value: float) -> str:
+    """0.0123 -> "12 ms"."""
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1000:.3g} ms" if value < 0.1 else f"{value * 1000:.0f} ms"
+    return f"{value:.2f} s"
+
+
+def ratio(value: float, base: float) -> str:
+    return f"{value / base:.2f}" if base > 0 else "?"

@@ -1,0 +1,43 @@
+"""The benchmarks' own arithmetic: turns, medians and the table."""
+
+from __future__ import annotations
+
+from bench.measure import Contender, Result, Row, Sample, interleave
+from bench.table import seconds, section
+
+
+def test_contenders_take_turns_and_warm_ups_do_not_count() -> None:
+    order: list[str] = []
+    times = iter(range(1000))
+    contenders = [
+        Contender("a", lambda: order.append("a"), before=lambda: order.append("before a")),
+        Contender("b", lambda: order.append("b")),
+    ]
+    results = interleave(contenders, runs=2, warm_ups=1, clock=lambda: next(times), cpu_clock=lambda: 0)
+    assert order == ["before a", "a", "b", "b", "before a", "a", "before a", "a", "b"]
+    assert results == [Result("a", (Sample(1, 0), Sample(1, 0))), Result("b", (Sample(1, 0), Sample(1, 0)))]
+
+
+def test_a_result_is_the_median_of_its_samples() -> None:
+    result = Result("a", (Sample(3, 30), Sample(1, 10), Sample(2, 20)))
+    assert (result.wall, result.fastest, result.cpu) == (2, 1, 20)
+
+
+def test_a_section_sets_the_others_against_the_first_and_names_the_missing() -> None:
+    row = Row("Start", "`true`.", (), {"Docker": "not installed"}, operations=10)
+    results = [Result("Estiba", (Sample(0.05, 0.02),)), Result("Podman", (Sample(0.5, 0.2),))]
+    assert section(row, results).splitlines() == [
+        "## Start",
+        "",
+        "`true`.",
+        "",
+        "| | median | fastest | per second | CPU | wall, of Estiba | CPU, of Estiba |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        "| Estiba | 50 ms | 50 ms | 200 | 20 ms | 1.00 | 1.00 |",
+        "| Podman | 500 ms | 500 ms | 20 | 200 ms | 10.00 | 10.00 |",
+        "| Docker | not measured: not installed | | | | | |",
+    ]
+
+
+def test_times_are_told_in_their_own_unit() -> None:
+    assert [seconds(value) for value in (0.0000042, 0.0123, 0.25, 3.14159)] == ["4 µs", "12.3 ms", "250 ms", "3.14 s"]
