@@ -1,0 +1,182 @@
+"""Who has what on this machine until it is shut down: bridges, addresses and ports, in RUN/networks.db (SQLite).
+
+    bridges     one row per network that has a device: its subnet, the size of its packets, whether it is internal
+    endpoints   one row per container and network: address, MAC, the host's end of its link, who attached it
+    ports       one row per published port; its key is what the kernel's map has as key
+    settings    what was changed below /proc/sys and what it was before, as a record
+
+A row is written before the kernel is asked, and removed after; so what a killed process leaves in the kernel has a row.
+Several processes work at once: every change happens in a transaction that begins with BEGIN IMMEDIATE.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from estiba.errors import Unavailable
+from estiba.networks.firewall import Bridge, Published
+from estiba.networks.ports import PortMapping
+
+FILE = "networks.db"
+_PATIENCE = 30.0  # seconds to wait for other processes
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS bridges (
+    network TEXT PRIMARY KEY, device TEXT NOT NULL, subnet TEXT NOT NULL, mtu INTEGER NOT NULL,
+    internal INTEGER NOT NULL, last_address INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS endpoints (
+    key TEXT, network TEXT, address INTEGER NOT NULL, mac TEXT NOT NULL, interface TEXT NOT NULL, link TEXT NOT NULL,
+    hostname TEXT NOT NULL, owner INTEGER NOT NULL, owner_started INTEGER NOT NULL,
+    PRIMARY KEY (key, network), UNIQUE (network, address)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ports (
+    protocol TEXT, host_address TEXT, host_port INTEGER, address TEXT NOT NULL, container_port INTEGER NOT NULL,
+    key TEXT NOT NULL, network TEXT NOT NULL, PRIMARY KEY (protocol, host_address, host_port)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, before TEXT NOT NULL, after TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;
+"""
+
+
+class BridgeRow(NamedTuple):
+    """A network that has a device on this host. `last_address` is the number of the last address given."""
+
+    network: str
+    device: str
+    subnet: str
+    mtu: int
+    internal: bool
+    last_address: int
+
+    @property
+    def rules(self) -> Bridge:
+        return Bridge(self.device, self.subnet, self.internal)
+
+
+class EndpointRow(NamedTuple):
+    """A container in a network. `owner` and `owner_started` name the process that attached it."""
+
+    key: str
+    network: str
+    address: int
+    mac: str
+    interface: str
+    link: str
+    hostname: str
+    owner: int
+    owner_started: int
+
+
+class PortRow(NamedTuple):
+    """A published port and whose it is."""
+
+    published: Published
+    key: str
+    network: str
+
+
+class Ledger:
+    """The open database. As a context manager it is one transaction: kept at the end, undone by an exception."""
+
+    def __init__(self, run: str) -> None:
+        path = os.path.join(run, FILE)
+        try:
+            os.makedirs(run, mode=0o700, exist_ok=True)
+            # The run directory is gone after a crash of the machine, so nothing needs to reach the disk.
+            self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            self._database.execute("PRAGMA synchronous = OFF")
+            if self._database.execute("PRAGMA user_version").fetchone() == (0,):
+                self._database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+        self._path = path
+
+    def __enter__(self) -> Ledger:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Bridges
+
+    def bridges(self) -> list[BridgeRow]:
+        rows = self._database.execute("SELECT * FROM bridges ORDER BY network")
+        return [
+            BridgeRow(name, device, subnet, mtu, bool(inner), last) for name, device, subnet, mtu, inner, last in rows
+        ]
+
+    def bridge(self, network: str) -> BridgeRow | None:
+        return next((row for row in self.bridges() if row.network == network), None)
+
+    def put_bridge(self, row: BridgeRow) -> None:
+        self._database.execute("INSERT OR REPLACE INTO bridges VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def remove_bridge(self, network: str) -> None:
+        self._database.execute("DELETE FROM bridges WHERE network = ?", (network,))
+
+    # Endpoints
+
+    def endpoints(self, *, network: str | None = None, key: str | None = None) -> list[EndpointRow]:
+        rows = self._database.execute(
+            "SELECT * FROM endpoints WHERE network = ifnull(?, network) AND key = ifnull(?, key) ORDER BY key, network",
+            (network, key),
+        )
+        return [EndpointRow(*row) for row in rows]
+
+    def add_endpoint(self, row: EndpointRow) -> None:
+        self._database.execute("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._database.execute("UPDATE bridges SET last_address = ? WHERE network = ?", (row.address, row.network))
+
+    def remove_endpoint(self, key: str, network: str) -> None:
+        self._database.execute("DELETE FROM endpoints WHERE key = ? AND network = ?", (key, network))
+
+    # Ports
+
+    def ports(self, *, key: str | None = None) -> list[PortRow]:
+        rows = self._database.execute("SELECT * FROM ports WHERE key = ifnull(?, key)", (key,))
+        return [
+            PortRow(Published(PortMapping(inner, outer, host, protocol), address), owner, network)
+            for protocol, host, outer, address, inner, owner, network in rows
+        ]
+
+    def add_ports(self, rows: Iterable[PortRow]) -> None:
+        values = [
+            (m.protocol, m.host_address, m.host_port, row.published.address, m.container_port, row.key, row.network)
+            for row in rows
+            for m in (row.published.mapping,)
+        ]
+        self._database.executemany("INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def remove_ports(self, rows: Iterable[PortRow]) -> None:
+        keys = [(m.protocol, m.host_address, m.host_port) for row in rows for m in (row.published.mapping,)]
+        self._database.executemany("DELETE FROM ports WHERE protocol = ? AND host_address = ? AND host_port = ?", keys)
+
+    # Settings
+
+    def note_setting(self, name: str, before: str, after: str) -> None:
+        """Remember the first value that was found, and the last one set."""
+        self._database.execute(
+            "INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET after = excluded.after",
+            (name, before, after),
+        )
+
+    def settings(self) -> list[tuple[str, str, str]]:
+        return self._database.execute("SELECT name, before, after FROM settings ORDER BY name").fetchall()
+
+    def forget_settings(self, prefix: str) -> None:
+        self._database.execute("DELETE FROM settings WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
+
+
+def _unusable(path: str, error: sqlite3.Error) -> Unavailable:
+    return Unavailable(
+        f"the record of networks {path} cannot be used: {error}",
+        remedy="Check the directory's owner and free space; when no container runs, the file may be removed.",
+    )

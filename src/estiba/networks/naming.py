@@ -1,0 +1,53 @@
+"""Names that the kernel sees: of the table, the bridges and the links. They follow from the run directory alone.
+
+Two installations have different run directories, so they never meet; the usual one has names that a person knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from estiba.errors import InvalidInput
+
+DEFAULT_RUN = "/run/estiba"
+DEFAULT_NETWORK = "bridge"
+RESERVED = frozenset({"bridge", "host", "none", "default", "container"})
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+
+
+def check_name(name: str) -> None:
+    """Accept the name of a network that a user makes.
+
+    Raises:
+        InvalidInput: a character that is not allowed, too long, or a name with a meaning of its own.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot be the name of a network",
+            remedy="Use letters, digits, '_', '.' and '-', at most 63, the first a letter or digit.",
+        )
+    if name in RESERVED:
+        raise InvalidInput(f"the network name {name!r} has a meaning of its own", remedy="Choose another name.")
+
+
+def table_of(run: str) -> str:
+    """The nftables table of an installation."""
+    return "estiba" if run == DEFAULT_RUN else f"est-{_short(run)}"
+
+
+def device_of(run: str, network: str) -> str:
+    """The bridge of a network. (A link's name has at most 15 bytes.)"""
+    if network == DEFAULT_NETWORK:
+        return "estiba0" if run == DEFAULT_RUN else f"est-{_short(run)}"
+    return f"est-{_short(run, network)}"
+
+
+def veth_of(run: str, network: str, key: str) -> str:
+    """The host's end of a container's link."""
+    return f"ve{_short(run, network, key)}"
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
