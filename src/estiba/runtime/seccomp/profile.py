@@ -57,11 +57,10 @@ sendto setsockopt shmat shmctl shmdt shmget shutdown socketcall socketpair
 # Allowed since Linux 4.8, where seccomp rules are checked again after a tracer changed a call.
 _TRACING = "ptrace process_vm_readv process_vm_writev"
 
-_X86_ONLY = "arch_prctl modify_ldt"
-_ARM64_ONLY = "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls"
+_X86_ONLY = "arch_prctl modify_ldt uretprobe"
 
 ALLOWED: tuple[str, ...] = tuple(
-    sorted(" ".join((_FILES, _EVENTS, _MEMORY, _PROCESSES, _TIME, _TALK, _TRACING, _X86_ONLY, _ARM64_ONLY)).split())
+    sorted(" ".join((_FILES, _EVENTS, _MEMORY, _PROCESSES, _TIME, _TALK, _TRACING, _X86_ONLY)).split())
 )
 
 # capability -> calls that are allowed only with it
@@ -69,8 +68,8 @@ GUARDED: dict[str, tuple[str, ...]] = {
     "CAP_DAC_READ_SEARCH": ("open_by_handle_at",),
     "CAP_SYS_ADMIN": (
         "bpf", "clone", "clone3", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "listmount",
-        "lookup_dcookie", "mount", "mount_setattr", "move_mount", "open_tree", "perf_event_open", "quotactl", "quotactl_fd",
-        "setdomainname", "sethostname", "setns", "statmount", "syslog", "umount", "umount2", "unshare",
+        "lookup_dcookie", "mount", "mount_setattr", "move_mount", "open_tree", "perf_event_open", "quotactl",
+        "quotactl_fd", "setdomainname", "sethostname", "setns", "statmount", "syslog", "umount", "umount2", "unshare",
     ),
     "CAP_SYS_BOOT": ("reboot",),
     "CAP_SYS_CHROOT": ("chroot",),
