@@ -1,0 +1,1 @@
+"""The registry: `protocol` (what both ends agree on, pure), `server` (keeps every layer once) and `client`."""
