@@ -1,0 +1,1 @@
+"""Base images without any hub: made from a distribution's own packages."""

@@ -1,0 +1,142 @@
+"""The front door: from a Dockerfile and its context to an image in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import uuid4
+
+from estiba.builder import leftovers
+from estiba.builder.cache import StepCache
+from estiba.builder.context import ignore
+from estiba.builder.context.tree import SourceTree
+from estiba.builder.executor import BuildExecutor
+from estiba.builder.request import EPOCH, BaseImages, BuildRequest, BuildResult, BuildSurroundings
+from estiba.dockerfile.lower import Lowered, bases_needed, lower
+from estiba.dockerfile.parse import parse
+from estiba.dockerfile.stages import Stages, stages
+from estiba.graph.cancellation import Cancellation
+from estiba.graph.plan import plan
+from estiba.graph.protocols import Progress
+from estiba.graph.scheduler import execute
+from estiba.graph.vertex import SourceImage, Vertex
+from estiba.image.assemble import commit_image
+from estiba.networks.networks import Networks
+from estiba.oci.image_config import ImageConfig
+from estiba.oci.reference import Reference
+from estiba.runtime.client import RuntimeClient
+from estiba.store.store import Store
+
+
+def build(
+    request: BuildRequest,
+    *,
+    store: Store,
+    surroundings: BuildSurroundings,
+    images: BaseImages,
+    progress: Progress,
+    cancellation: Cancellation | None = None,
+) -> BuildResult:
+    """Build the image that `request` describes and give it its tags.
+
+    The five steps: read the Dockerfile, fetch the images that it builds on, lower it to a graph, run the graph, record
+    the image. A step that fails leaves those before it in the cache and nothing of itself.
+
+    Raises:
+        DockerfileError: the text is wrong, with its place. NotThereYet: it asks for what Estiba has not yet.
+        StepFailed: a command failed. InstructionFailed: another step did. Cancelled: the caller gave it up.
+    """
+    build_id = f"build-{uuid4().hex[:12]}"
+    steps = f"{surroundings.run}/builds"
+    _clear_leftovers(steps, surroundings)
+    written = stages(parse(request.dockerfile, filename=request.filename))
+    with store.leases.hold(f"build {request.filename}"), leftovers.RunningBuild(steps, build_id):
+        bases = _fetch(written, request, store, images)
+        lowered = _lower(written, request, bases)
+        diff_ids = _run(lowered, request, store, surroundings, bases, progress, cancellation, build_id)
+        config = lowered.finish(diff_ids)
+        return _record(config, lowered, request, store)
+
+
+def _fetch(
+    written: Stages, request: BuildRequest, store: Store, images: BaseImages
+) -> Mapping[SourceImage, ImageConfig]:
+    """Every image that the target needs; an image's ONBUILD may name more."""
+    bases: dict[SourceImage, ImageConfig] = {}
+    while missing := bases_needed(
+        written, target=request.target, build_args=request.build_args, platform=request.platform, bases=bases
+    ):
+        for source in missing:
+            image_id = images.find(Reference.parse(source.reference), source.platform, pulls=request.pulls)
+            bases[source] = store.images.config(image_id)
+    return bases
+
+
+def _lower(written: Stages, request: BuildRequest, bases: Mapping[SourceImage, ImageConfig]) -> Lowered:
+    return lower(
+        written,
+        target=request.target,
+        build_args=request.build_args,
+        platform=request.platform,
+        bases=bases,
+        labels=dict(request.labels),
+        epoch=EPOCH if request.epoch is None else request.epoch,
+        shows_epoch=request.epoch is not None,
+    )
+
+
+def _run(
+    lowered: Lowered,
+    request: BuildRequest,
+    store: Store,
+    surroundings: BuildSurroundings,
+    bases: Mapping[SourceImage, ImageConfig],
+    progress: Progress,
+    cancellation: Cancellation | None,
+    build_id: str,
+) -> tuple[str, ...]:
+    """Run the graph; gives the diff IDs of the result, the lowest first."""
+    if request.epoch is not None:
+        request = request._replace(epoch=lowered.epoch)
+    context = SourceTree(request.context, label="the build context", ignore=ignore.parse(request.ignore))
+    try:
+        executor = BuildExecutor(
+            store=store,
+            request=request,
+            surroundings=surroundings,
+            context=context,
+            bases={source: config.chain_id for source, config in bases.items()},
+            stage_label=_label,
+            build_id=build_id,
+        )
+        results = execute(
+            plan(lowered.vertex),
+            executor=executor,
+            cache=StepCache(store, place=request.filename, is_used=request.uses_cache),
+            progress=progress,
+            workers=request.workers,
+            cancellation=cancellation,
+        )
+        return results[lowered.vertex.digest].diff_ids
+    finally:
+        context.close()
+
+
+def _label(vertex: Vertex) -> str:
+    """What errors call the source of a COPY."""
+    if isinstance(vertex.operation, SourceImage):
+        return f"image {Reference.parse(vertex.operation.reference).familiar}"
+    return f"stage {vertex.stage}" if vertex.stage else "its source"
+
+
+def _record(config: ImageConfig, lowered: Lowered, request: BuildRequest, store: Store) -> BuildResult:
+    record = commit_image(store, config)
+    for tag in request.tags:
+        store.references.set(tag, record.id)
+    warnings = tuple(str(each) for each in lowered.warnings)
+    return BuildResult(record.id, config, warnings)
+
+
+def _clear_leftovers(steps: str, surroundings: BuildSurroundings) -> None:
+    runtime = RuntimeClient(surroundings.runtime, surroundings.runtime_root)
+    networks = Networks(root=surroundings.networks_root, run=surroundings.networks_run)
+    leftovers.clear(steps, runtime=runtime, networks=networks)

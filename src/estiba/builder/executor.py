@@ -1,0 +1,207 @@
+"""Carrying out the steps of a build: each in its own process, on a snapshot that becomes a layer when it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from estiba.builder import keys
+from estiba.builder.cache import result_of
+from estiba.builder.context.hashes import FileHashes
+from estiba.builder.context.ignore import IgnoreRules, Rule
+from estiba.builder.context.tree import Item, SourceTree
+from estiba.builder.failures import StepFailed, located
+from estiba.builder.mounts import MountPlanner
+from estiba.builder.request import BuildRequest, BuildSurroundings
+from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
+from estiba.builder.step.spawn import Finished, spawn
+from estiba.errors import EstibaError, NotThereYet
+from estiba.graph.protocols import CacheKey, Result, Step
+from estiba.graph.vertex import Copy, LocalContext, MakeDirectory, Pairs, Run, Scratch, SourceImage, Vertex
+from estiba.layers.pack import diff_id_of
+from estiba.layers.tar.writer import TarPolicy
+from estiba.oci.chain_id import extend
+from estiba.oci.digest import Digest
+from estiba.store.store import Store
+
+
+class Selection(NamedTuple):
+    """What a COPY names in the context, and the parts of its key that tell the content."""
+
+    items: tuple[Item, ...]
+    parts: Pairs
+
+
+class BuildExecutor:
+    """Runs one build's steps; called from several threads.
+
+    `bases` has the chain ID (None: no layer) of every image that the Dockerfile names. `build_id` names the run-time
+    state of this build's steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        request: BuildRequest,
+        surroundings: BuildSurroundings,
+        context: SourceTree,
+        bases: Mapping[SourceImage, Digest | None],
+        stage_label: Callable[[Vertex], str],
+        build_id: str,
+    ) -> None:
+        self._store = store
+        self._request = request
+        self._surroundings = surroundings
+        self._context = context
+        self._hashes = FileHashes(store.database)
+        self._bases = bases
+        self._stage_label = stage_label
+        self._mounts = MountPlanner(store, request, context)
+        self._selections: dict[str, Selection] = {}
+        self._build = build_id
+
+    def key(self, vertex: Vertex, inputs: Sequence[Result]) -> CacheKey | None:
+        operation = vertex.operation
+        with located(vertex, self._request):
+            if isinstance(operation, Run):
+                mounted = self._mounts.context_parts(operation, vertex, self._hashes)
+                parts = (*keys.run_parts(operation, inputs, mounted), *self._network_part(operation))
+                return keys.make_key("run", parts, epoch=self._request.epoch)
+            if isinstance(operation, Copy):
+                selection = self._selection(vertex, operation)
+                return keys.make_key(
+                    "copy", keys.copy_parts(operation, inputs, selection and selection.parts), epoch=self._request.epoch
+                )
+            if isinstance(operation, MakeDirectory):
+                return keys.make_key("directory", keys.directory_parts(operation, inputs), epoch=self._request.epoch)
+        return None
+
+    def execute(self, vertex: Vertex, inputs: Sequence[Result], key: CacheKey | None, step: Step) -> Result:
+        operation = vertex.operation
+        if isinstance(operation, SourceImage):
+            chain_id = self._bases[operation]
+            return result_of(self._store, chain_id) if chain_id else Result()
+        if isinstance(operation, Scratch | LocalContext):
+            return Result()
+        with located(vertex, self._request):
+            if isinstance(operation, Run):
+                return self._layer(vertex, inputs, step, lambda name: self._run_action(vertex, operation, inputs, name))
+            if isinstance(operation, Copy):
+                return self._layer(vertex, inputs, step, lambda name: self._copy_action(vertex, operation, inputs))
+            return self._layer(vertex, inputs, step, lambda name: DirectoryAction(operation.path, operation.owner))
+
+    def _network_part(self, operation: Run) -> Pairs:
+        return (("the build's network", self._request.network),) if operation.network == "default" else ()
+
+    def _selection(self, vertex: Vertex, operation: Copy) -> Selection | None:
+        """What a COPY from the context selects; None for one from another stage."""
+        if not self._reads_context(vertex):
+            return None if len(vertex.inputs) > 1 else Selection((), ())
+        known = self._selections.get(vertex.digest)
+        if known is not None:
+            return known
+        exclude = IgnoreRules(Rule(pattern.strip("/"), False, 0) for pattern in operation.exclude)
+        items = tuple(item for pattern in operation.sources for item in self._context.select(pattern, exclude=exclude))
+        digests = self._hashes.of(self._context, (entry for item in items for entry in item.entries))
+        found = Selection(items, keys.item_parts(items, digests, keeps_paths=operation.parents))
+        self._selections[vertex.digest] = found
+        return found
+
+    @staticmethod
+    def _reads_context(vertex: Vertex) -> bool:
+        return len(vertex.inputs) > 1 and isinstance(vertex.inputs[1].operation, LocalContext)
+
+    def _layer(
+        self,
+        vertex: Vertex,
+        inputs: Sequence[Result],
+        step: Step,
+        action: Callable[[str], RunAction | CopyAction | DirectoryAction],
+    ) -> Result:
+        """Do one step on a new snapshot and commit what it changed; nothing is left of one that fails."""
+        snapshots = self._store.snapshots
+        parent = Digest.parse(inputs[0].chain_id) if inputs[0].chain_id else None
+        name = f"{self._build}-{vertex.digest[:12]}"
+        mounts = snapshots.prepare(name, parent)
+        try:
+            writable = snapshots.writable(name)
+            job = Job(
+                directory=f"{self._surroundings.run}/builds/{name}",
+                root=Place(mounts)
+                if snapshots.kind == "overlay" or isinstance(vertex.operation, Run)
+                else Place((), writable),
+                writable=writable,
+                epoch=self._request.epoch,
+                action=action(name),
+            )
+            with self._mounts.locks(vertex.operation):
+                self._checked(vertex, spawn(job, step))
+            return self._commit(name, parent, inputs[0])
+        except BaseException:
+            snapshots.remove(name)
+            raise
+
+    def _commit(self, name: str, parent: Digest | None, below: Result) -> Result:
+        snapshots = self._store.snapshots
+        policy = TarPolicy(self._request.epoch, set_times=self._request.epoch is not None)
+        layer = diff_id_of(snapshots.change(name).tree, policy)
+        chain_id = extend(parent, layer.diff_id)
+        snapshots.commit(name, chain_id=chain_id, diff_id=layer.diff_id, size=layer.size, sync=False)
+        return Result(str(chain_id), (*below.diff_ids, str(layer.diff_id)))
+
+    def _checked(self, vertex: Vertex, finished: Finished) -> None:
+        if finished.exit_code:
+            assert isinstance(vertex.operation, Run)
+            raise StepFailed(vertex, self._request, exit_code=finished.exit_code, output=finished.tail)
+
+    def _run_action(self, vertex: Vertex, operation: Run, inputs: Sequence[Result], name: str) -> RunAction:
+        if operation.security == "insecure":
+            raise NotThereYet("RUN --security=insecure is not there yet")
+        mounts, variables = self._mounts.plan(operation, vertex, inputs)
+        env = [f"{key}={value}" for key, value in (*operation.env, *operation.passing_env, *variables)]
+        return RunAction(
+            arguments=operation.arguments,
+            env=tuple(env),
+            user=operation.user,
+            working_dir=operation.working_dir,
+            mounts=mounts,
+            files=tuple((file.name, file.data, file.mode) for file in operation.files),
+            network=self._request.network if operation.network == "default" else operation.network,
+            privileged=False,
+            container_id=name,
+            runtime=self._surroundings.runtime,
+            runtime_root=self._surroundings.runtime_root,
+            networks_root=self._surroundings.networks_root,
+            networks_run=self._surroundings.networks_run,
+            resolv_conf=self._surroundings.resolv_conf,
+            extra_hosts=self._request.extra_hosts,
+        )
+
+    def _copy_action(self, vertex: Vertex, operation: Copy, inputs: Sequence[Result]) -> CopyAction:
+        if operation.checksum or operation.keep_git_dir:
+            raise NotThereYet(f"{operation.kind} --checksum and --keep-git-dir are not there yet")
+        selection = self._selection(vertex, operation)
+        source, label = Place(), "the build context"
+        if selection is None:
+            chain_id = inputs[1].chain_id
+            label = self._stage_label(vertex.inputs[1])
+            if chain_id is None:
+                raise EstibaError(f"{label} holds no file")
+            source = Place(self._store.snapshots.view(Digest.parse(chain_id)))
+        elif selection.items:
+            source = Place((), self._context.root)
+        return CopyAction(
+            source=source,
+            patterns=operation.sources if selection is None else (),
+            items=selection.items if selection else (),
+            contents=tuple((file.name, file.data, file.mode) for file in operation.contents),
+            destination=operation.destination,
+            owner=operation.owner,
+            mode=operation.mode,
+            parents=operation.parents,
+            exclude=operation.exclude,
+            unpack=operation.unpack,
+            keeps_owner=selection is None,
+            label=label,
+        )

@@ -1,0 +1,70 @@
+"""What a build is asked for, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from estiba.oci.digest import Digest
+from estiba.oci.image_config import ImageConfig
+from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
+
+EPOCH = 315532800
+"""1980-01-01 in Unix seconds: the time of every file and of the image unless the caller says otherwise."""
+
+
+class BuildRequest(NamedTuple):
+    """One build. Paths are absolute.
+
+    `dockerfile` is the text and `filename` what errors call it; `ignore` is the text of `.dockerignore`. `epoch` is the
+    time in Unix seconds that files get, None keeps theirs. `secrets` are contents by id. `network` is what a RUN
+    without ``--network`` gets: ``bridge``, ``host`` or ``none``.
+    """
+
+    context: str
+    dockerfile: str
+    filename: str
+    ignore: str
+    platform: Platform
+    tags: tuple[Reference, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = {}
+    labels: tuple[tuple[str, str], ...] = ()
+    secrets: Mapping[str, bytes] = {}
+    network: str = "bridge"
+    extra_hosts: tuple[str, ...] = ()
+    uses_cache: bool = True
+    pulls: bool = False
+    epoch: int | None = EPOCH
+    workers: int = 4
+
+
+class BuildSurroundings(NamedTuple):
+    """What a build needs of the machine: the runtime's command and state, the roots of networks, name servers."""
+
+    run: str
+    runtime: tuple[str, ...]
+    runtime_root: str
+    networks_root: str
+    networks_run: str
+    resolv_conf: str
+
+
+class BaseImages(Protocol):
+    """Finds the images that a Dockerfile builds on."""
+
+    def find(self, reference: Reference, platform: Platform, *, pulls: bool) -> Digest:
+        """The image ID of `reference`, unpacked in the store; fetched where it is missing, or always if `pulls`.
+
+        Raises:
+            NotFound: neither here nor in its registry. Unavailable: the registry cannot be reached.
+        """
+
+
+class BuildResult(NamedTuple):
+    """The image that was built, and the warnings on the way."""
+
+    image_id: Digest
+    config: ImageConfig
+    warnings: tuple[str, ...]

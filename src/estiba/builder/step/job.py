@@ -1,0 +1,162 @@
+"""What a step's process is asked to do, as values that travel as JSON through a pipe (secrets touch no disk)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from estiba.builder.context.tree import Entry, Item
+from estiba.linux.mounts import Mount
+
+
+class Place(NamedTuple):
+    """Where a tree is: `mounts` to be made on a directory, or with none the `directory` as it is."""
+
+    mounts: tuple[Mount, ...] = ()
+    directory: str = ""
+
+
+class StepMount(NamedTuple):
+    """One ``--mount`` of a RUN, ready to be made.
+
+    `kind` is ``bind``, ``cache``, ``tmpfs`` or ``secret``; `source` is the tree it comes from and `path` the place in
+    it. Of the context only `items` are shown, as a copy. A secret's `data` is its content in Latin-1.
+    """
+
+    kind: str
+    target: str
+    source: Place = Place()
+    path: str = ""
+    read_only: bool = False
+    mode: int | None = None
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    data: str = ""
+    items: tuple[Item, ...] = ()
+
+
+class RunAction(NamedTuple):
+    """Run a command. `network` is ``bridge``, ``none`` or ``host``; `runtime` the command of an OCI runtime."""
+
+    arguments: tuple[str, ...]
+    env: tuple[str, ...]
+    user: str
+    working_dir: str
+    mounts: tuple[StepMount, ...]
+    files: tuple[tuple[str, str, int], ...]
+    network: str
+    privileged: bool
+    container_id: str
+    runtime: tuple[str, ...]
+    runtime_root: str
+    networks_root: str
+    networks_run: str
+    resolv_conf: str
+    extra_hosts: tuple[str, ...] = ()
+
+
+class CopyAction(NamedTuple):
+    """Copy to `destination`.
+
+    From a caller's directory the build has already selected `items`; from another stage `patterns` are selected here.
+    `keeps_owner`: files keep their owner, as between stages, where `owner` is "".
+    """
+
+    source: Place
+    patterns: tuple[str, ...]
+    items: tuple[Item, ...]
+    contents: tuple[tuple[str, str, int], ...]
+    destination: str
+    owner: str
+    mode: str
+    parents: bool
+    exclude: tuple[str, ...]
+    unpack: bool
+    keeps_owner: bool
+    label: str
+
+
+class DirectoryAction(NamedTuple):
+    """Make a directory and its parents where they are missing."""
+
+    path: str
+    owner: str
+
+
+class Job(NamedTuple):
+    """`directory` is the step's own (mode 0700), `writable` where the layer's change lands.
+
+    `epoch` is the time in seconds that every changed file gets; None leaves times alone.
+    """
+
+    directory: str
+    root: Place
+    writable: str
+    epoch: int | None
+    action: RunAction | CopyAction | DirectoryAction
+
+
+class Outcome(NamedTuple):
+    """How it ended: `exit_code` of the command, or the `kind` of an error with its words."""
+
+    exit_code: int = 0
+    kind: str = ""
+    message: str = ""
+    remedy: str = ""
+
+
+_ACTIONS: dict[str, type[RunAction] | type[CopyAction] | type[DirectoryAction]] = {
+    "run": RunAction,
+    "copy": CopyAction,
+    "directory": DirectoryAction,
+}
+
+
+def encode(job: Job) -> bytes:
+    """The job as JSON: every value as the list of its fields."""
+    name = next(name for name, kind in _ACTIONS.items() if isinstance(job.action, kind))
+    return json.dumps([name, *job]).encode()
+
+
+def decode(data: bytes) -> Job:
+    """What `encode` wrote."""
+    name, directory, root, writable, epoch, action = json.loads(data)
+    return Job(directory, _place(root), writable, epoch, _action(name, action))
+
+
+def _place(fields: Any) -> Place:
+    mounts, directory = fields
+    return Place(tuple(Mount(m[0], m[1], m[2], tuple(m[3])) for m in mounts), directory)
+
+
+def _action(name: str, fields: list[Any]) -> RunAction | CopyAction | DirectoryAction:
+    fields = [tuple(field) if isinstance(field, list) else field for field in fields]
+    if name == "directory":
+        return DirectoryAction._make(fields)
+    if name == "copy":
+        copy = CopyAction._make(fields)
+        return copy._replace(
+            source=_place(fields[0]),
+            items=_items(fields[2]),
+            contents=_files(fields[3]),
+        )
+    run = RunAction._make(fields)
+    return run._replace(
+        mounts=tuple(
+            StepMount._make(each)._replace(source=_place(each[2]), items=_items(each[-1])) for each in fields[4]
+        ),
+        files=_files(fields[5]),
+    )
+
+
+def _files(rows: list[Any]) -> tuple[tuple[str, str, int], ...]:
+    return tuple((name, data, mode) for name, data, mode in rows)
+
+
+def _items(rows: list[Any]) -> tuple[Item, ...]:
+    return tuple(Item(source, tuple(_entry(each) for each in entries)) for source, entries in rows)
+
+
+def _entry(fields: list[Any]) -> Entry:
+    return Entry._make([*fields[:-1], tuple(fields[-1])])

@@ -1,0 +1,223 @@
+"""RUN, done in a step's process: a container on the filesystem that it has raised."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from typing import NamedTuple
+
+from estiba.builder.step import traces
+from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
+from estiba.builder.step.users import user_in
+from estiba.errors import InvalidInput, NotFound
+from estiba.linux import mounts
+from estiba.linux.mounts import Mount
+from estiba.linux.paths import open_in_root
+from estiba.networks.networks import Networks
+from estiba.networks.resolver import hosts
+from estiba.runtime.client import RuntimeClient, RuntimeFailed
+from estiba.runtime.spec import SpecMount, SpecOptions, container_spec
+
+_HOSTNAME = "buildkitsandbox"  # what Dockerfiles know from other builders; it must not differ between machines
+
+
+class _Joined(NamedTuple):
+    """The network of a step: what the spec says of it, and the address of the step."""
+
+    spec: str
+    address: str
+
+
+def run(job: Job, action: RunAction, root: str) -> Outcome:
+    """Run the command to its end, with its output on ours.
+
+    Raises:
+        NotFound: the user is not in the image, or a mount's source is missing. RuntimeFailed: it could not begin.
+    """
+    runtime = RuntimeClient(action.runtime, action.runtime_root)
+    networks = Networks(root=action.networks_root, run=action.networks_run)
+    user = user_in(root, action.user)
+    spec_mounts = [*_own_files(job, action), *(_ready(job, number, each) for number, each in enumerate(action.mounts))]
+    joined = _join(networks, action)
+    try:
+        _write(f"{job.directory}/hosts", hosts(hostname=_HOSTNAME, address=joined.address) + _extra(action))
+        options = SpecOptions(
+            args=action.arguments,
+            rootfs=root,
+            env=_environment(action.env, user.home),
+            cwd=action.working_dir,
+            uid=user.uid,
+            gid=user.gid,
+            additional_gids=user.additional_gids,
+            hostname=_HOSTNAME,
+            mounts=tuple(spec_mounts),
+            privileged=action.privileged,
+            network=joined.spec,
+            uts="host" if joined.spec == "host" else "new",
+            architecture=_architecture(),
+        )
+        if options.uts == "host":
+            options = options._replace(hostname="")
+        return _contain(job, action, runtime, container_spec(options), root)
+    finally:
+        if action.network == "bridge":
+            networks.detach(action.container_id)
+
+
+def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str, object], root: str) -> Outcome:
+    _write(f"{job.directory}/config.json", json.dumps(spec))
+    destinations = [str(each["destination"]) for each in spec["mounts"]]  # type: ignore[attr-defined]
+    found = traces.before(root, [*destinations, action.working_dir, "/dev"])
+    try:
+        status = runtime.run(action.container_id, bundle=job.directory, stdin=0, stdout=1, stderr=2)
+    except RuntimeFailed as error:
+        if error.exit_code == 125:
+            raise
+        os.write(2, f"{error.message}\n".encode())
+        status = error.exit_code
+    except BaseException:
+        runtime.delete(action.container_id, force=True)
+        raise
+    traces.tidy(root, found._replace(missing=tuple(p for p in found.missing if f"/{p}" != action.working_dir)))
+    if job.root.mounts:
+        mounts.unmount(root, detach=True)
+        if job.root.mounts[-1].type == "overlay":
+            traces.forget_parents(job.writable, found)
+    return Outcome(exit_code=status)
+
+
+def _own_files(job: Job, action: RunAction) -> list[SpecMount]:
+    """resolv.conf, hosts and the files that stand in the Dockerfile itself."""
+    _write(f"{job.directory}/resolv.conf", action.resolv_conf)
+    found = [
+        SpecMount("/etc/resolv.conf", "bind", f"{job.directory}/resolv.conf", ("bind", "ro")),
+        SpecMount("/etc/hosts", "bind", f"{job.directory}/hosts", ("bind", "ro")),
+    ]
+    if action.files:
+        directory = f"{job.directory}/pipes"
+        os.mkdir(directory, 0o755)
+        for name, data, mode in action.files:
+            _write(f"{directory}/{name}", data, mode | 0o111)
+        found.append(SpecMount("/dev/pipes", "bind", directory, ("bind", "ro")))
+    return found
+
+
+def _ready(job: Job, number: int, mount: StepMount) -> SpecMount:
+    """Prepare what a ``--mount`` shows."""
+    if mount.kind == "tmpfs":
+        size = (f"size={mount.size}",) if mount.size else ()
+        return SpecMount(mount.target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
+    if mount.kind == "secret":
+        return SpecMount(mount.target, "bind", _secret(job, number, mount), ("bind", "ro", "nosuid", "nodev", "noexec"))
+    from estiba.builder.step.process import raise_place
+
+    if mount.items:
+        return SpecMount(
+            mount.target, "bind", _selected(job, number, mount), ("bind", "ro") if mount.read_only else ("bind",)
+        )
+    tree = raise_place(mount.source, f"{job.directory}/mount{number}")
+    if mount.kind == "cache":
+        options: tuple[str, ...] = ("bind", "ro") if mount.read_only else ("bind",)
+        return SpecMount(mount.target, "bind", tree, (*options, "nosuid", "nodev"))
+    source = _inside(tree, mount)
+    if mount.read_only:
+        return SpecMount(mount.target, "bind", source, ("rbind", "ro"))
+    return SpecMount(mount.target, "bind", _writable_copy(job, number, source), ("bind",))
+
+
+def _selected(job: Job, number: int, mount: StepMount) -> str:
+    """A copy of what of the context may be seen; what is written to it is dropped with it."""
+    from estiba.builder.context.tree import SourceTree
+    from estiba.builder.step.copying import show
+
+    directory = f"{job.directory}/selected{number}"
+    os.mkdir(directory, 0o755)
+    tree = SourceTree(mount.source.directory, label="the build context")
+    try:
+        path = show(tree, mount.items[0], directory, epoch=job.epoch)
+    finally:
+        tree.close()
+    return path
+
+
+def _inside(tree: str, mount: StepMount) -> str:
+    """The place `mount.path` in `tree`, its links resolved inside of it."""
+    root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = open_in_root(root, mount.path.lstrip("/") or ".", os.O_PATH)
+    except OSError:
+        raise NotFound(f"--mount target={mount.target}: there is no {mount.path!r} in its source") from None
+    finally:
+        os.close(root)
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _writable_copy(job: Job, number: int, source: str) -> str:
+    """What is written to a ``rw`` bind mount is dropped after the step, so it goes to an overlay on memory."""
+    if not stat.S_ISDIR(os.stat(source).st_mode):
+        raise InvalidInput("--mount=type=bind,rw needs a directory as its source")
+    memory, merged = f"{job.directory}/memory{number}", f"{job.directory}/merged{number}"
+    os.mkdir(memory, 0o700)
+    os.mkdir(merged, 0o700)
+    mounts.mount(Mount("tmpfs", "tmpfs", "", ("mode=700",)), memory)
+    os.mkdir(f"{memory}/upper")
+    os.mkdir(f"{memory}/work")
+    options = (f"lowerdir={source}", f"upperdir={memory}/upper", f"workdir={memory}/work")
+    mounts.mount(Mount("overlay", "overlay", "", options), merged)
+    return merged
+
+
+def _secret(job: Job, number: int, mount: StepMount) -> str:
+    """A secret's file on memory of this process's own mount namespace: it never reaches a disk."""
+    directory = f"{job.directory}/secret{number}"
+    os.mkdir(directory, 0o700)
+    mounts.mount(Mount("tmpfs", "tmpfs", "", ("mode=700", "nosuid", "nodev", "noexec")), directory)
+    path = f"{directory}/secret"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, mount.data.encode("latin-1"))
+        os.fchown(descriptor, mount.uid, mount.gid)
+        os.fchmod(descriptor, 0o400 if mount.mode is None else mount.mode)
+    finally:
+        os.close(descriptor)
+    return path
+
+
+def _join(networks: Networks, action: RunAction) -> _Joined:
+    if action.network == "host":
+        return _Joined("host", "")
+    if action.network == "none":
+        return _Joined("new", "")
+    descriptor = networks.new_namespace()
+    endpoint = networks.attach(descriptor, key=action.container_id, hostname=_HOSTNAME)
+    return _Joined(f"path:/proc/{os.getpid()}/fd/{descriptor}", endpoint.address)
+
+
+def _environment(env: tuple[str, ...], home: str) -> tuple[str, ...]:
+    has_home = any(each.startswith("HOME=") for each in env)
+    return env if has_home else (*env, f"HOME={home}")
+
+
+def _extra(action: RunAction) -> str:
+    return "".join(f"{address}\t{name}\n" for name, _, address in (each.partition(":") for each in action.extra_hosts))
+
+
+def _architecture() -> str:
+    from estiba.oci.platform import Platform
+
+    return Platform.of_machine(os.uname().machine).architecture
+
+
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        view = memoryview(text.encode("utf-8", "surrogateescape"))
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
