@@ -1,0 +1,1 @@
+"""Images: immutable views, and the ways into and out of a store."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from estiba.layers import compression as compressions
 from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
@@ -62,6 +62,21 @@ def pack(tree: str, sink: Writable | None, policy: TarPolicy, *, compression: st
     try:
         summary = write_layer(tree, BlockWriter(line.take, line.emit), policy)
         return line.finish(entries=summary.entries)
+    finally:
+        line.close()
+
+
+def compress_tar(tar: BinaryIO, sink: Writable, *, compression: str) -> PackedLayer:
+    """Write a layer that is a `tar` already to `sink`, compressed; the same bytes as `pack` of its tree would give.
+
+    Raises:
+        UnknownCompression; what `tar.readinto` and `sink.write` raise.
+    """
+    line = _Line(None if compression == compressions.NONE else compressions.compressor(compression), sink)
+    try:
+        while length := tar.readinto(block := line.take()):  # type: ignore[attr-defined]
+            line.emit(block, length)
+        return line.finish(entries=0)
     finally:
         line.close()
 
