@@ -18,6 +18,9 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+IN_ROOT_NO_LINKS = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+
 _ATTEMPTS = 64  # openat2 gives EAGAIN while somebody renames directories under the root
 
 
@@ -31,7 +34,7 @@ def open_in_root(
     flags: int,
     mode: int = 0,
     *,
-    resolve: int = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    resolve: int = IN_ROOT,
 ) -> int:
     """Open `path` as seen by a process whose root is the directory `root_fd`; gives a descriptor (close-on-exec).
 
@@ -49,3 +52,48 @@ def open_in_root(
             if error.errno != errno.EAGAIN or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def make_directories(root_fd: int, path: str, mode: int = 0o755, *, resolve: int = IN_ROOT) -> int:
+    """Make the directory `path` and those above it where they lack, all inside the root; gives an O_PATH descriptor.
+
+    Raises:
+        OSError: ENOTDIR where a file is in the way, ELOOP for a link that `resolve` forbids.
+    """
+    current = open_in_root(root_fd, ".", os.O_PATH | os.O_DIRECTORY)
+    done = ""
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        done = f"{done}/{part}"
+        try:
+            following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+        except FileNotFoundError:
+            try:
+                os.mkdir(part, mode, dir_fd=current)
+            except FileExistsError:
+                pass  # made in between, or a dangling link: opening it tells
+            try:
+                following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+            except OSError:
+                os.close(current)
+                raise
+        except OSError:
+            os.close(current)
+            raise
+        os.close(current)
+        current = following
+    return current
+
+
+def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
+    """Make the empty file `path` where nothing is, with the directories above it; gives an O_PATH descriptor.
+
+    A link that leads to nothing gets its target made, inside the root, as opening it in the container would.
+    """
+    try:
+        return open_in_root(root_fd, path, os.O_PATH)
+    except FileNotFoundError:
+        os.close(make_directories(root_fd, path.rstrip("/").rpartition("/")[0]))
+    os.close(open_in_root(root_fd, path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY, mode))
+    return open_in_root(root_fd, path, os.O_PATH)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import select
-import signal
 
 from estiba.errors import InvalidInput
 from estiba.linux.libc import checked, libc, syscall
@@ -18,6 +16,8 @@ PR_SET_NO_NEW_PRIVS = 38
 
 _SYS_CLOSE_RANGE = 436
 _CLOSE_RANGE_CLOEXEC = 4
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_SIGKILL = 9
 _ALIASES = {"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO"}
 
 
@@ -27,6 +27,8 @@ def parse_signal(text: str) -> int:
     Raises:
         InvalidInput: there is no such signal.
     """
+    import signal
+
     name = text.strip().upper()
     if name.isascii() and name.isdigit():
         if 0 <= int(name) <= signal.SIGRTMAX:
@@ -49,6 +51,8 @@ def parse_signal(text: str) -> int:
 
 def signal_name(number: int) -> str:
     """``SIGTERM`` for 15; a plain number where the signal has no name."""
+    import signal
+
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -66,8 +70,10 @@ def pidfd_open(pid: int) -> int:
 
 def send_signal(pidfd: int, number: int) -> bool:
     """Send a signal to the process behind `pidfd`; False when it has ended already."""
+    import _signal
+
     try:
-        signal.pidfd_send_signal(pidfd, number)
+        _signal.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return False
     return True
@@ -75,6 +81,8 @@ def send_signal(pidfd: int, number: int) -> bool:
 
 def has_ended(pidfd: int, *, timeout: float | None = 0) -> bool:
     """Whether the process behind `pidfd` has ended, after at most `timeout` seconds (None: wait for its end)."""
+    import select
+
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(None if timeout is None else int(timeout * 1000)))
@@ -104,7 +112,7 @@ def become_subreaper() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent(number: int = signal.SIGKILL) -> None:
+def die_with_parent(number: int = _SIGKILL) -> None:
     """Get signal `number` when the thread that created us ends; lost at a change of credentials or a set-id exec."""
     prctl(PR_SET_PDEATHSIG, number)
 
@@ -136,4 +144,20 @@ def _mark(descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
     except OSError as error:
         if error.errno != errno.EBADF:  # the descriptor of the listing itself
+            raise
+
+
+def join_new_session_keyring(name: str) -> None:
+    """Leave the caller's session keyring for an empty one called `name` (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+
+    A kernel without keyrings has nothing to leave.
+    """
+    numbers = {"x86_64": 250, "aarch64": 219}
+    number = numbers.get(os.uname().machine)
+    if number is None:
+        return
+    try:
+        syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, os.fsencode(name), what="join a new session keyring")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
             raise

@@ -7,6 +7,17 @@ import errno
 from estiba.errors import EstibaError, PermissionDenied, Unavailable
 
 
+class Explained:
+    """Within the `with` block, an `OSError` of the kernel becomes the error that the user gets."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            raise explain(error) from error
+
+
 def explain(error: OSError) -> EstibaError:
     """The error to raise instead of `error`, whose text names what was asked of the kernel."""
     if error.errno in (errno.EPERM, errno.EACCES):

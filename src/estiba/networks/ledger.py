@@ -76,8 +76,25 @@ class PortRow(NamedTuple):
     network: str
 
 
+class _Transaction:
+    """Kept at the end of the `with` block, undone by an exception."""
+
+    def __init__(self, database: sqlite3.Connection, path: str) -> None:
+        self._database = database
+        self._path = path
+
+    def __enter__(self) -> None:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
 class Ledger:
-    """The open database. As a context manager it is one transaction: kept at the end, undone by an exception."""
+    """The open database; as a context manager it closes itself."""
 
     def __init__(self, run: str) -> None:
         path = os.path.join(run, FILE)
@@ -93,17 +110,18 @@ class Ledger:
         self._path = path
 
     def __enter__(self) -> Ledger:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _unusable(self._path, error) from error
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
-
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._database.close()
+
+    def transaction(self) -> _Transaction:
+        """One change that no other process sees half of; it waits for theirs.
+
+        Raises:
+            Unavailable: they took longer than half a minute.
+        """
+        return _Transaction(self._database, self._path)
 
     # Bridges
 
