@@ -21,6 +21,7 @@ class House:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._store: Store | None = None
+        self._networks: Networks | None = None
         self._engine: Engine | None = None
 
     def __enter__(self) -> House:
@@ -43,9 +44,12 @@ class House:
 
     @property
     def networks(self) -> Networks:
-        from estiba.networks.networks import Networks
+        """The networks; one object, for it holds the ports of what it attached."""
+        if self._networks is None:
+            from estiba.networks.networks import Networks
 
-        return Networks(root=self.settings.root, run=self.settings.run)
+            self._networks = Networks(root=self.settings.root, run=self.settings.run)
+        return self._networks
 
     @property
     def runtime(self) -> RuntimeClient:
