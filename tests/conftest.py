@@ -126,6 +126,10 @@ def make_estiba_home() -> Iterator:
 
 def remove_home(directory: str) -> None:
     """Removes a directory, unless something is still mounted in it: the check above names that."""
+    if os.path.exists(os.path.join(directory, "run", "networks.db")):
+        from estiba.networks.networks import Networks
+
+        Networks(root=os.path.join(directory, "root"), run=os.path.join(directory, "run")).teardown()
     if any(mount.target.startswith(directory + "/") for mount in leaks.read_mounts()):
         return
     shutil.rmtree(directory)
