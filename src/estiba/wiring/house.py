@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
 from estiba.wiring.settings import Settings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from estiba.builder.request import BuildSurroundings
     from estiba.engine.engine import Engine
     from estiba.networks.networks import Networks
     from estiba.runtime.client import RuntimeClient
+    from estiba.store.images import ImageRecord
     from estiba.store.store import Store
+    from estiba.wiring.images import ImageSource
 
 
 class House:
@@ -68,3 +73,45 @@ class House:
 
             self._engine = Engine(store=self.store, run=self.settings.run, runtime=self.runtime, networks=self.networks)
         return self._engine
+
+    @property
+    def images(self) -> ImageSource:
+        """Images by name: here, else from their registry."""
+        from estiba.wiring.images import ImageSource
+
+        return ImageSource(self.store, self._pull)
+
+    @property
+    def resolv_conf(self) -> str:
+        """The text of a container's /etc/resolv.conf, from this machine's."""
+        from estiba.networks.resolver import resolv_conf
+
+        return resolv_conf(_text("/etc/resolv.conf"), upstream_text=_text("/run/systemd/resolve/resolv.conf"))
+
+    @property
+    def build_surroundings(self) -> BuildSurroundings:
+        """What the builder needs of this machine."""
+        from estiba.builder.request import BuildSurroundings
+
+        runtime = self.runtime
+        return BuildSurroundings(
+            run=self.settings.run,
+            runtime=runtime.command,
+            runtime_root=runtime.root,
+            networks_root=self.settings.root,
+            networks_run=self.settings.run,
+            resolv_conf=self.resolv_conf,
+        )
+
+    def _pull(self, reference: Reference, platform: Platform) -> ImageRecord:
+        from estiba.registry.client.pull import pull
+
+        return pull(self.store, reference, platform=platform, credentials=self.settings.credentials)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

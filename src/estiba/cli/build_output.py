@@ -1,0 +1,66 @@
+"""`--output`: where the result of a build goes besides the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from estiba.errors import InvalidInput, NotThereYet
+
+if TYPE_CHECKING:
+    from estiba.oci.digest import Digest
+    from estiba.oci.reference import Reference
+    from estiba.wiring.house import House
+
+_THERE = ("oci", "docker", "image")
+_LATER = ("local", "tar", "registry")
+
+
+class Export(NamedTuple):
+    """One ``--output``: `kind` is ``oci`` or ``docker``, `destination` a file."""
+
+    kind: str
+    destination: str
+
+
+class Exports(NamedTuple):
+    all: tuple[Export, ...]
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> Exports:
+        """Read every ``--output``.
+
+        Raises:
+            InvalidInput: an unknown type, or no destination. NotThereYet: a type that is not there yet.
+        """
+        found = [_parse(word) for word in words]
+        return cls(tuple(export for export in found if export.kind != "image"))
+
+    def write(self, house: House, image_id: Digest, names: Sequence[Reference]) -> None:
+        """Write the archives."""
+        for export in self.all:
+            if export.kind == "oci":
+                from estiba.image.archive.oci import save as save_oci
+
+                with open(export.destination, "wb") as file:
+                    save_oci(house.store, [(image_id, tuple(names))], file)
+            else:
+                from estiba.image.archive.docker import save as save_docker
+
+                with open(export.destination, "wb") as file:
+                    save_docker(house.store, [(image_id, tuple(names))], file)
+
+
+def _parse(word: str) -> Export:
+    fields = dict(field.partition("=")[::2] for field in word.split(","))
+    kind, destination = fields.get("type", ""), fields.get("dest", "")
+    if kind in _LATER or not kind:
+        raise NotThereYet(
+            f"--output {word}: {'type=' + kind if kind else 'a plain directory'} is not there yet",
+            remedy="type=oci,dest=FILE and type=docker,dest=FILE are.",
+        )
+    if kind not in _THERE:
+        raise InvalidInput(f"--output {word}: unknown type {kind!r}", remedy=f"There are {', '.join(_THERE)}.")
+    if kind != "image" and not destination:
+        raise InvalidInput(f"--output {word}: no dest=", remedy=f"Write --output type={kind},dest=FILE.")
+    return Export(kind, destination)
