@@ -1,0 +1,164 @@
+"""OCI image layouts, in a directory or in a tar (image-spec, image-layout.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from estiba.errors import NotFound, NotThereYet
+from estiba.image.archive import source as sources
+from estiba.image.archive.docker import Loaded
+from estiba.image.archive.intake import LayerFile, take_image
+from estiba.image.archive.source import Source
+from estiba.image.materialise import compression_of
+from estiba.layers import compression as compressions
+from estiba.oci import image_config, mediatypes
+from estiba.oci import manifest as manifests
+from estiba.oci.descriptor import Descriptor
+from estiba.oci.digest import Digest
+from estiba.oci.image_config import ImageConfig
+from estiba.oci.json_fields import Fields, Malformed, parse_object
+from estiba.oci.manifest import Index, Manifest, parse_manifest
+from estiba.oci.platform import Platform
+from estiba.oci.reference import InvalidReference, Reference
+from estiba.store.blobs.base import Check
+from estiba.store.images import ImageRecord
+from estiba.store.store import Store
+
+MARKER = "oci-layout"
+MARKER_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
+INDEX = "index.json"
+REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
+_ATTESTATION = "vnd.docker.reference.type"
+
+
+class Found(NamedTuple):
+    """One image of a layout: its manifest, and its name if the layout gives one that says more than a tag."""
+
+    descriptor: Descriptor
+    name: Reference | None
+
+
+class NoSuchPlatform(NotFound):
+    def __init__(self, where: str, wanted: Platform, there: tuple[str, ...]) -> None:
+        super().__init__(f"{where} has no image for {wanted}, only for {', '.join(there) or 'none'}")
+
+
+def blob_name(digest: Digest) -> str:
+    """Where a blob lies in a layout."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def load(store: Store, source: Source, *, platform: Platform, keep_plain_layers: bool = True) -> tuple[Loaded, ...]:
+    """Take in the images of the layout; of an image for several platforms, the one that fits `platform`.
+
+    A manifest is kept byte for byte; without `keep_plain_layers` not one whose layers are uncompressed, which Docker
+    writes for archives only. The caller holds a lease.
+
+    Raises:
+        Corrupt: a missing file, a digest or a size that is another. NoSuchPlatform. Unavailable: no space.
+    """
+    loaded: dict[Digest, Loaded] = {}
+    for found in images(source, platform=platform):
+        digest = found.descriptor.digest
+        if digest not in loaded:
+            loaded[digest] = Loaded(_take(store, source, found.descriptor, keep_plain_layers), ())
+        if found.name is not None:
+            record = loaded[digest].record
+            store.references.set(found.name, record.id)
+            loaded[digest] = Loaded(record, (*loaded[digest].names, found.name))
+    return tuple(loaded.values())
+
+
+def images(source: Source, *, platform: Platform) -> tuple[Found, ...]:
+    """The images that the layout's index names. Raises NoSuchPlatform, Corrupt."""
+    fields = Fields(parse_object(sources.read(source, MARKER, limit=4096), what=MARKER), what=MARKER)
+    if (version := fields.text("imageLayoutVersion")) != "1.0.0":
+        raise NotThereYet(f"{source.where} is an image layout of version {version}, Estiba reads 1.0.0")
+    index = parse_manifest(sources.read(source, INDEX, limit=manifests.MAXIMUM_SIZE), media_type=mediatypes.OCI_INDEX)
+    if not isinstance(index, Index):
+        raise Malformed(f"{source.where}: {INDEX}", "mediaType", "it is not an index")
+    top = [descriptor for descriptor in index.manifests if not _is_attestation(descriptor)]
+    fitting = [descriptor for descriptor in top if _fits(descriptor, platform)]
+    if top and not fitting:
+        raise NoSuchPlatform(source.where, platform, tuple(str(descriptor.platform) for descriptor in top))
+    return tuple(Found(_resolve(source, descriptor, platform), _name(descriptor)) for descriptor in fitting)
+
+
+def index_json(images: tuple[tuple[Descriptor, tuple[Reference, ...]], ...]) -> bytes:
+    """The index of a layout: an entry for each name of each image, or one without name."""
+    return Index.make(tuple(_entries(images))).raw
+
+
+def _entries(images: tuple[tuple[Descriptor, tuple[Reference, ...]], ...]) -> Iterator[Descriptor]:
+    for descriptor, names in images:
+        if not names:
+            yield descriptor
+        for name in names:
+            annotations = ((IMAGE_NAME, str(name)), (REF_NAME, name.tag or str(name.digest)))
+            yield descriptor._replace(annotations=annotations)
+
+
+def _resolve(source: Source, descriptor: Descriptor, platform: Platform) -> Descriptor:
+    """Down through indexes to the manifest for `platform`."""
+    for _ in range(4):
+        if descriptor.media_type in mediatypes.MANIFESTS:
+            return descriptor
+        if descriptor.media_type not in mediatypes.INDEXES:
+            raise NotThereYet(f"{source.where}: {descriptor.digest} is {descriptor.media_type}, not an image")
+        index = _document(source, descriptor)
+        if isinstance(index, Manifest):
+            raise Malformed(str(descriptor.digest), "mediaType", "an index was promised, it is a manifest")
+        there = [child for child in index.manifests if not _is_attestation(child)]
+        fitting = [child for child in there if _fits(child, platform)]
+        if not fitting:
+            raise NoSuchPlatform(source.where, platform, tuple(str(child.platform) for child in there))
+        descriptor = fitting[0]
+    raise Malformed(str(descriptor.digest), "manifests", "indexes within indexes, more than four deep")
+
+
+def _take(store: Store, source: Source, descriptor: Descriptor, keep_plain_layers: bool) -> ImageRecord:
+    manifest = _document(source, descriptor)
+    if isinstance(manifest, Index):
+        raise Malformed(str(descriptor.digest), "mediaType", "a manifest was promised, it is an index")
+    if manifest.config.media_type not in mediatypes.CONFIGS:
+        raise NotThereYet(
+            f"{source.where}: {descriptor.digest} is an artifact ({manifest.config.media_type}), not an image"
+        )
+    raw = _verified(source, manifest.config, limit=image_config.MAXIMUM_SIZE)
+    layers = tuple(LayerFile(blob_name(layer.digest), layer) for layer in manifest.layers)
+    is_plain = all(compression_of(layer) == compressions.NONE for layer in manifest.layers)
+    keeps = keep_plain_layers or not is_plain or not manifest.layers
+    return take_image(store, source, ImageConfig.parse(raw), layers, manifest=manifest if keeps else None)
+
+
+def _document(source: Source, descriptor: Descriptor) -> Manifest | Index:
+    return parse_manifest(_verified(source, descriptor, limit=manifests.MAXIMUM_SIZE), media_type=descriptor.media_type)
+
+
+def _verified(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
+    data = sources.read(source, blob_name(descriptor.digest), limit=limit)
+    check = Check(descriptor.digest, descriptor.size)
+    check.take(data)
+    check.finish()
+    return data
+
+
+def _fits(descriptor: Descriptor, platform: Platform) -> bool:
+    return descriptor.platform is None or platform.can_run(descriptor.platform)
+
+
+def _is_attestation(descriptor: Descriptor) -> bool:
+    return any(key == _ATTESTATION for key, _ in descriptor.annotations)
+
+
+def _name(descriptor: Descriptor) -> Reference | None:
+    """The full name of containerd's annotation, else OCI's where it is more than a bare tag."""
+    annotations = dict(descriptor.annotations)
+    full, short = annotations.get(IMAGE_NAME, ""), annotations.get(REF_NAME, "")
+    text = full or (short if set(short) & set("/:") else "")
+    try:
+        return Reference.parse(text).tagged if text else None
+    except InvalidReference:
+        return None

@@ -1,0 +1,141 @@
+"""Writing images to an archive: one tar that is Docker's form and an OCI image layout at the same time.
+
+The bytes depend on the images and their names only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+from estiba.errors import InvalidInput
+from estiba.image.archive import docker, oci
+from estiba.image.materialise import materialise
+from estiba.oci import manifest as manifests
+from estiba.oci.digest import Digest
+from estiba.oci.manifest import Manifest, parse_manifest
+from estiba.oci.reference import Reference
+from estiba.store.store import Store
+
+DOCKER = "docker"
+OCI = "oci"
+_BLOCK = 512
+_PIECE = 4 << 20
+
+
+class Packed(NamedTuple):
+    """An image that can travel, and the names that it is to travel under."""
+
+    manifest: Manifest
+    names: tuple[Reference, ...]
+
+
+def pack_images(store: Store, texts: Sequence[str]) -> tuple[Packed, ...]:
+    """What `texts` name, compressed as far as it is not yet. An image that was named by its ID travels without name.
+
+    Raises:
+        ImageNotFound, AmbiguousImage, and as `materialise`.
+    """
+    names: dict[Digest, list[Reference]] = {}
+    for text in texts:
+        match = store.images.match(text)
+        found = names.setdefault(match.record.id, [])
+        if match.name is not None and match.name.tag and match.name not in found:
+            found.append(match.name)
+    return tuple(
+        Packed(manifest_of(store, materialise(store, image).digest), tuple(found)) for image, found in names.items()
+    )
+
+
+def manifest_of(store: Store, digest: Digest) -> Manifest:
+    """The manifest `digest` of the store. Raises BlobNotFound, Corrupt."""
+    document = parse_manifest(store.blobs.read(digest, limit=manifests.MAXIMUM_SIZE))
+    assert isinstance(document, Manifest)
+    return document
+
+
+def save(store: Store, texts: Sequence[str], out: BinaryIO, *, form: str = DOCKER) -> None:
+    """Write the images that `texts` name to `out`, which need not be seekable.
+
+    `form` is ``docker`` (which is a valid OCI layout too) or ``oci`` (that alone).
+
+    Raises:
+        ImageNotFound, AmbiguousImage, InvalidInput: another form. BlobNotFound. OSError: `out` cannot be written.
+    """
+    if form not in (DOCKER, OCI):
+        raise InvalidInput(f"unknown archive format {form!r}", remedy="Choose docker or oci.")
+    with store.leases.hold("save " + " ".join(texts)):
+        images = pack_images(store, texts)
+        write_archive(store, images, out, form=form)
+
+
+def write_archive(store: Store, images: Sequence[Packed], out: BinaryIO, *, form: str) -> None:
+    """The tar of `images`."""
+    _small(out, oci.MARKER, oci.MARKER_CONTENT)
+    _small(out, oci.INDEX, oci.index_json(tuple((image.manifest.descriptor, image.names) for image in images)))
+    if form == DOCKER:
+        entries = tuple(
+            docker.Entry(
+                oci.blob_name(image.manifest.config.digest),
+                tuple(oci.blob_name(layer.digest) for layer in image.manifest.layers),
+                image.names,
+            )
+            for image in images
+        )
+        _small(out, docker.MANIFEST, docker.manifest_json(entries))
+    for digest in blobs_of(images):
+        _blob(store, out, digest)
+    out.write(bytes(2 * _BLOCK))
+    out.flush()
+
+
+def blobs_of(images: Sequence[Packed]) -> Iterator[Digest]:
+    """Every blob of the images once: manifest, configuration, layers."""
+    seen: set[Digest] = set()
+    for image in images:
+        for digest in (image.manifest.digest, *(part.digest for part in image.manifest.references)):
+            if digest not in seen:
+                seen.add(digest)
+                yield digest
+
+
+def _small(out: BinaryIO, name: str, data: bytes) -> None:
+    out.write(_header(name, len(data)) + data + bytes(-len(data) % _BLOCK))
+
+
+def _blob(store: Store, out: BinaryIO, digest: Digest) -> None:
+    size = store.blobs.size(digest)
+    out.write(_header(oci.blob_name(digest), size))
+    with store.blobs.open(digest) as file:
+        while piece := file.read(_PIECE):
+            out.write(piece)
+    out.write(bytes(-size % _BLOCK))
+
+
+def _header(name: str, size: int) -> bytes:
+    from tarfile import GNU_FORMAT, TarInfo
+
+    member = TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    return member.tobuf(GNU_FORMAT)
+
+
+def save_to_file(store: Store, texts: Sequence[str], path: str, *, form: str = DOCKER) -> None:
+    """The same into the file `path`, which is there whole or not at all.
+
+    Raises:
+        As `save`, and OSError: the file cannot be written.
+    """
+    temporary = f"{path}.{os.getpid()}.partial"
+    try:
+        with open(temporary, "xb", buffering=_PIECE) as out:
+            save(store, texts, out, form=form)
+        os.rename(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        raise

@@ -1,0 +1,66 @@
+"""OCI image layouts as directories (image-spec, image-layout.md): written, and the store itself made into one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from estiba.errors import AlreadyExists
+from estiba.image.archive import oci
+from estiba.image.archive.save import Packed, blobs_of, pack_images
+from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
+from estiba.store.scratch import Scratch, translated
+from estiba.store.store import Store
+
+_PIECE = 1 << 20
+
+
+def export_layout(store: Store, texts: Sequence[str], directory: str) -> None:
+    """Write the images that `texts` name to a new layout in `directory`, which must be missing or empty.
+
+    Raises:
+        AlreadyExists: there is something. ImageNotFound, AmbiguousImage. Unavailable: no space.
+    """
+    if os.path.lexists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
+        raise AlreadyExists(f"{directory} is there and not empty", remedy="Name a directory that does not exist.")
+    with store.leases.hold("export " + " ".join(texts)):
+        images = pack_images(store, texts)
+        try:
+            os.makedirs(f"{directory}/blobs/sha256", exist_ok=True)
+            for digest in blobs_of(images):
+                target = DirectoryBlobs(f"{directory}/blobs", Scratch(directory))
+                with store.blobs.open(digest) as file, target.writer(expected=digest) as writer:
+                    while piece := file.read(_PIECE):
+                        writer.write(piece)
+                    writer.commit()
+            _finish(directory, images)
+        except OSError as error:
+            raise translated(error, error.filename or directory) from error
+
+
+def make_root_a_layout(store: Store) -> tuple[Packed, ...]:
+    """Make the store's root a valid layout of every image that has a name, as it is now; gives the images.
+
+    Other tools read it in place; what later changes here shows after the next call.
+    """
+    with store.leases.hold("make the root a layout"):
+        texts = [str(record.name) for record in store.references.list()]
+        images = pack_images(store, texts)
+        _finish(store.paths.root, images)
+    return images
+
+
+def _finish(directory: str, images: Sequence[Packed]) -> None:
+    """The two small files, the one that names things last."""
+    _write(directory, oci.MARKER, oci.MARKER_CONTENT)
+    _write(directory, oci.INDEX, oci.index_json(tuple((image.manifest.descriptor, image.names) for image in images)))
+    sync_directory(directory)
+
+
+def _write(directory: str, name: str, data: bytes) -> None:
+    temporary = f"{directory}/.{name}.{os.getpid()}"
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, f"{directory}/{name}")
