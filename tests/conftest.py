@@ -126,7 +126,7 @@ def make_estiba_home() -> Iterator:
 
 def remove_home(directory: str) -> None:
     """Removes a directory, unless something is still mounted in it: the check above names that."""
-    if os.path.exists(os.path.join(directory, "run", "networks.db")):
+    if os.geteuid() == 0 and os.path.exists(os.path.join(directory, "run", "networks.db")):
         from estiba.networks.networks import Networks
 
         Networks(root=os.path.join(directory, "root"), run=os.path.join(directory, "run")).teardown()
