@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, NamedTuple
 
 from estiba.layers import compression as compressions
+from estiba.layers.diff import changes_between
 from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
 from estiba.layers.tar.writer import TarPolicy, write_layer
 from estiba.oci.digest import Digest
@@ -39,19 +40,23 @@ class PackedLayer(NamedTuple):
     size: int
 
 
-def diff_id_of(tree: str, policy: TarPolicy) -> LayerTar:
-    """The diff ID of the tree below `tree`, without storing a byte.
+def diff_id_of(tree: str, policy: TarPolicy, *, base: str = "") -> LayerTar:
+    """The diff ID of the layer of `tree`, without storing a byte; `base` as in `pack`.
 
     Raises:
         as `write_layer`.
     """
-    packed = pack(tree, None, policy, compression=compressions.NONE)
+    packed = pack(tree, None, policy, base=base, compression=compressions.NONE)
     return LayerTar(packed.diff_id, packed.tar_size, packed.entries)
 
 
-def pack(tree: str, sink: Writable | None, policy: TarPolicy, *, compression: str = compressions.GZIP) -> PackedLayer:
+def pack(
+    tree: str, sink: Writable | None, policy: TarPolicy, *, base: str = "", compression: str = compressions.GZIP
+) -> PackedLayer:
     """Write the layer of `tree` to `sink`, compressed with ``gzip``, ``zstd`` or ``none``.
 
+    `tree` holds just the change, with an overlay's whiteouts; or, with `base`, both are whole trees and the layer is
+    what makes `tree` out of `base`.
     The bytes depend on the tree and the policy only. `sink` must be committed or dropped by the caller; after an
     exception what it got is not a layer.
 
@@ -60,7 +65,8 @@ def pack(tree: str, sink: Writable | None, policy: TarPolicy, *, compression: st
     """
     line = _Line(None if compression == compressions.NONE else compressions.compressor(compression), sink)
     try:
-        summary = write_layer(tree, BlockWriter(line.take, line.emit), policy)
+        only = changes_between(base, tree) if base else None
+        summary = write_layer(tree, BlockWriter(line.take, line.emit), policy, only=only)
         return line.finish(entries=summary.entries)
     finally:
         line.close()

@@ -15,6 +15,7 @@ import stat
 from typing import NamedTuple
 
 from estiba.errors import Conflict, InvalidInput
+from estiba.layers.diff import ChangeSet
 from estiba.layers.tar.blocks import BlockWriter
 from estiba.layers.tar.header import (
     BLOCK,
@@ -71,10 +72,11 @@ class ChangedWhileRead(Conflict):
         )
 
 
-def write_layer(tree: str, out: BlockWriter, policy: TarPolicy) -> TarSummary:
+def write_layer(tree: str, out: BlockWriter, policy: TarPolicy, *, only: ChangeSet | None = None) -> TarSummary:
     """Write the tree below the directory `tree` as a tar, end-of-archive blocks included, and finish `out`.
 
-    Nobody else may change the tree meanwhile.
+    Nobody else may change the tree meanwhile. With `only` just what changed is written, and whiteouts for what is
+    deleted.
 
     Raises:
         ReservedName: a file's name begins with ``.wh.``.
@@ -82,7 +84,7 @@ def write_layer(tree: str, out: BlockWriter, policy: TarPolicy) -> TarSummary:
         InvalidInput: a path is too long, or the tree holds what a layer cannot express.
         OSError: the tree cannot be read or the target not be written.
     """
-    walk = _Walk(out, policy)
+    walk = _Walk(out, policy, only)
     walk.directory(os.fsencode(tree), b"")
     out.write(END_OF_ARCHIVE)
     out.finish()
@@ -90,24 +92,45 @@ def write_layer(tree: str, out: BlockWriter, policy: TarPolicy) -> TarSummary:
 
 
 class _Walk:
-    def __init__(self, out: BlockWriter, policy: TarPolicy) -> None:
+    def __init__(self, out: BlockWriter, policy: TarPolicy, only: ChangeSet | None) -> None:
         self.entries = 0
+        self._only = only
         self._out = out
         self._encode = HeaderEncoder().encode
         self._epoch = policy.epoch
         self._touch = policy.epoch is not None and policy.set_times
         self._links: dict[tuple[int, int], bytes] = {}
+        self._deleted: dict[bytes, list[bytes]] = {}
+        for path in only.deleted if only else ():
+            parent, slash, _ = path.rpartition(b"/")
+            self._deleted.setdefault(parent + slash, []).append(path)
 
     def directory(self, path: bytes, name: bytes) -> None:
         """Everything below the directory `path`, whose entries' names begin with `name` ('' or ending in a slash)."""
-        pending = [iter(_sorted(path, name))]
+        pending = [iter(self._sorted(path, name))]
         while pending:
-            for entry, child in pending[-1]:
-                if self._entry(entry, child):
-                    pending.append(iter(_sorted(entry.path, child + b"/")))
+            for child, entry in pending[-1]:
+                if entry is None:
+                    self._whiteout(child, self._epoch or 0)
+                elif self._entry(entry, child):
+                    pending.append(iter(self._sorted(entry.path, child + b"/")))
                     break
             else:
                 pending.pop()
+
+    def _sorted(self, path: bytes, name: bytes) -> list[tuple[bytes, os.DirEntry[bytes] | None]]:
+        """What is in a directory, sorted by name; None stands for something deleted."""
+        try:
+            with os.scandir(path) as found:
+                entries: list[tuple[bytes, os.DirEntry[bytes] | None]] = [(name + e.name, e) for e in found]
+        except OSError as error:
+            raise _named(error, name) from error
+        if self._only is not None:
+            changed = self._only.changed
+            entries = [pair for pair in entries if pair[0] in changed]
+            entries += [(path, None) for path in self._deleted.get(name, ())]
+        entries.sort(key=lambda pair: pair[0])
+        return entries
 
     def _entry(self, entry: os.DirEntry[bytes], name: bytes) -> bool:
         """Write one entry; True for a directory, which is to be walked next."""
@@ -180,16 +203,6 @@ class _Walk:
             raise ChangedWhileRead(os.fsdecode(name), expected=size, found=found)
         if size % BLOCK:
             self._out.write(ZEROS[size % BLOCK :])
-
-
-def _sorted(path: bytes, name: bytes) -> list[tuple[os.DirEntry[bytes], bytes]]:
-    try:
-        with os.scandir(path) as found:
-            entries = [(entry.name, entry) for entry in found]
-    except OSError as error:
-        raise _named(error, name) from error
-    entries.sort(key=lambda pair: pair[0])
-    return [(entry, name + bare) for bare, entry in entries]
 
 
 def _read_xattrs(path: bytes, name: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bool, bool]:
