@@ -137,7 +137,9 @@ class SourceTree:
         except (FileNotFoundError, NotADirectoryError):
             raise self._missing(path) from None
         try:
-            top = _entry("", real, os.fstat(descriptor), "")
+            status = os.fstat(descriptor)
+            target = os.readlink("", dir_fd=descriptor) if stat.S_ISLNK(status.st_mode) else ""
+            top = _entry("", real, status, target)
         finally:
             os.close(descriptor)
         if not top.is_directory:

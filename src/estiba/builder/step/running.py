@@ -56,6 +56,7 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             network=joined.spec,
             uts="host" if joined.spec == "host" else "new",
             architecture=_architecture(),
+            cgroups_path=f"/estiba/{action.container_id}",
         )
         if options.uts == "host":
             options = options._replace(hostname="")

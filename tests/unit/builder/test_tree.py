@@ -1,0 +1,130 @@
+"""What a source pattern selects from a directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from estiba.builder.context import ignore
+from estiba.builder.context.hashes import FileHashes
+from estiba.builder.context.tree import SourceTree
+from estiba.errors import NotFound
+from estiba.store.database import Database
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for path, text in {
+        "a.txt": "A",
+        "b.md": "B",
+        "src/main.py": "print()",
+        "src/deep/er/x": "x",
+        "src/.hidden": "h",
+        "odd \u00e9/file with space": "o",
+    }.items():
+        (tmp_path / "ctx" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ctx" / path).write_text(text)
+    os.symlink("src/main.py", tmp_path / "ctx" / "link")
+    os.symlink("/etc", tmp_path / "ctx" / "away")
+    os.symlink("../../../etc/passwd", tmp_path / "ctx" / "src" / "up")
+    return tmp_path / "ctx"
+
+
+@pytest.fixture
+def tree(root: Path) -> Iterator[SourceTree]:
+    found = SourceTree(str(root), label="the build context")
+    yield found
+    found.close()
+
+
+def paths(tree: SourceTree, pattern: str) -> list[str]:
+    return [entry.source for item in tree.select(pattern) for entry in item.entries]
+
+
+def test_a_file_is_selected_alone(tree: SourceTree) -> None:
+    (item,) = tree.select("a.txt")
+    assert (item.name, item.is_directory, item.entries[0].size) == ("a.txt", False, 1)
+
+
+def test_a_directory_comes_with_all_below_it_in_order(tree: SourceTree) -> None:
+    assert paths(tree, "src") == [
+        "src",
+        "src/.hidden",
+        "src/deep",
+        "src/deep/er",
+        "src/deep/er/x",
+        "src/main.py",
+        "src/up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.txt", ["a.txt"]),
+        ("s*/ma?n.py", ["src/main.py"]),
+        ("[ab].*", ["a.txt", "b.md"]),
+        ("./src/../a.txt", ["a.txt"]),
+        ("/a.txt", ["a.txt"]),
+        ("../../a.txt", ["a.txt"]),
+        ("odd \u00e9/file*", ["odd \u00e9/file with space"]),
+    ],
+)
+def test_patterns_match_component_by_component_and_never_leave_the_root(
+    tree: SourceTree, pattern: str, found: list[str]
+) -> None:
+    assert paths(tree, pattern) == found
+
+
+def test_a_link_that_is_named_is_followed_inside_the_root_and_others_stay_links(tree: SourceTree) -> None:
+    (item,) = tree.select("link")
+    assert (item.name, item.entries[0].source, item.entries[0].is_file) == ("link", "src/main.py", True)
+    up = next(entry for item in tree.select("src") for entry in item.entries if entry.source == "src/up")
+    assert up.target == "../../../etc/passwd"
+
+
+def test_a_link_out_of_the_context_leads_nowhere(tree: SourceTree) -> None:
+    """`/etc` is taken relative to the context, where there is none: the host's files are never read."""
+    (item,) = tree.select("away")
+    assert (item.entries[0].target, len(item.entries)) == ("/etc", 1)
+    with pytest.raises(NotFound):
+        tree.select("away/passwd")
+
+
+def test_a_missing_source_names_near_ones(tree: SourceTree) -> None:
+    with pytest.raises(NotFound) as caught:
+        tree.select("a.text")
+    assert "the build context" in caught.value.message
+    assert "'a.txt'" in caught.value.remedy
+    with pytest.raises(NotFound, match="matches nothing"):
+        tree.select("*.nothing")
+
+
+def test_an_ignored_source_names_the_rule(root: Path) -> None:
+    tree = SourceTree(str(root), label="the build context", ignore=ignore.parse("x\n*.txt\nsrc\n!src/main.py"))
+    try:
+        with pytest.raises(NotFound) as caught:
+            tree.select("a.txt")
+        assert "Line 2 of .dockerignore ('*.txt')" in caught.value.remedy
+        assert paths(tree, "src") == ["src", "src/main.py"]
+        assert "a.txt" not in paths(tree, ".")
+    finally:
+        tree.close()
+
+
+def test_unchanged_files_are_not_read_again_and_changed_ones_are(root: Path, tree: SourceTree, tmp_path: Path) -> None:
+    old = (1_000_000_000, 1_000_000_000)
+    database = Database.open(str(tmp_path / "state.db"))
+    hashes = FileHashes(database)
+    entries = tree.select("a.txt")[0].entries
+    first = hashes.of(tree, entries)
+    os.chmod(root / "b.md", 0)
+    assert hashes.of(tree, entries) == first
+    (root / "a.txt").write_text("Z")
+    os.utime(root / "a.txt", ns=old)
+    changed = hashes.of(tree, tree.select("a.txt")[0].entries)
+    assert changed != first
+    database.close()
