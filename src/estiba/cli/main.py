@@ -144,7 +144,7 @@ def _run_command(name: str, command: commands.Command, arguments: list[str], set
 def _parser(program: str, summary: str) -> argparse.ArgumentParser:
     import argparse
 
-    return argparse.ArgumentParser(prog=program, description=summary + ".", allow_abbrev=False)
+    return argparse.ArgumentParser(prog=program, description=summary + ".", allow_abbrev=False, conflict_handler="resolve")
 
 
 def _help(words: Sequence[str]) -> int:

@@ -1,0 +1,417 @@
+"""The front door to containers: create, start, attach, wait, stop, kill, remove, list; volumes beside it.
+
+Any number of processes may use the same store at the same time: the database says how a container is, its lock says who
+answers for it, its monitor acts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from estiba.engine import frames, lifecycle, recovery
+from estiba.engine.creation import create, published_ports
+from estiba.engine.launch import PendingMonitor
+from estiba.engine.locks import Lock, wait_for_lock
+from estiba.engine.monitor.request import StartRequest, VolumePlace
+from estiba.engine.names import checked_name
+from estiba.engine.paths import ATTACH_SOCKET, ContainerPaths, volume_data
+from estiba.engine.records import Containers, NoSuchContainer
+from estiba.engine.removal import remove_container, snapshot_key
+from estiba.engine.volumes import Volumes
+from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
+from estiba.linux.processes import parse_signal
+from estiba.oci.platform import Platform
+from estiba.runtime.client import RuntimeClient
+
+if TYPE_CHECKING:
+    from estiba.engine.options import ContainerOptions
+    from estiba.engine.records import ContainerRecord
+    from estiba.networks.networks import Networks
+    from estiba.store.images import ImageRecord
+    from estiba.store.store import Store
+
+STOP_TIMEOUT = 10
+_KILL_PATIENCE = 30.0
+
+
+class Attachment:
+    """What a starter wants of the container: its output, and whether it gives input. `size` is rows and columns."""
+
+    def __init__(self, *, output: bool = True, gives_input: bool = False, size: tuple[int, int] | None = None) -> None:
+        self.output = output
+        self.gives_input = gives_input
+        self.size = size
+
+
+class Engine:
+    """The containers of one store. `run` is the run directory, `runtime` the runtime of new containers."""
+
+    def __init__(self, *, store: Store, run: str, runtime: RuntimeClient, networks: Networks) -> None:
+        self.store = store
+        self.run = run
+        self.runtime = runtime
+        self.networks = networks
+        self.containers = Containers(store.database)
+        self.volumes = Volumes(store.database, self.containers, root=store.paths.root)
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            self.boot = file.read().strip()
+
+    # One container
+
+    def create(self, options: ContainerOptions, image: ImageRecord) -> ContainerRecord:
+        """Make a container without starting it.
+
+        Raises:
+            NameTaken, InvalidInput: as `creation.create`.
+        """
+        record, lock = self._create(options, image, state=lifecycle.CREATED)
+        lock.release()
+        return record
+
+    def run_new(
+        self, options: ContainerOptions, image: ImageRecord, pending: PendingMonitor, attachment: Attachment
+    ) -> tuple[ContainerRecord, frames.Connection]:
+        """Make a container and start it at once by the monitor `pending`.
+
+        Raises:
+            StartFailed: it was made but did not start; with `auto_remove` it is removed again.
+        """
+        record, lock = self._create(options, image, state=lifecycle.STARTING)
+        return record, self._begin(record, options, lock, pending, attachment)
+
+    def start(self, text: str, attachment: Attachment | None = None) -> frames.Connection | None:
+        """Start the container; gives the connection to its monitor, None when it runs already.
+
+        Raises:
+            NoSuchContainer, WrongState. StartFailed: it did not start.
+        """
+        with PendingMonitor() as pending:
+            record = self.find(text)
+            if not lifecycle.must_act("start", record.state, name=record.name):
+                return None
+            lock = wait_for_lock(self.paths(record.id).lock)
+            current = self.containers.get(record.id)
+            if current is None:
+                lock.release()
+                raise NoSuchContainer(text)
+            if not lifecycle.must_act("start", current.state, name=current.name):
+                lock.release()
+                return None
+            recovery.clear_remains(self, current)
+            self.containers.set_state(
+                current.id, lifecycle.STARTING, run=self.run, boot=self.boot, stop_wanted=False, restarts=0
+            )
+            return self._begin(
+                current, current.parsed_options(), lock, pending, attachment or Attachment(output=False), detached=True
+            )
+
+    def attach(self, record: ContainerRecord, *, gives_input: bool) -> frames.Connection:
+        """A connection that gets the container's output from now on.
+
+        Raises:
+            WrongState: it does not run.
+        """
+        lifecycle.must_act("attach", record.state, name=record.name)
+        connection = self.connect(record)
+        connection.send(frames.ATTACH, {"input": gives_input})
+        return connection
+
+    def wait(self, text: str) -> int:
+        """Wait until the container ends, and give its exit code.
+
+        Raises:
+            NoSuchContainer.
+        """
+        record = self.find(text)
+        if record.state not in lifecycle.HAS_MONITOR:
+            return record.exit_code
+        try:
+            with self.connect(record) as connection:
+                return _wait_for_end(connection)
+        except frames.MonitorGone:
+            after = self.fresh(record)
+            return after.exit_code if after else recovery.KILLED
+
+    def stop(self, text: str, *, timeout: float | None = None, signal: str = "") -> bool:
+        """Ask the container to end, and kill it after `timeout` seconds; False when it did not run.
+
+        Raises:
+            NoSuchContainer, WrongState. InvalidInput: there is no such signal.
+        """
+        record = self.find(text)
+        if not lifecycle.must_act("stop", record.state, name=record.name):
+            return False
+        options = record.parsed_options()
+        number = parse_signal(signal or record.parsed_process().stop_signal)
+        if timeout is None:
+            timeout = STOP_TIMEOUT if options.stop_timeout is None else options.stop_timeout
+        self.containers.want_stop(record.id, True)
+        try:
+            with self.connect(record) as connection:
+                connection.send(frames.STOP, number)
+                if timeout < 0:
+                    _wait_for_end(connection)
+                    return True
+                if not _ends_within(connection, timeout):
+                    connection.send(frames.STOP, parse_signal("KILL"))
+                    if not _ends_within(connection, _KILL_PATIENCE):
+                        raise Unavailable(f"container {record.name} did not end after SIGKILL")
+        except frames.MonitorGone:
+            self.fresh(record)
+        return True
+
+    def kill(self, text: str, *, signal: str = "KILL") -> None:
+        """Send the container a signal. SIGKILL counts as a stop: it is not restarted.
+
+        Raises:
+            NoSuchContainer, WrongState. InvalidInput: there is no such signal.
+        """
+        number = parse_signal(signal)
+        record = self.find(text)
+        lifecycle.must_act("kill", record.state, name=record.name)
+        stops = number in (parse_signal("KILL"), parse_signal(record.parsed_process().stop_signal))
+        if stops:
+            self.containers.want_stop(record.id, True)
+        try:
+            with self.connect(record) as connection:
+                connection.send(frames.STOP if stops else frames.SIGNAL, number)
+                while connection.receive().kind != frames.DONE:
+                    pass
+                if number == parse_signal("KILL"):
+                    _ends_within(connection, _KILL_PATIENCE)
+        except frames.MonitorGone:
+            self.fresh(record)
+
+    def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> ContainerRecord:
+        """Remove the container; `force` kills it first, `volumes` removes its anonymous volumes too.
+
+        Raises:
+            NoSuchContainer. WrongState: it runs, and `force` was not given.
+        """
+        record = self.find(text)
+        if force and record.state in lifecycle.HAS_MONITOR:
+            self.kill(record.id)
+            left = self.containers.get(record.id)
+            if left is None:
+                return record
+            record = left
+        if record.state in lifecycle.HAS_MONITOR:
+            lifecycle.must_act("remove", record.state, name=record.name)
+        paths = self.paths(record.id)
+        try:
+            lock = wait_for_lock(paths.lock)
+        except NotFound:
+            lock = Lock(-1)
+        with lock:
+            current = self.containers.get(record.id)
+            if current is None:
+                return record
+            lifecycle.must_act("remove", current.state, name=current.name)
+            recovery.clear_remains(self, current)
+            remove_container(self.store, self.containers, self.volumes, paths, anonymous_volumes=volumes)
+        return record
+
+    def rename(self, text: str, name: str) -> None:
+        """Give the container another name.
+
+        Raises:
+            NoSuchContainer, NameTaken. InvalidInput: no name.
+        """
+        self.containers.rename(self.find(text).id, checked_name(name))
+
+    # Looking
+
+    def find(self, text: str) -> ContainerRecord:
+        """The container `text` (name, id, or the beginning of one), as it really is.
+
+        Raises:
+            NoSuchContainer. InvalidInput: several ids begin so.
+        """
+        found = self.fresh(self.containers.find(text))
+        if found is None:
+            raise NoSuchContainer(text)
+        return found
+
+    def all(self) -> list[ContainerRecord]:
+        """Every container as it really is, the newest first."""
+        return [found for record in self.containers.all() if (found := self.fresh(record)) is not None]
+
+    def fresh(self, record: ContainerRecord) -> ContainerRecord | None:
+        """The record, put right if the container's monitor was killed; None when the container is gone."""
+        if not recovery.is_abandoned(record, self.paths(record.id)):
+            return record
+        return recovery.recover(self, record)
+
+    def paths(self, container_id: str) -> ContainerPaths:
+        return ContainerPaths(self.store.paths.root, self.run, container_id)
+
+    def connect(self, record: ContainerRecord) -> frames.Connection:
+        """A connection to the container's monitor.
+
+        Raises:
+            MonitorGone: none answers.
+        """
+        paths = ContainerPaths(self.store.paths.root, record.run or self.run, record.id)
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                return frames.connect(paths.bundle, ATTACH_SOCKET)
+            except frames.MonitorGone:
+                # Just being started: it listens in a moment.
+                now = self.containers.get(record.id)
+                if now is None or now.state != lifecycle.STARTING or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
+    def runtime_of(self, record: ContainerRecord) -> RuntimeClient:
+        """The runtime that the container was made for."""
+        root = f"{record.run or self.run}/runtime"
+        if not record.runtime:
+            return RuntimeClient.ours(root=root)
+        return RuntimeClient(tuple(json.loads(record.runtime)), root)
+
+    def networks_at(self, run: str) -> Networks:
+        """The networks of the run directory `run`."""
+        if run == self.run:
+            return self.networks
+        from estiba.networks.networks import Networks
+
+        return Networks(root=self.store.paths.root, run=run)
+
+    # Steps
+
+    def _create(self, options: ContainerOptions, image: ImageRecord, *, state: str) -> tuple[ContainerRecord, Lock]:
+        is_ours = self.runtime.command == RuntimeClient.ours(root="").command
+        return create(
+            self.store,
+            self.containers,
+            self.volumes,
+            image=image,
+            options=options,
+            run=self.run,
+            runtime="" if is_ours else json.dumps(self.runtime.command),
+            boot=self.boot,
+            state=state,
+        )
+
+    def _begin(
+        self,
+        record: ContainerRecord,
+        options: ContainerOptions,
+        lock: Lock,
+        pending: PendingMonitor,
+        attachment: Attachment,
+        *,
+        detached: bool = False,
+    ) -> frames.Connection:
+        """Hand the container over to its monitor."""
+        with lock:
+            try:
+                request = self._request(record, options, attachment)
+            except BaseException:
+                back = lifecycle.EXITED if record.started else lifecycle.CREATED
+                self.containers.set_state(record.id, back)
+                lock.release()
+                self._drop_if_unwanted(record, options, keep=detached)
+                raise
+            try:
+                return pending.begin(request, lock)
+            except (frames.MonitorGone, Conflict):
+                lock.release()
+                self.fresh(record)
+                raise
+            except BaseException:
+                lock.release()
+                self._drop_if_unwanted(record, options, keep=detached)
+                raise
+
+    def _drop_if_unwanted(self, record: ContainerRecord, options: ContainerOptions, *, keep: bool) -> None:
+        """A `run --rm` that did not start leaves no container."""
+        if options.auto_remove and not keep:
+            self.remove(record.id, volumes=True)
+
+    def _request(self, record: ContainerRecord, options: ContainerOptions, attachment: Attachment) -> StartRequest:
+        process = record.parsed_process()
+        runtime = self.runtime_of(record._replace(run=self.run))
+        return StartRequest(
+            container_id=record.id,
+            name=record.name,
+            root=self.store.paths.root,
+            run=self.run,
+            options=options,
+            process=process,
+            rootfs=self.store.snapshots.mounts(snapshot_key(record.id)),
+            volumes=self._volume_places(record, options),
+            runtime=runtime.command,
+            runtime_root=runtime.root,
+            runtime_is_ours=not record.runtime,
+            snapshotter=self.store.snapshots.kind,
+            boot=self.boot,
+            ports=published_ports(options, process.exposed_ports) if _has_ports(options) else (),
+            joined_pid=self._joined(options),
+            architecture=Platform.of_machine(os.uname().machine).architecture,
+            attach=attachment.output,
+            attach_input=attachment.gives_input,
+            console_size=attachment.size if options.tty else None,
+        )
+
+    def _volume_places(self, record: ContainerRecord, options: ContainerOptions) -> tuple[VolumePlace, ...]:
+        by_target = {mount.target: mount for mount in options.mounts}
+        places = []
+        for name, target in self.containers.volumes_of(record.id):
+            self.volumes.get(name)
+            mount = by_target.get(target)
+            fill = not record.started and (mount is None or mount.copy_up)
+            source = volume_data(self.store.paths.root, name)
+            places.append(VolumePlace(target, source, bool(mount and mount.read_only), fill))
+        for mount in options.mounts:
+            if mount.kind == "bind":
+                _check_source(mount.source, make=mount.make_source)
+        return tuple(places)
+
+    def _joined(self, options: ContainerOptions) -> int:
+        name = options.network.removeprefix("container:")
+        if name == options.network:
+            return 0
+        other = self.find(name)
+        if other.state != lifecycle.RUNNING:
+            raise Conflict(f"container {other.name} is not running: its network cannot be joined")
+        return other.pid
+
+
+def _has_ports(options: ContainerOptions) -> bool:
+    return options.network not in ("host", "none") and not options.network.startswith("container:")
+
+
+def _check_source(source: str, *, make: bool) -> None:
+    if os.path.exists(source):
+        return
+    if not make:
+        raise InvalidInput(f"bind mount source path does not exist: {source}", remedy="Make it first.")
+    os.makedirs(source, exist_ok=True)
+
+
+def _wait_for_end(connection: frames.Connection) -> int:
+    while True:
+        frame = connection.receive()
+        if frame.kind == frames.ENDED:
+            code: int = frame.json()["exit_code"]
+            return code
+
+
+def _ends_within(connection: frames.Connection, seconds: float) -> bool:
+    """Whether the container ends in time; what else the monitor says is skipped."""
+    import select
+
+    deadline = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    while True:
+        left = deadline - time.monotonic()
+        if not poll.poll(max(0, int(left * 1000))):
+            return False
+        if any(frame.kind == frames.ENDED for frame in connection.receive_available()):
+            return True

@@ -1,0 +1,99 @@
+"""The life of a container as one table. Pure.
+
+created ──▶ running ⇄ paused          removing is the last state of all: the row goes when everything else is gone
+            │    ▲ ╲
+            ▼    │  ▶ restarting      a monitor that waits until it starts the container again
+          exited ┘
+dead: a removal failed half-way; it can only be removed again
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from estiba.errors import Conflict
+
+CREATED: Final = "created"
+STARTING: Final = "starting"
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+RESTARTING: Final = "restarting"
+EXITED: Final = "exited"
+REMOVING: Final = "removing"
+DEAD: Final = "dead"
+
+NEXT: dict[str, frozenset[str]] = {
+    CREATED: frozenset({STARTING, REMOVING}),
+    STARTING: frozenset({CREATED, RUNNING, EXITED, REMOVING}),
+    RUNNING: frozenset({PAUSED, RESTARTING, EXITED, REMOVING}),
+    PAUSED: frozenset({RUNNING, EXITED, REMOVING}),
+    RESTARTING: frozenset({RUNNING, EXITED, REMOVING}),
+    EXITED: frozenset({STARTING, REMOVING}),
+    REMOVING: frozenset({DEAD}),
+    DEAD: frozenset({REMOVING}),
+}
+"""State -> the states that may follow it."""
+
+HAS_MONITOR = frozenset({STARTING, RUNNING, PAUSED, RESTARTING})
+"""States in which a monitor must be alive. Where it is not, it was killed."""
+
+# What a command needs: command -> (states in which it may act, states in which it has nothing to do)
+ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "start": (frozenset({CREATED, EXITED}), frozenset({STARTING, RUNNING, RESTARTING})),
+    "stop": (frozenset({STARTING, RUNNING, PAUSED, RESTARTING}), frozenset({CREATED, EXITED, DEAD})),
+    "kill": (frozenset({RUNNING, PAUSED, RESTARTING}), frozenset()),
+    "exec": (frozenset({RUNNING}), frozenset()),
+    "attach": (frozenset({RUNNING}), frozenset()),
+    "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
+}
+
+_REMEDIES = {
+    STARTING: "Wait until it runs.",
+    RUNNING: "Stop it first, or remove it by force: estiba rm -f",
+    PAUSED: "It is paused.",
+    RESTARTING: "Stop it first: estiba stop",
+    CREATED: "Start it first: estiba start",
+    EXITED: "Start it first: estiba start",
+    REMOVING: "It is being removed.",
+    DEAD: "Only its removal is left: estiba rm",
+}
+
+
+class WrongState(Conflict):
+    """The container is not in a state that allows the command."""
+
+    def __init__(self, name: str, command: str, state: str) -> None:
+        words = {CREATED: "not running (created)", EXITED: "not running (exited)"}
+        super().__init__(
+            f"container {name} is {words.get(state, state)}: it cannot be {_DONE.get(command, command)}",
+            remedy=_REMEDIES[state],
+        )
+
+
+_DONE = {
+    "start": "started",
+    "stop": "stopped",
+    "kill": "killed",
+    "exec": "entered",
+    "attach": "attached to",
+    "remove": "removed",
+}
+
+
+def may_follow(state: str, new: str) -> bool:
+    """Whether a container in `state` may become `new`."""
+    return new in NEXT[state]
+
+
+def must_act(command: str, state: str, *, name: str) -> bool:
+    """Whether `command` has something to do for the container `name` in `state`; False when it is done already.
+
+    Raises:
+        WrongState: the command makes no sense now.
+    """
+    acting, done = ACCEPTS[command]
+    if state in acting:
+        return True
+    if state in done:
+        return False
+    raise WrongState(name, command, state)

@@ -1,0 +1,170 @@
+"""One run of a container: from its files and its network to a process, and from its end to nothing left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from estiba.engine.frames import listen
+from estiba.engine.monitor import files
+from estiba.engine.monitor.oom import OomWatch
+from estiba.engine.monitor.streams import Streams
+from estiba.engine.paths import CONSOLE_SOCKET
+from estiba.engine.records import Networking
+from estiba.engine.spec import Place, spec_options
+from estiba.errors import EstibaError, NotFound
+from estiba.linux.processes import start_time
+from estiba.networks.networks import Networks
+from estiba.runtime.client import RuntimeClient
+from estiba.runtime.spec import container_spec
+
+if TYPE_CHECKING:
+    from estiba.engine.monitor.request import StartRequest
+    from estiba.engine.paths import ContainerPaths
+
+OWN_NETWORK = ("none", "host")
+JOINS = "container:"
+
+
+class Network(NamedTuple):
+    """`descriptor` is the namespace, -1 where the runtime makes one (``none``) or the host's is used."""
+
+    descriptor: int
+    choice: str
+    networking: Networking
+
+
+class Run(NamedTuple):
+    """A container's first process; `pid_start` tells it from a later one with the same number."""
+
+    pid: int
+    pid_start: int
+    oom: OomWatch
+
+
+def connect(request: StartRequest, networks: Networks) -> Network:
+    """Make the container's network namespace and put it into its network, which lasts over restarts.
+
+    Raises:
+        NotFound, Conflict, Unavailable: as `Networks.attach`.
+    """
+    wanted = request.options.network
+    if wanted == "host":
+        return Network(-1, "host", Networking("host"))
+    if wanted == "none":
+        return Network(-1, "new", Networking("none"))
+    if wanted.startswith(JOINS):
+        return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
+    descriptor = networks.new_namespace()
+    try:
+        endpoint = networks.attach(
+            descriptor,
+            key=request.container_id,
+            network=wanted,
+            ports=request.ports,
+            hostname=request.name,
+            mac=request.options.mac_address or None,
+        )
+    except BaseException:
+        os.close(descriptor)
+        raise
+    ports = tuple((f"{p.container_port}/{p.protocol}", f"{p.host_address}:{p.host_port}") for p in endpoint.ports)
+    return Network(
+        descriptor,
+        f"path:/proc/{os.getpid()}/fd/{descriptor}",
+        Networking(endpoint.network, endpoint.address, endpoint.prefix, endpoint.gateway, endpoint.mac, ports),
+    )
+
+
+def begin(
+    request: StartRequest, paths: ContainerPaths, network: Network, runtime: RuntimeClient, streams: Streams
+) -> Run:
+    """Write the bundle's `config.json`, let the runtime create and start the container, and give its first process.
+
+    Raises:
+        RuntimeFailed: the runtime refused; nothing of the container is left. NotFound: the image has no such user.
+    """
+    options = request.options
+    hostname = options.naming.hostname or (os.uname().nodename if options.network == "host" else request.short_id)
+    user = files.find_user(request.process.user, paths.rootfs, groups=options.groups)
+    files.write_etc(
+        request, paths, hostname=hostname, address=network.networking.address, gateway=network.networking.gateway
+    )
+    place = Place(
+        container_id=request.container_id,
+        hostname=hostname,
+        uid=user.uid,
+        gid=user.gid,
+        additional_gids=user.additional_gids,
+        home=user.home,
+        mounts=files.spec_mounts(request, paths),
+        network=network.choice,
+        counts_swap=_counts_swap(),
+        architecture=request.architecture,
+        console_size=request.console_size,
+    )
+    with open(paths.config, "w", encoding="utf-8") as file:
+        json.dump(container_spec(spec_options(request.process, options, place)), file)
+    return _start(request, paths, runtime, streams)
+
+
+def end(request: StartRequest, runtime: RuntimeClient) -> None:
+    """Remove what the runtime keeps of a container that has ended, and what still lives in it."""
+    try:
+        runtime.delete(request.container_id, force=True)
+    except NotFound:
+        pass
+
+
+def remove_bundle(paths: ContainerPaths) -> None:
+    """Remove the container's directory below RUN."""
+    shutil.rmtree(paths.bundle, ignore_errors=True)
+
+
+def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient, streams: Streams) -> Run:
+    listener = listen(paths.bundle, CONSOLE_SOCKET) if streams.tty else None
+    try:
+        pid = runtime.create(
+            request.container_id,
+            bundle=paths.bundle,
+            pid_file=paths.pid_file,
+            console_socket=_console_path(paths) if listener else None,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
+        )
+        try:
+            if listener:
+                streams.take_terminal(listener)
+                if request.console_size:
+                    streams.resize(*request.console_size)
+            run = Run(pid, start_time(pid) or 0, OomWatch.of(pid))
+            runtime.start(request.container_id)
+        except (EstibaError, OSError):
+            end(request, runtime)
+            raise
+    finally:
+        if listener:
+            listener.close()
+            os.unlink(f"{paths.bundle}/{CONSOLE_SOCKET}")
+    return run
+
+
+def _console_path(paths: ContainerPaths) -> str:
+    """A path of at most 107 bytes, which is the most that a socket's address holds."""
+    direct = f"{paths.bundle}/{CONSOLE_SOCKET}"
+    if len(os.fsencode(direct)) < 107:
+        return direct
+    # Kept open for the life of the monitor: another process finds the directory by it.
+    descriptor = os.open(paths.bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/{os.getpid()}/fd/{descriptor}/{CONSOLE_SOCKET}"
+
+
+def _counts_swap() -> bool:
+    """Whether the kernel can limit swap: always with cgroup v2, with v1 if it was built so."""
+    v1 = "/sys/fs/cgroup/memory"
+    if not os.path.isdir(v1):
+        return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    return os.path.exists(f"{v1}/memory.memsw.limit_in_bytes")

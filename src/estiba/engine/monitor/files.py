@@ -1,0 +1,164 @@
+"""The container's files as its monitor prepares them: mounts, /etc/hosts and its like, the user in the image."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from estiba.engine.monitor.copy_up import fill_volume
+from estiba.errors import Unavailable
+from estiba.image.users import UserIds, resolve_user
+from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, unmount
+from estiba.linux.paths import open_in_root
+from estiba.networks.resolver import hosts, resolv_conf
+from estiba.runtime.spec import SpecMount
+
+if TYPE_CHECKING:
+    from estiba.engine.monitor.request import StartRequest
+    from estiba.engine.options import VolumeMount
+    from estiba.engine.paths import ContainerPaths
+
+_LARGEST_FILE = 1 << 20
+
+
+def mount_rootfs(request: StartRequest, paths: ContainerPaths) -> None:
+    """Mount the container's files where only this process and its children see them.
+
+    Raises:
+        Unavailable: the kernel refused.
+    """
+    os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
+    make_private_namespace()
+    try:
+        mount_all(request.rootfs, paths.rootfs)
+    except OSError as error:
+        raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
+
+
+def unmount_rootfs(paths: ContainerPaths) -> None:
+    """Let go of the container's files, so that they can be removed."""
+    if is_mounted(paths.rootfs):
+        unmount(paths.rootfs, detach=True)
+
+
+def hide_unified_cgroups() -> None:
+    """Take a cgroup v2 hierarchy that lies beside v1's controllers out of our sight.
+
+    crun and runc take such a machine for one of pure v2, or ask it for controllers that it does not have.
+    """
+    unified = "/sys/fs/cgroup/unified"
+    if os.path.isdir(unified) and is_mounted(unified):
+        unmount(unified, detach=True)
+
+
+def find_user(text: str, rootfs: str, *, groups: tuple[str, ...] = ()) -> UserIds:
+    """The numbers behind `text` (a name or id, with a group or not) in the tree `rootfs`, with further `groups`.
+
+    Raises:
+        NotFound, InvalidInput: the image knows no such user.
+    """
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        passwd, group = read_text(root, "/etc/passwd"), read_text(root, "/etc/group")
+    finally:
+        os.close(root)
+    found = resolve_user(text, passwd=passwd, group=group)
+    more = tuple(resolve_user(f"0:{name}", passwd=passwd, group=group).gid for name in groups)
+    return found._replace(additional_gids=tuple(dict.fromkeys((*found.additional_gids, *more))))
+
+
+def read_text(root: int, path: str) -> str:
+    """The text of a regular file in a tree that may be hostile; "" where there is none."""
+    try:
+        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            return ""
+        raise
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return file.read(_LARGEST_FILE).decode(errors="replace")
+
+
+def fill_volumes(request: StartRequest, paths: ContainerPaths) -> None:
+    """Copy what the image has at a volume's place into volumes that are empty."""
+    for place in request.volumes:
+        if place.fill:
+            fill_volume(paths.rootfs, place.target, place.source)
+
+
+def write_etc(request: StartRequest, paths: ContainerPaths, *, hostname: str, address: str, gateway: str) -> None:
+    """Write the files that are shown as /etc/hosts, /etc/hostname and /etc/resolv.conf.
+
+    The network of the host keeps the host's own names.
+    """
+    naming = request.options.naming
+    on_host = request.options.network == "host"
+    names = tuple((name, gateway or "127.0.0.1" if ip == "host-gateway" else ip) for name, ip in naming.add_hosts)
+    full = f"{hostname}.{naming.domainname}" if naming.domainname else hostname
+    _write(paths.hosts, hosts(hostname=full, address=address, names=names))
+    _write(paths.hostname, hostname + "\n")
+    host_text = _host_file("/etc/resolv.conf")
+    if on_host and not (naming.dns or naming.dns_search or naming.dns_options):
+        _write(paths.resolv_conf, host_text)
+        return
+    text = resolv_conf(
+        host_text,
+        upstream_text=_host_file("/run/systemd/resolve/resolv.conf"),
+        servers=naming.dns,
+        search=naming.dns_search,
+        options=naming.dns_options,
+    )
+    _write(paths.resolv_conf, text)
+
+
+def spec_mounts(request: StartRequest, paths: ContainerPaths) -> tuple[SpecMount, ...]:
+    """The mounts of /etc, volumes and tmpfs, in the runtime's words; a user's mount replaces one of ours."""
+    mounts = {
+        "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ("rbind", "rprivate")),
+        "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ("rbind", "rprivate")),
+        "/etc/hosts": SpecMount("/etc/hosts", "bind", paths.hosts, ("rbind", "rprivate")),
+    }
+    for place in request.volumes:
+        options = ("rbind", "rprivate", *(("ro",) if place.read_only else ()))
+        mounts[place.target] = SpecMount(place.target, "bind", place.source, options)
+    for mount in request.options.mounts:
+        if mount.kind == "tmpfs":
+            mounts[mount.target] = _tmpfs(mount)
+        elif mount.kind == "bind":
+            mounts[mount.target] = _bind(mount)
+    return tuple(mounts.values())
+
+
+def _tmpfs(mount: VolumeMount) -> SpecMount:
+    given = {option.partition("=")[0] for option in mount.options}
+    options = [option for option in ("nosuid", "nodev", "noexec") if option.removeprefix("no") not in given]
+    options += [option for option in mount.options if option not in options]
+    if mount.read_only and "ro" not in options:
+        options.append("ro")
+    return SpecMount(mount.target, "tmpfs", "tmpfs", tuple(options))
+
+
+def _bind(mount: VolumeMount) -> SpecMount:
+    propagation = () if any(o.endswith(("private", "slave", "shared")) for o in mount.options) else ("rprivate",)
+    read_only = ("ro",) if mount.read_only else ()
+    return SpecMount(mount.target, "bind", mount.source, (*mount.options, *propagation, *read_only))
+
+
+def _write(path: str, text: str) -> None:
+    # In place: a running container that was restarted by its policy has this very file mounted.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, 0o644)
+        file.write(text)
+
+
+def _host_file(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_LARGEST_FILE)
+    except OSError:
+        return ""

@@ -1,0 +1,20 @@
+"""The executable of the monitor: ``python -I -S launcher.py``, descriptor 3 is the socket to the starter.
+
+It finds the package by its own place, because neither the site module nor the environment is read. It leaves its parent
+at once, so that nobody has to wait for it later.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    package_root = os.path.abspath(__file__)
+    for _ in range(4):
+        package_root = os.path.dirname(package_root)
+    sys.path.insert(0, package_root)
+    from estiba.engine.monitor.main import main
+
+    main()

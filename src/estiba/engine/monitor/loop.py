@@ -1,0 +1,58 @@
+"""Waiting for many descriptors at once: the smallest loop that serves a monitor."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+READ = select.POLLIN
+WRITE = select.POLLOUT
+
+Handler = Callable[[int], None]
+
+
+class Loop:
+    """Calls a handler with the events (POLLIN, POLLOUT, POLLHUP, POLLERR) of each watched descriptor."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._handlers: dict[int, Handler] = {}
+        self._masks: dict[int, int] = {}
+
+    def watch(self, descriptor: int, mask: int, handler: Handler) -> None:
+        """Call `handler` when `descriptor` is ready for `mask` or hung up; replaces an earlier watch.
+
+        A mask of 0 leaves only errors and hang-ups, which would come again and again: it stops the watch.
+        """
+        if not mask:
+            self.forget(descriptor)
+            return
+        if self._masks.get(descriptor) != mask:
+            self._poll.register(descriptor, mask)
+            self._masks[descriptor] = mask
+        self._handlers[descriptor] = handler
+
+    def forget(self, descriptor: int) -> None:
+        """Stop watching. To be called before the descriptor is closed."""
+        if self._masks.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+            del self._handlers[descriptor]
+
+    def turn(self, deadline: float | None = None) -> None:
+        """Wait for events, at the longest until `deadline` (monotonic seconds), and handle them."""
+        timeout = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        for descriptor, events in self._poll.poll(timeout):
+            # A handler may have forgotten others of this round.
+            if (handler := self._handlers.get(descriptor)) is not None:
+                handler(events)
+
+
+def child_signals() -> int:
+    """A descriptor that becomes readable when a child has ended."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    return reading

@@ -1,0 +1,81 @@
+"""Where the engine keeps its things: the disk, drawn once.
+
+ROOT/containers/ID/          kept with the container, mode 0700
+├── lock                     held (flock) by whoever answers for the container: its monitor, or a command at work
+├── hosts, hostname,
+│   resolv.conf              shown as /etc/… inside
+├── ID-json.log[.1 .2]       output, in Docker's format
+└── monitor.log              what a monitor said when it broke; empty in good days
+ROOT/volumes/NAME/_data/     a volume's files
+RUN/containers/ID/           gone after a reboot
+├── config.json, rootfs/     the bundle; only the monitor sees what is mounted on rootfs
+├── pid                      written by the runtime
+├── console                  socket for the terminal's descriptor, while a container with a terminal starts
+└── attach                   socket where the monitor answers
+RUN/runtime/                 the runtime's own state
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ContainerPaths(NamedTuple):
+    """The paths of one container; `root` and `run` are absolute."""
+
+    root: str
+    run: str
+    container_id: str
+
+    @property
+    def directory(self) -> str:
+        return f"{self.root}/containers/{self.container_id}"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.directory}/lock"
+
+    @property
+    def hosts(self) -> str:
+        return f"{self.directory}/hosts"
+
+    @property
+    def hostname(self) -> str:
+        return f"{self.directory}/hostname"
+
+    @property
+    def resolv_conf(self) -> str:
+        return f"{self.directory}/resolv.conf"
+
+    @property
+    def log(self) -> str:
+        return f"{self.directory}/{self.container_id}-json.log"
+
+    @property
+    def monitor_log(self) -> str:
+        return f"{self.directory}/monitor.log"
+
+    @property
+    def bundle(self) -> str:
+        return f"{self.run}/containers/{self.container_id}"
+
+    @property
+    def config(self) -> str:
+        return f"{self.bundle}/config.json"
+
+    @property
+    def rootfs(self) -> str:
+        return f"{self.bundle}/rootfs"
+
+    @property
+    def pid_file(self) -> str:
+        return f"{self.bundle}/pid"
+
+
+ATTACH_SOCKET = "attach"
+CONSOLE_SOCKET = "console"
+
+
+def volume_data(root: str, name: str) -> str:
+    """The directory with the files of volume `name`."""
+    return f"{root}/volumes/{name}/_data"

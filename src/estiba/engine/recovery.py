@@ -1,0 +1,88 @@
+"""What a killed monitor left: found by its free lock, cleaned up by whatever command comes next.
+
+A container without its monitor has nobody who keeps its output or waits for it, so what still runs of it is killed.
+After a reboot there is nothing to kill: only the rows are put right.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from estiba.engine.lifecycle import CREATED, EXITED, HAS_MONITOR, REMOVING, STARTING
+from estiba.engine.locks import Lock, try_lock
+from estiba.engine.paths import ContainerPaths
+from estiba.engine.removal import remove_container
+from estiba.errors import EstibaError, NotFound
+
+if TYPE_CHECKING:
+    from estiba.engine.engine import Engine
+    from estiba.engine.records import ContainerRecord
+
+KILLED = 137
+REBOOTED = 255
+
+
+def is_abandoned(record: ContainerRecord, paths: ContainerPaths) -> bool:
+    """Whether a monitor should answer for the container and none does. Cheap: one lock is tried."""
+    if record.state not in HAS_MONITOR and record.state != REMOVING:
+        return False
+    try:
+        lock = try_lock(paths.lock)
+    except NotFound:
+        return True
+    if lock is None:
+        return False
+    lock.release()
+    return True
+
+
+def recover(engine: Engine, record: ContainerRecord) -> ContainerRecord | None:
+    """Bring an abandoned container to an end, and give its record; None when it is gone for good.
+
+    Another process that does the same, or a monitor that is alive after all, is left alone.
+    """
+    paths = engine.paths(record.id)
+    try:
+        lock: Lock | None = try_lock(paths.lock)
+    except NotFound:
+        lock = Lock(-1)  # the files went before the row did
+    if lock is None:
+        return engine.containers.get(record.id)
+    with lock:
+        current = engine.containers.get(record.id)
+        if current is None or (current.state not in HAS_MONITOR and current.state != REMOVING):
+            return current
+        clear_remains(engine, current)
+        if current.state == REMOVING or current.parsed_options().auto_remove:
+            remove_container(engine.store, engine.containers, engine.volumes, paths, anonymous_volumes=True)
+            return None
+        if current.state == STARTING and not current.started:
+            engine.containers.set_state(record.id, CREATED)
+        elif current.state == STARTING:
+            engine.containers.set_state(record.id, EXITED)
+        else:
+            code = KILLED if current.boot == engine.boot else REBOOTED
+            word = "its monitor was killed" if current.boot == engine.boot else "the machine was restarted"
+            engine.containers.set_exited(record.id, durable=False, exit_code=code, finished=time.time(), error=word)
+        return engine.containers.get(record.id)
+
+
+def clear_remains(engine: Engine, record: ContainerRecord) -> None:
+    """Kill what still runs of a container, and give back its network and what the runtime keeps of it."""
+    if record.boot != engine.boot:
+        return
+    run = record.run or engine.run
+    bundle = ContainerPaths(engine.store.paths.root, run, record.id).bundle
+    if os.path.isdir(bundle):
+        try:
+            engine.runtime_of(record).delete(record.id, force=True)
+        except NotFound:
+            pass
+        except EstibaError:
+            if os.path.isdir(f"{run}/runtime/{record.id}"):
+                raise
+    engine.networks_at(run).detach(record.id)
+    shutil.rmtree(bundle, ignore_errors=True)

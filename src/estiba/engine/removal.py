@@ -1,0 +1,53 @@
+"""Removing a container: its files, its snapshot, its anonymous volumes, and at last its row.
+
+Each step may be repeated, so a removal that was killed is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from estiba.engine.lifecycle import REMOVING
+from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes
+
+if TYPE_CHECKING:
+    from estiba.engine.paths import ContainerPaths
+    from estiba.engine.records import Containers
+    from estiba.store.store import Store
+
+
+def snapshot_key(container_id: str) -> str:
+    """The key of the active snapshot with a container's files."""
+    return f"container/{container_id}"
+
+
+def holder(container_id: str) -> str:
+    """The name under which a container's uses are registered."""
+    return f"container/{container_id}"
+
+
+def remove_container(
+    store: Store, containers: Containers, volumes: Volumes, paths: ContainerPaths, *, anonymous_volumes: bool
+) -> None:
+    """Remove everything of a container that has no process any more; its lock is held by the caller.
+
+    With `anonymous_volumes` those of its volumes that have no name of their own go too.
+    """
+    container_id = paths.container_id
+    containers.set_state(container_id, REMOVING)
+    store.snapshots.remove(snapshot_key(container_id))
+    shutil.rmtree(paths.bundle, ignore_errors=True)
+    if os.path.isdir(paths.directory):
+        shutil.rmtree(paths.directory)
+    mine = {name for name, _ in containers.volumes_of(container_id)} if anonymous_volumes else set()
+    with store.database.transaction(durable=False):
+        store.uses.release(holder(container_id))
+        containers.remove(container_id, durable=False)
+    for name in sorted(mine):
+        try:
+            if volumes.get(name).is_anonymous:
+                volumes.remove(name)
+        except (NoSuchVolume, VolumeInUse):
+            pass  # another container took it over meanwhile

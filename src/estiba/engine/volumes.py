@@ -1,0 +1,129 @@
+"""Volumes: directories that outlive containers. A row in `state.db`, the files in ROOT/volumes/NAME/_data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from estiba.engine.mount_syntax import checked_volume_name
+from estiba.engine.paths import volume_data
+from estiba.errors import AlreadyExists, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from estiba.engine.records import Containers
+    from estiba.store.database import Database
+
+SCHEMA = (
+    """
+    CREATE TABLE volumes (
+        name TEXT PRIMARY KEY,
+        created REAL NOT NULL,
+        is_anonymous INTEGER NOT NULL DEFAULT 0,
+        labels TEXT NOT NULL DEFAULT '{}'
+    ) WITHOUT ROWID
+    """,
+)
+
+
+class NoSuchVolume(NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no such volume: {name}", remedy="See those that there are with: estiba volume ls")
+
+
+class VolumeInUse(Conflict):
+    def __init__(self, name: str, users: list[str]) -> None:
+        super().__init__(
+            f"volume {name} is in use by {', '.join(users)}", remedy="Remove those containers first: estiba rm"
+        )
+
+
+class Volume(NamedTuple):
+    """`created` is in seconds since 1970; `mountpoint` holds its files. Anonymous ones have a generated name."""
+
+    name: str
+    created: float
+    is_anonymous: bool
+    labels: Mapping[str, str]
+    mountpoint: str
+
+
+class Volumes:
+    """All volumes below `root`."""
+
+    def __init__(self, database: Database, containers: Containers, *, root: str) -> None:
+        self._database = database
+        self._containers = containers
+        self._root = root
+        database.migrate("engine.volumes", SCHEMA)
+
+    def ensure(self, name: str, *, is_anonymous: bool = False, labels: Mapping[str, str] | None = None) -> Volume:
+        """The volume `name`, made where it is missing.
+
+        Raises:
+            InvalidInput: no name of a volume.
+        """
+        checked_volume_name(name)
+        os.makedirs(volume_data(self._root, name), mode=0o755, exist_ok=True)
+        row = (name, time.time(), is_anonymous, json.dumps(dict(labels or {})))
+        with self._database.transaction(durable=not is_anonymous) as connection:
+            connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?)", row)
+        return self.get(name)
+
+    def create(self, name: str, *, labels: Mapping[str, str] | None = None) -> Volume:
+        """A new volume.
+
+        Raises:
+            AlreadyExists: there is one with this name and other labels.
+        """
+        volume = self.ensure(name, labels=labels)
+        if labels and dict(volume.labels) != dict(labels):
+            raise AlreadyExists(f"there is a volume {name} already, with other labels")
+        return volume
+
+    def get(self, name: str) -> Volume:
+        """The volume `name`.
+
+        Raises:
+            NoSuchVolume.
+        """
+        with self._database.read() as connection:
+            row = connection.execute("SELECT * FROM volumes WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise NoSuchVolume(name)
+        return self._volume(row)
+
+    def all(self) -> list[Volume]:
+        """Every volume, by name."""
+        with self._database.read() as connection:
+            return [self._volume(row) for row in connection.execute("SELECT * FROM volumes ORDER BY name")]
+
+    def users(self, name: str) -> list[str]:
+        """Names of the containers that have the volume."""
+        return self._containers.users_of_volume(name)
+
+    def unused(self, *, also_named: bool) -> list[Volume]:
+        """Volumes that no container has: the anonymous ones, or all."""
+        return [v for v in self.all() if (v.is_anonymous or also_named) and not self.users(v.name)]
+
+    def remove(self, name: str) -> None:
+        """Remove a volume and its files.
+
+        Raises:
+            NoSuchVolume. VolumeInUse: a container has it.
+        """
+        with self._database.transaction() as connection:
+            self.get(name)
+            if users := self.users(name):
+                raise VolumeInUse(name, users)
+            connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+        # Without its row it is nobody's; what a kill leaves here is swept with the next removal of the same name.
+        shutil.rmtree(os.path.dirname(volume_data(self._root, name)))
+
+    def _volume(self, row: tuple[str, float, int, str]) -> Volume:
+        name, created, is_anonymous, labels = row
+        return Volume(name, created, bool(is_anonymous), json.loads(labels), volume_data(self._root, name))
