@@ -213,7 +213,7 @@ class _Walker:
         if everywhere:
             self._position += 1
         pattern = _regex(self._pattern("/"), greedy=True)
-        replacement = "".join(self.until("}").text)
+        replacement = "".join(self.until("}", raw_escapes=True).text)
         value = self._value(name) or ""
         return re.sub(pattern, lambda _: replacement, value, count=0 if everywhere else 1, flags=re.DOTALL)
 

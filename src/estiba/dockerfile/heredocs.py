@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from estiba.dockerfile.words import shell_words
 
-_MARKER = re.compile(r"\d*<<(-?)([^<\s]+)")
-_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|['"\\]""")
+_MARKER = re.compile(r"""\d*<<(-?+)((?:[^<\s'"\\]|\\.|'[^'<]*'|"[^"<]*")+)""")
+_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""")
 
 
 class Marker(NamedTuple):
@@ -42,10 +42,8 @@ def marker(word: str) -> Marker | None:
     parts: list[str] = []
     position = 0
     for quote in _QUOTED.finditer(name):
-        if quote.lastindex is None:  # a quote that is never closed
-            return None
         quoted = True
-        parts += (name[position : quote.start()], quote[quote.lastindex])
+        parts += (name[position : quote.start()], quote[quote.lastindex or 0])
         position = quote.end()
     parts.append(name[position:])
     unquoted = "".join(parts)
