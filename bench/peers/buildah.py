@@ -1,12 +1,21 @@
-"""Buildah: builds in private directories, steps run by chroot where its default does not start."""
+"""Buildah: builds in private directories."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+from bench.peers.processes import unmount_below
 from bench.workspace import CommandFailed, call
 
+# Where its default does not start a step: another runtime, limits that need no CAP_SYS_RESOURCE, no runtime at all.
+_LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+_VARIANTS = (
+    ("--network=none",),
+    ("--network=none", *_LIMITS),
+    ("--network=none", *_LIMITS, "--runtime=runc"),
+    ("--network=host", "--isolation=chroot"),
+)
 _BASE = "docker.io/library/busybox:latest"
 
 
@@ -17,7 +26,7 @@ class Buildah:
         self._directory = directory
         self._problem = ""
         self._command = ["buildah", f"--root={directory}/root", f"--runroot={directory}/runroot", "--log-level=error"]
-        self._isolation: list[str] = []
+        self._way: tuple[str, ...] = ()
 
     def problem(self) -> str:
         return self._problem
@@ -36,22 +45,22 @@ class Buildah:
         (probe / "Dockerfile").write_text("FROM busybox\nRUN true\n")
         try:
             self.build(context, _BASE, cached=True)
-            for isolation in ([], ["--isolation=chroot"]):
-                self._isolation = isolation
-                try:
-                    self.build(probe, "probe", cached=False)
-                except CommandFailed as failure:
-                    self._problem = str(failure)
-                else:
-                    self._problem = ""
-                    return
         except CommandFailed as failure:
             self._problem = str(failure)
+            return
+        for self._way in _VARIANTS:
+            try:
+                self.build(probe, "probe", cached=False)
+            except CommandFailed as failure:
+                self._problem = str(failure)
+            else:
+                self._problem = ""
+                return
 
     def stop(self) -> None:
         if self._directory.exists():
-            if f" {self._directory}/root/overlay " in Path("/proc/self/mountinfo").read_text():
-                call(["umount", f"{self._directory}/root/overlay"])
+            call([*self._command, "rm", "--all"])
+            unmount_below(self._directory)
             shutil.rmtree(self._directory)
 
     def run(self, *, network: bool) -> None:
@@ -59,7 +68,7 @@ class Buildah:
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         cache = ["--layers"] if cached else ["--layers", "--no-cache"]
-        call([*self._command, "bud", "-q", *self._isolation, "--network=none", *cache, "-t", tag, str(context)])
+        call([*self._command, "bud", "-q", *self._way, *cache, "-t", tag, str(context)])
 
     def push(self, reference: str) -> None:
         call([*self._command, "push", "-q", "--tls-verify=false", reference])

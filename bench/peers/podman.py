@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from bench.peers.processes import unmount_below
 from bench.workspace import CommandFailed, call
 
 # Without CAP_SYS_RESOURCE, or with cgroups of both versions, Podman's own defaults do not start a container.
@@ -56,12 +57,9 @@ class Podman:
 
     def stop(self) -> None:
         if self._directory.exists():
-            call([*self._command, "rm", "-f", "-a"])
-            call(["umount", "-q", f"{self._directory}/root/overlay"]) if self._is_mounted() else None
+            call([*self._command, "rm", "--all", "--force"])
+            unmount_below(self._directory)
             shutil.rmtree(self._directory)
-
-    def _is_mounted(self) -> bool:
-        return f" {self._directory}/root/overlay " in Path("/proc/self/mountinfo").read_text()
 
     def run(self, *, network: bool) -> None:
         place = ["--network", "podman" if network else "none"]

@@ -60,6 +60,14 @@ def is_open(port: int) -> bool:
     return True
 
 
+def unmount_below(directory: Path) -> None:
+    """Takes away what an engine has mounted in its directory, the last first."""
+    targets = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for target in reversed(targets):
+        if target.startswith(f"{directory}/"):
+            call(["umount", target])
+
+
 # What Podman, Buildah and Docker make on a machine and leave there.
 _LINKS = {"cni-podman0", "podman0"}
 _TABLES = {"ip nat", "ip filter", "ip6 nat", "ip6 filter", "inet netavark"}
