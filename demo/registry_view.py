@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _ACCEPT = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, "
@@ -21,7 +21,7 @@ class Layer(NamedTuple):
 
 
 class Published(NamedTuple):
-    """An image in a registry: its manifest's digest and size, its configuration's, and its layers from the bottom up."""
+    """An image in a registry: its manifest's digest and size, its configuration and its layers from the bottom up."""
 
     digest: str
     size: int
@@ -39,18 +39,14 @@ def published(address: str, repository: str, tag: str) -> Published:
     manifest, digest = _get(f"http://{address}/v2/{repository}/manifests/{tag}")
     document = json.loads(manifest)
     config, _ = _get(f"http://{address}/v2/{repository}/blobs/{document['config']['digest']}")
-    steps = [_instruction(step) for step in json.loads(config).get("history", []) if not step.get("empty_layer")]
+    history = json.loads(config).get("history", [])
+    steps = [str(step.get("created_by", "")) for step in history if not step.get("empty_layer")]
     layers = [
         Layer(layer["digest"], layer["size"], steps[number] if number < len(steps) else "")
         for number, layer in enumerate(document["layers"])
     ]
     own = Layer(document["config"]["digest"], document["config"]["size"], "")
     return Published(digest, len(manifest), own, tuple(layers))
-
-
-def _instruction(step: dict[str, Any]) -> str:
-    """A history entry as the Dockerfile has it."""
-    return str(step.get("created_by", "")).removeprefix("/bin/sh -c #(nop) ").replace("/bin/sh -c ", "RUN ").strip()
 
 
 def _get(url: str) -> tuple[bytes, str]:

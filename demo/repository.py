@@ -27,7 +27,9 @@ class Repository:
 
     def create_from(self, directory: Path) -> None:
         """Makes both, with the files of a directory as the first commit."""
-        self._git("init", "--quiet", "--bare", f"--initial-branch={self._branch}", str(self._bare), where=self._bare.parent)
+        self._git(
+            "init", "--quiet", "--bare", f"--initial-branch={self._branch}", str(self._bare), where=self._bare.parent
+        )
         shutil.copytree(directory, self._copy)
         self._git("init", "--quiet", f"--initial-branch={self._branch}", str(self._copy))
         self._git("remote", "add", "origin", str(self._bare))

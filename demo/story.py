@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from demo import webhook
 from demo.registry_view import Layer, Published, published
-from demo.repository import Repository
 from demo.stage import Failed, Installation, Stage, answers, disk_usage, free_port, get, wait_for
 from demo.telling import Chapter, Telling, size
+
+# The machine's certificate authorities, for pip in a build: a proxy may have one of its own.
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SECRET = "a-secret-that-only-the-forge-and-the-agent-know"
@@ -80,32 +80,41 @@ class Story:
 
     def bootstrap(self) -> str:
         done = self._estiba(self._here, "bootstrap", "debian:bookworm")
-        image = self._inspect("debian:bookworm")
-        self._telling.fact(f"debian:bookworm is there after {done:.1f} s, without any hub: {size(image['Size'])}.")
-        return f"{size(image['Size'])} unpacked"
+        unpacked = size(self._size_of("debian:bookworm"))
+        self._telling.fact(f"debian:bookworm is there after {done:.1f} s, without any hub: one layer of {unpacked}.")
+        return f"{unpacked} unpacked"
 
     def build(self) -> str:
         name = self._name("quotes-api")
-        first = self._estiba(self._here, "build", "-t", name, str(EXAMPLES / "quotes-api"))
+        first = self._build("quotes-api")
         self._show_layers(name)
-        again = self._estiba(self._here, "build", "-t", name, str(EXAMPLES / "quotes-api"))
-        self._telling.fact(f"Built in {first:.1f} s. Again, with nothing changed: {again:.2f} s, everything from the cache.")
-        return f"{size(self._inspect(name)['Size'])} unpacked"
+        again = self._build("quotes-api")
+        self._telling.fact(f"Built in {first:.1f} s; again, with nothing changed, in {again:.2f} s from the cache.")
+        return f"{size(self._size_of(name))} unpacked"
 
     def push(self) -> str:
-        command = [*self._here.command, "registry", "serve", "--listen", self._registry, "--storage", str(self._storage)]
+        command = [
+            *self._here.command,
+            "registry",
+            "serve",
+            "--listen",
+            self._registry,
+            "--storage",
+            str(self._storage),
+        ]
         self._telling.command(["registry", "serve", "--listen", self._registry])
         self._stage.serve("registry", command, until=lambda: answers(f"http://{self._registry}/v2/"))
         self._estiba(self._here, "push", self._name("quotes-api"))
         self._quotes = published(self._registry, "quotes-api", "latest")
         self._show_blobs(self._quotes.layers)
         sent = sum(self._quotes.blobs.values())
-        self._telling.fact(f"{len(self._quotes.layers)} layers and the configuration travelled, compressed once: {size(sent)}.")
+        count = len(self._quotes.layers)
+        self._telling.fact(f"{count} layers and the configuration travelled, compressed once: {size(sent)}.")
         return f"{size(sent)} sent"
 
     def push_second(self) -> str:
         name = self._name("weather-api")
-        self._estiba(self._here, "build", "-t", name, str(EXAMPLES / "weather-api"))
+        self._build("weather-api")
         before = self._stored()
         self._estiba(self._here, "push", name)
         grown = self._stored() - before
@@ -141,7 +150,7 @@ class Story:
         repository = self._repository()
         self._start_agent(repository)
         seconds = self._push_and_wait(repository, "Quotes")
-        self._telling.fact(f"Commit {repository.head()[:7]} was built, pushed and deployed {seconds:.1f} s after its push.")
+        self._telling.fact(f"Commit {repository.head()[:7]} was built, pushed and deployed in {seconds:.1f} s.")
         before = self._stored()
         title = "Quotes for everyone"
         repository.change("main.py", lambda text: text.replace('TITLE = "Quotes"', f'TITLE = "{title}"'))
@@ -170,10 +179,49 @@ class Story:
         self._telling.command(arguments, where="" if installation is self._here else f"[{installation.name}]")
         self._telling.output(installation.estiba(*arguments).output)
 
-    def _inspect(self, name: str) -> dict[str, object]:
-        document: dict[str, object] = json.loads(self._here.estiba("inspect", name).output)[0]
-        return document
+    def _build(self, example: str) -> float:
+        """Builds an example under its name in the registry, and gives the seconds that it took."""
+        secret = ["--secret", f"id=certificates,src={CERTIFICATES}"] if os.path.exists(CERTIFICATES) else []
+        return self._estiba(self._here, "build", *secret, "-t", self._name(example), str(EXAMPLES / example))
+
+    def _show_layers(self, name: str) -> None:
+        """An image's layers from the bottom up: what made each, its digest and its size on disk."""
+        steps = self._layers_of(name)
+        digests = json.loads(self._here.estiba("inspect", name).output)[0]["RootFS"]["Layers"]
+        rows = [(made_by, digest[7:19], size(count)) for (made_by, count), digest in zip(steps, digests, strict=True)]
+        self._telling.table(("layer", "diff ID", "unpacked"), rows, right=("unpacked",))
+
+    def _show_blobs(self, layers: Iterable[Layer], *, known: Collection[str] = ()) -> None:
+        """What of an image travelled to the registry, and what was there."""
+        rows = [
+            (
+                instruction(layer.created_by),
+                layer.digest[7:19],
+                size(layer.size),
+                "there already" if layer.digest in known else "sent",
+            )
+            for layer in layers
+        ]
+        self._telling.table(("layer", "blob digest", "compressed", ""), rows, right=("compressed",))
+
+    def _layers_of(self, name: str) -> list[tuple[str, int]]:
+        """What made each layer and its size, from the bottom up; what made no layer has no size."""
+        told = self._here.estiba("history", "--no-trunc", "--no-human", "--format", "json", name).output
+        steps = [json.loads(line) for line in told.splitlines()]
+        return [
+            (instruction(step["CreatedBy"]), int(step["Size"])) for step in reversed(steps) if int(step["Size"]) > 0
+        ]
+
+    def _size_of(self, name: str) -> int:
+        """The bytes of an image on disk."""
+        return sum(count for _, count in self._layers_of(name))
 
     def _stored(self) -> int:
         """The bytes of all blobs in the registry."""
         return disk_usage(str(self._storage / "blobs"))
+
+
+def instruction(created_by: str) -> str:
+    """A history entry as the Dockerfile has it, on a line of the table."""
+    words = " ".join(created_by.replace("RUN /bin/sh -c ", "RUN ").split())
+    return words if len(words) <= 60 else words[:59] + "…"
