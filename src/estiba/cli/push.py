@@ -1,0 +1,62 @@
+"""`estiba push NAME[:TAG]`: send an image to the registry that its name names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estiba.errors import NotThereYet
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.registry.client.push import PushResult
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME[:TAG]")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print the image's name only")
+    parser.add_argument(
+        "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of layers that never travelled yet"
+    )
+    parser.add_argument("-a", "--all-tags", action="store_true", help="not there yet")
+
+
+def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.cli.transfers import Lines
+    from estiba.oci.reference import Reference
+    from estiba.registry.client.credentials import CredentialFile
+    from estiba.registry.client.progress import Silence
+    from estiba.registry.client.push import push
+
+    if args.all_tags:
+        raise NotThereYet("push --all-tags is not there yet", remedy="Push the tags one by one.")
+    written = Reference.parse(args.name)
+    reference = written.tagged
+    if reference != written and not args.quiet:
+        print("Using default tag: latest")
+    image = house.store.images.find(str(reference))
+    result = push(
+        house.store,
+        image.id,
+        reference,
+        credentials=CredentialFile(house.settings.credentials),
+        progress=Silence() if args.quiet else Lines(),
+        compression=args.compression,
+    )
+    if args.quiet:
+        print(reference.familiar)
+    else:
+        print(_summary(result))
+        print(f"{reference.tag or 'digest'}: digest: {result.digest} size: {result.manifest_size}")
+    return 0
+
+
+def _summary(result: PushResult) -> str:
+    """What travelled and what did not, in layers and bytes."""
+    counts = []
+    for how, words in (("pushed", "pushed"), ("mounted", "mounted"), ("exists", "already there")):
+        blobs = [blob for blob in (*result.layers, result.config) if blob.how == how]
+        if blobs:
+            counts.append(f"{len(blobs)} {words} ({sum(blob.size for blob in blobs)} bytes)")
+    return f"sent {result.bytes_sent} bytes; blobs: " + ", ".join(counts)

@@ -1,0 +1,42 @@
+"""Login: credentials are tried out, then kept."""
+
+from __future__ import annotations
+
+import asyncio
+
+from estiba.oci.reference import DEFAULT_REGISTRY
+from estiba.registry.client.addresses import RegistryAddress
+from estiba.registry.client.connection import Patience, connect
+from estiba.registry.client.credentials import CredentialFile, Login, OneLogin
+
+
+def login(registry: str, *, user: str, password: str, file: CredentialFile, patience: Patience | None = None) -> str:
+    """Ask `registry` whether it knows the user, and keep the login; gives where it is kept.
+
+    Raises:
+        AccessDenied: the registry does not know it; nothing was kept. RegistryUnreachable.
+    """
+    given = Login(user, password)
+    asyncio.run(_try(registry, given, patience))
+    return file.put(RegistryAddress.of(registry).key, given)
+
+
+def logout(registry: str, *, file: CredentialFile) -> None:
+    """Forget the login for `registry`. Raises NotFound where there is none."""
+    file.remove(RegistryAddress.of(registry).key)
+
+
+def registry_named(text: str) -> str:
+    """A registry as people name it: none is Docker Hub; a URL is its host."""
+    name = text.removeprefix("https://").removeprefix("http://").partition("/")[0]
+    if name in ("", "index.docker.io", "registry-1.docker.io", "hub.docker.com"):
+        return DEFAULT_REGISTRY
+    return name
+
+
+async def _try(registry: str, given: Login, patience: Patience | None) -> None:
+    async with (
+        connect(registry, credentials=OneLogin(given), patience=patience) as connection,
+        connection.request("GET", "/v2/", what="logging in", scopes=frozenset(), expect=(200,)),
+    ):
+        return

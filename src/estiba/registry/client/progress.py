@@ -1,0 +1,36 @@
+"""What a transfer tells while it runs. Who shows it, and how, is decided above."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from estiba.oci.digest import Digest
+
+WAITING = "Waiting"
+DOWNLOADING = "Downloading"
+DOWNLOADED = "Download complete"
+UNPACKED = "Pull complete"
+EXISTS_HERE = "Already exists"
+PREPARING = "Preparing"
+PUSHING = "Pushing"
+PUSHED = "Pushed"
+EXISTS_THERE = "Layer already exists"
+MOUNTED = "Mounted from {}"
+
+
+class Progress(Protocol):
+    def line(self, text: str) -> None:
+        """A sentence about the whole."""
+
+    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
+        """What a blob is at; `done` of `total` bytes."""
+
+
+class Silence:
+    """Tells nothing."""
+
+    def line(self, text: str) -> None:
+        pass
+
+    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
+        pass

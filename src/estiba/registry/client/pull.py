@@ -1,0 +1,165 @@
+"""Pull: from a reference to an image in the store, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from estiba.image.assemble import commit_image
+from estiba.image.unpack import unpack_layers
+from estiba.oci import mediatypes
+from estiba.oci.descriptor import Descriptor
+from estiba.oci.image_config import MAXIMUM_SIZE, ImageConfig
+from estiba.oci.manifest import Manifest
+from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
+from estiba.registry.client import manifests
+from estiba.registry.client import progress as statuses
+from estiba.registry.client.connection import Connection, Patience, connect
+from estiba.registry.client.credentials import CredentialSource
+from estiba.registry.client.download import download, open_blob, read_small
+from estiba.registry.client.failures import UnexpectedContent
+from estiba.registry.client.layer_sources import LayerSources
+from estiba.registry.client.manifests import Resolved
+from estiba.registry.client.progress import Progress, Silence
+from estiba.registry.client.tokens import Scopes, pull_scope
+from estiba.store.images import ImageRecord
+from estiba.store.store import Store
+
+_PARALLEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What came over the network; every blob of it is in the store."""
+
+    resolved: Resolved
+    config: ImageConfig
+
+
+def pull(
+    store: Store,
+    reference: Reference,
+    *,
+    platform: Platform,
+    credentials: CredentialSource,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+    plain_http: bool = False,
+) -> ImageRecord:
+    """Fetch the image that `reference` names for `platform`, unpack it, and give it that name.
+
+    The bytes of index, manifest, configuration and layers are kept exactly as they came. Nothing is named before
+    everything is there; what a cut pull has fetched is used by the next.
+
+    Raises:
+        NotInRegistry, NoSuchPlatform, AccessDenied, RegistryUnreachable, RegistryFailed.
+        Corrupt: bytes are not what their digest says; they are not kept. Unavailable: no space.
+    """
+    reference = reference.tagged
+    tell = progress or Silence()
+    with store.leases.hold(f"pull {reference.familiar}"):
+        fetched = asyncio.run(_fetch(store, reference, platform, credentials, tell, patience, plain_http))
+        manifest, config = fetched.resolved.manifest, fetched.config
+        _unpack(store, manifest, config, tell)
+        record = commit_image(store, config, manifest=fetched.resolved.manifest_digest)
+        before = store.references.get(reference)
+        store.references.set(reference, record.id, manifest=fetched.resolved.top_digest)
+    is_new = before is None or before.target != record.id
+    tell.line(f"Digest: {fetched.resolved.top_digest}")
+    tell.line(f"Status: {'Downloaded newer image' if is_new else 'Image is up to date'} for {reference.familiar}")
+    return record
+
+
+async def _fetch(
+    store: Store,
+    reference: Reference,
+    platform: Platform,
+    credentials: CredentialSource,
+    progress: Progress,
+    patience: Patience | None,
+    plain_http: bool,
+) -> _Fetched:
+    """All that the image consists of, into the blob store."""
+    scopes = frozenset({pull_scope(reference.repository)})
+    async with connect(
+        reference.registry, credentials=credentials, patience=patience, plain_http=plain_http
+    ) as connection:
+        resolved = await manifests.resolve(connection, reference, platform=platform, scopes=scopes)
+        manifest = resolved.manifest
+        _check_is_image(reference, manifest)
+        progress.line(f"{reference.tag or reference.digest}: Pulling from {reference.repository}")
+        raw = await read_small(
+            connection, reference.repository, manifest.config, store.blobs, limit=MAXIMUM_SIZE, scopes=scopes
+        )
+        config = ImageConfig.parse(raw)
+        _check_layers(reference, manifest, config)
+        await _fetch_layers(store, connection, reference, manifest, progress, scopes)
+    for document in {resolved.top.raw, manifest.raw}:
+        store.blobs.put(document)
+    layers = (layer.digest for layer in manifest.layers)
+    LayerSources(store.database).remember(
+        reference.registry, reference.repository, (manifest.config.digest, *layers), now=int(time.time())
+    )
+    return _Fetched(resolved, config)
+
+
+async def _fetch_layers(
+    store: Store,
+    connection: Connection,
+    reference: Reference,
+    manifest: Manifest,
+    progress: Progress,
+    scopes: Scopes,
+) -> None:
+    """Those that are missing, a few at a time; one that fails stops the others."""
+    gate = asyncio.Semaphore(_PARALLEL)
+
+    async def fetch(layer: Descriptor) -> None:
+        if store.blobs.has(layer.digest):
+            progress.blob(layer.digest, statuses.EXISTS_HERE)
+            return
+        progress.blob(layer.digest, statuses.WAITING)
+        async with gate:
+            await download(
+                connection,
+                reference.repository,
+                layer,
+                store.blobs,
+                scopes=scopes,
+                on_bytes=lambda done: progress.blob(layer.digest, statuses.DOWNLOADING, done=done, total=layer.size),
+            )
+        progress.blob(layer.digest, statuses.DOWNLOADED)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for layer in {layer.digest: layer for layer in manifest.layers}.values():
+                group.create_task(fetch(layer))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+def _unpack(store: Store, manifest: Manifest, config: ImageConfig, progress: Progress) -> None:
+    layers = list(zip(config.diff_ids, manifest.layers, strict=True))
+    unpack_layers(store, layers, open_blob=open_blob(store.blobs))
+    for diff_id, layer in layers:
+        store.layer_blobs.add(diff_id, layer)
+        progress.blob(layer.digest, statuses.UNPACKED)
+
+
+def _check_is_image(reference: Reference, manifest: Manifest) -> None:
+    if manifest.config.media_type not in mediatypes.CONFIGS:
+        kind = manifest.artifact_type or manifest.config.media_type
+        raise UnexpectedContent(f"{reference.familiar} is an artifact of type {kind}, not an image that can run")
+    foreign = [layer.digest for layer in manifest.layers if layer.media_type in mediatypes.FOREIGN_LAYERS]
+    if foreign:
+        raise UnexpectedContent(f"{reference.familiar} has layers that its registry does not distribute: {foreign[0]}")
+
+
+def _check_layers(reference: Reference, manifest: Manifest, config: ImageConfig) -> None:
+    if len(config.diff_ids) != len(manifest.layers):
+        raise UnexpectedContent(
+            f"{reference.familiar}: the manifest has {len(manifest.layers)} layers, "
+            f"the configuration {len(config.diff_ids)} diff IDs"
+        )

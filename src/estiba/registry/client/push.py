@@ -1,0 +1,185 @@
+"""Push: from an image in the store to a reference in a registry, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from estiba.image.materialise import materialise
+from estiba.oci import mediatypes
+from estiba.oci.descriptor import Descriptor
+from estiba.oci.digest import Digest
+from estiba.oci.manifest import MAXIMUM_SIZE, Manifest, parse_manifest
+from estiba.oci.reference import Reference
+from estiba.registry.client import manifests, upload
+from estiba.registry.client import progress as statuses
+from estiba.registry.client.connection import Connection, Patience, connect
+from estiba.registry.client.credentials import CredentialSource
+from estiba.registry.client.failures import AccessDenied, NotInRegistry, Refused, UnexpectedContent
+from estiba.registry.client.layer_sources import LayerSources
+from estiba.registry.client.progress import Progress, Silence
+from estiba.registry.client.tokens import Scopes, pull_scope, push_scope
+from estiba.store.store import Store
+
+_PARALLEL = 3
+
+PUSHED, EXISTS, MOUNTED = "pushed", "exists", "mounted"
+
+
+class PushedBlob(NamedTuple):
+    """A layer or the configuration: `how` it came to be there is ``pushed``, ``exists`` or ``mounted``."""
+
+    digest: Digest
+    size: int
+    how: str
+
+
+class PushResult(NamedTuple):
+    """`digest` is the manifest's; `layers` are the lowest first; `config` is the image's configuration."""
+
+    digest: Digest
+    layers: tuple[PushedBlob, ...]
+    config: PushedBlob
+    manifest_size: int
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of blobs that travelled."""
+        return sum(blob.size for blob in (*self.layers, self.config) if blob.how == PUSHED)
+
+
+def push(
+    store: Store,
+    image_id: Digest,
+    reference: Reference,
+    *,
+    credentials: CredentialSource,
+    progress: Progress | None = None,
+    compression: str = "gzip",
+    patience: Patience | None = None,
+    plain_http: bool = False,
+) -> PushResult:
+    """Bring the image to the registry under `reference`. Only what the registry does not have travels.
+
+    Raises:
+        NotFound: no such image. AccessDenied, RegistryUnreachable, RegistryFailed, Refused. Unavailable: no space.
+    """
+    reference = reference.tagged
+    tell = progress or Silence()
+    tell.line(f"The push refers to repository [{reference.familiar_name}]")
+    with store.leases.hold(f"push {reference.familiar}"):
+        manifest = _manifest(store, image_id, compression)
+        result = asyncio.run(_send(store, reference, manifest, credentials, tell, patience, plain_http))
+        known = store.references.get(reference)
+        if known is not None and known.target == image_id:
+            store.references.set(reference, image_id, manifest=manifest.digest)
+    return result
+
+
+def _manifest(store: Store, image_id: Digest, compression: str) -> Manifest:
+    """The image's manifest; each layer is compressed now if it never was."""
+    descriptor = materialise(store, image_id, compression=compression)
+    manifest = parse_manifest(store.blobs.read(descriptor.digest, limit=MAXIMUM_SIZE))
+    if not isinstance(manifest, Manifest):
+        raise UnexpectedContent(f"{descriptor.digest} is an index, not the manifest of one image")
+    return manifest
+
+
+async def _send(
+    store: Store,
+    reference: Reference,
+    manifest: Manifest,
+    credentials: CredentialSource,
+    progress: Progress,
+    patience: Patience | None,
+    plain_http: bool,
+) -> PushResult:
+    """Every blob, then the manifest that names them."""
+    async with connect(
+        reference.registry, credentials=credentials, patience=patience, plain_http=plain_http
+    ) as connection:
+        courier = _Courier(store, connection, reference, progress, LayerSources(store.database))
+        layers = [layer for layer in manifest.layers if layer.media_type not in mediatypes.FOREIGN_LAYERS]
+        done = await courier.bring_all((*layers, manifest.config))
+        await manifests.send(connection, reference, manifest, scopes=courier.scopes)
+    courier.sources.remember(reference.registry, reference.repository, done, now=int(time.time()))
+    return PushResult(
+        manifest.digest,
+        tuple(done[layer.digest] for layer in layers),
+        done[manifest.config.digest],
+        len(manifest.raw),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Courier:
+    """Brings blobs to one repository."""
+
+    store: Store
+    connection: Connection
+    reference: Reference
+    progress: Progress
+    sources: LayerSources
+
+    @property
+    def scopes(self) -> Scopes:
+        return frozenset({push_scope(self.reference.repository)})
+
+    async def bring_all(self, blobs: tuple[Descriptor, ...]) -> dict[Digest, PushedBlob]:
+        """A few at a time; one that fails stops the others."""
+        gate = asyncio.Semaphore(_PARALLEL)
+
+        async def bring(blob: Descriptor) -> PushedBlob:
+            async with gate:
+                return await self.bring(blob)
+
+        different = {blob.digest: blob for blob in blobs}
+        for digest in different:
+            self.progress.blob(digest, statuses.PREPARING)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {digest: group.create_task(bring(blob)) for digest, blob in different.items()}
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return {digest: task.result() for digest, task in tasks.items()}
+
+    async def bring(self, blob: Descriptor) -> PushedBlob:
+        """The cheapest way first: it is there, it can be mounted, it must travel."""
+        repository = self.reference.repository
+        if await upload.exists(self.connection, repository, blob.digest, scopes=self.scopes):
+            self.progress.blob(blob.digest, statuses.EXISTS_THERE)
+            return PushedBlob(blob.digest, blob.size, EXISTS)
+        location = ""
+        for source in self.sources.find(self.reference.registry, blob.digest, but=repository):
+            outcome = await self._mount(blob, source)
+            if outcome is None:
+                self.progress.blob(blob.digest, statuses.MOUNTED.format(source))
+                return PushedBlob(blob.digest, blob.size, MOUNTED)
+            self.sources.forget(self.reference.registry, source, blob.digest)
+            location = outcome
+            if location:
+                break
+        location = location or await upload.begin(self.connection, repository, scopes=self.scopes)
+        await upload.send(
+            self.connection,
+            repository,
+            blob,
+            self.store.blobs,
+            location=location,
+            scopes=self.scopes,
+            on_bytes=lambda done: self.progress.blob(blob.digest, statuses.PUSHING, done=done, total=blob.size),
+        )
+        self.progress.blob(blob.digest, statuses.PUSHED)
+        return PushedBlob(blob.digest, blob.size, PUSHED)
+
+    async def _mount(self, blob: Descriptor, source: str) -> str | None:
+        """None: mounted. Else the address of the upload that the registry began instead, "" where it would not."""
+        scopes = self.scopes | {pull_scope(source)}
+        try:
+            return await upload.mount(
+                self.connection, self.reference.repository, blob.digest, source=source, scopes=scopes
+            )
+        except (AccessDenied, NotInRegistry, Refused):
+            return ""
