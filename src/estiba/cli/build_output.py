@@ -38,17 +38,10 @@ class Exports(NamedTuple):
 
     def write(self, house: House, image_id: Digest, names: Sequence[Reference]) -> None:
         """Write the archives."""
+        from estiba.image.archive.save import save_to_file
+
         for export in self.all:
-            if export.kind == "oci":
-                from estiba.image.archive.oci import save as save_oci
-
-                with open(export.destination, "wb") as file:
-                    save_oci(house.store, [(image_id, tuple(names))], file)
-            else:
-                from estiba.image.archive.docker import save as save_docker
-
-                with open(export.destination, "wb") as file:
-                    save_docker(house.store, [(image_id, tuple(names))], file)
+            save_to_file(house.store, [(image_id, tuple(names))], export.destination, form=export.kind)
 
 
 def _parse(word: str) -> Export:

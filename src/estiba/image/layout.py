@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from estiba.errors import AlreadyExists
 from estiba.image.archive import oci
-from estiba.image.archive.save import Packed, blobs_of, pack_images
+from estiba.image.archive.save import Chosen, Packed, blobs_of, choose, pack_images
 from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
 from estiba.store.scratch import Scratch, translated
 from estiba.store.store import Store
@@ -15,16 +15,16 @@ from estiba.store.store import Store
 _PIECE = 1 << 20
 
 
-def export_layout(store: Store, texts: Sequence[str], directory: str) -> None:
-    """Write the images that `texts` name to a new layout in `directory`, which must be missing or empty.
+def export_layout(store: Store, chosen: Sequence[Chosen], directory: str) -> None:
+    """Write images to a new layout in `directory`, which must be missing or empty.
 
     Raises:
-        AlreadyExists: there is something. ImageNotFound, AmbiguousImage. Unavailable: no space.
+        AlreadyExists: there is something. Unavailable: no space. What `materialise` does.
     """
     if os.path.lexists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
         raise AlreadyExists(f"{directory} is there and not empty", remedy="Name a directory that does not exist.")
-    with store.leases.hold("export " + " ".join(texts)):
-        images = pack_images(store, texts)
+    with store.leases.hold(f"export {len(chosen)} images to {directory}"):
+        images = pack_images(store, chosen)
         try:
             os.makedirs(f"{directory}/blobs/sha256", exist_ok=True)
             for digest in blobs_of(images):
@@ -44,8 +44,7 @@ def make_root_a_layout(store: Store) -> tuple[Packed, ...]:
     Other tools read it in place; what later changes here shows after the next call.
     """
     with store.leases.hold("make the root a layout"):
-        texts = [str(record.name) for record in store.references.list()]
-        images = pack_images(store, texts)
+        images = pack_images(store, choose(store, [str(record.name) for record in store.references.list()]))
         _finish(store.paths.root, images)
     return images
 

@@ -31,11 +31,15 @@ class Packed(NamedTuple):
     names: tuple[Reference, ...]
 
 
-def pack_images(store: Store, texts: Sequence[str]) -> tuple[Packed, ...]:
-    """What `texts` name, compressed as far as it is not yet. An image that was named by its ID travels without name.
+Chosen = tuple[Digest, tuple[Reference, ...]]
+"""An image ID, and the names that it is to travel under."""
+
+
+def choose(store: Store, texts: Sequence[str]) -> tuple[Chosen, ...]:
+    """What `texts` name. An image that was named by its ID travels without a name.
 
     Raises:
-        ImageNotFound, AmbiguousImage, and as `materialise`.
+        ImageNotFound, AmbiguousImage.
     """
     names: dict[Digest, list[Reference]] = {}
     for text in texts:
@@ -43,9 +47,12 @@ def pack_images(store: Store, texts: Sequence[str]) -> tuple[Packed, ...]:
         found = names.setdefault(match.record.id, [])
         if match.name is not None and match.name.tag and match.name not in found:
             found.append(match.name)
-    return tuple(
-        Packed(manifest_of(store, materialise(store, image).digest), tuple(found)) for image, found in names.items()
-    )
+    return tuple((image, tuple(found)) for image, found in names.items())
+
+
+def pack_images(store: Store, images: Sequence[Chosen]) -> tuple[Packed, ...]:
+    """The images, compressed as far as they are not yet. Raises what `materialise` does."""
+    return tuple(Packed(manifest_of(store, materialise(store, image).digest), names) for image, names in images)
 
 
 def manifest_of(store: Store, digest: Digest) -> Manifest:
@@ -55,19 +62,18 @@ def manifest_of(store: Store, digest: Digest) -> Manifest:
     return document
 
 
-def save(store: Store, texts: Sequence[str], out: BinaryIO, *, form: str = DOCKER) -> None:
-    """Write the images that `texts` name to `out`, which need not be seekable.
+def save(store: Store, images: Sequence[Chosen], out: BinaryIO, *, form: str = DOCKER) -> None:
+    """Write `images` (see `choose`) to `out`, which need not be seekable.
 
     `form` is ``docker`` (which is a valid OCI layout too) or ``oci`` (that alone).
 
     Raises:
-        ImageNotFound, AmbiguousImage, InvalidInput: another form. BlobNotFound. OSError: `out` cannot be written.
+        InvalidInput: another form. OSError: `out` cannot be written. What `materialise` does.
     """
     if form not in (DOCKER, OCI):
         raise InvalidInput(f"unknown archive format {form!r}", remedy="Choose docker or oci.")
-    with store.leases.hold("save " + " ".join(texts)):
-        images = pack_images(store, texts)
-        write_archive(store, images, out, form=form)
+    with store.leases.hold(f"save {len(images)} images"):
+        write_archive(store, pack_images(store, images), out, form=form)
 
 
 def write_archive(store: Store, images: Sequence[Packed], out: BinaryIO, *, form: str) -> None:
@@ -122,16 +128,20 @@ def _header(name: str, size: int) -> bytes:
     return member.tobuf(GNU_FORMAT)
 
 
-def save_to_file(store: Store, texts: Sequence[str], path: str, *, form: str = DOCKER) -> None:
+def save_to_file(store: Store, images: Sequence[Chosen], path: str, *, form: str = DOCKER) -> None:
     """The same into the file `path`, which is there whole or not at all.
 
     Raises:
         As `save`, and OSError: the file cannot be written.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
+        with open(path, "wb", buffering=_PIECE) as out:
+            save(store, images, out, form=form)
+        return
     temporary = f"{path}.{os.getpid()}.partial"
     try:
         with open(temporary, "xb", buffering=_PIECE) as out:
-            save(store, texts, out, form=form)
+            save(store, images, out, form=form)
         os.rename(temporary, path)
     except BaseException:
         try:

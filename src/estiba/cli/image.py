@@ -1,0 +1,106 @@
+"""`estiba image …`: the commands for images, grouped, and those that have no name of their own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+# The command within the group -> the module that also serves it at the top level.
+_SHARED = {
+    "ls": ("images", "list images"),
+    "list": ("images", "list images"),
+    "history": ("history", "show what made an image's layers"),
+    "rm": ("rmi", "remove images"),
+    "save": ("save", "write images to an archive"),
+    "load": ("load", "read images from an archive"),
+    "tag": ("tag", "give an image a further name"),
+    "build": ("build", "build an image from a Dockerfile"),
+    "pull": ("pull", "fetch an image from a registry"),
+    "push": ("push", "send an image to a registry"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, text) in _SHARED.items():
+        child = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        import_module(f"estiba.cli.{module}").add_arguments(child)
+    _add_inspect(commands.add_parser("inspect", help="show all about images", allow_abbrev=False))
+    _add_prune(commands.add_parser("prune", help="remove images without a name", allow_abbrev=False))
+    layout = commands.add_parser(
+        "layout", help="write an OCI image layout, or make the store's root one", allow_abbrev=False
+    )
+    layout.add_argument("directory", nargs="?", metavar="DIR", help="a new directory; none: the store's root itself")
+    layout.add_argument("images", nargs="*", metavar="IMAGE", help="what to write to DIR")
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    from estiba.cli.inspect import add_format
+
+    parser.add_argument("names", nargs="+", metavar="IMAGE", help="a name or an ID")
+    add_format(parser)
+
+
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-a", "--all", action="store_true", help="every image that no container uses (not there yet)")
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show the plan and remove nothing")
+
+
+def run(args: argparse.Namespace, house: House) -> int:
+    if args.command in _SHARED:
+        status: int = import_module(f"estiba.cli.{_SHARED[args.command][0]}").run(args, house)
+        return status
+    if args.command == "inspect":
+        from estiba.cli.inspect import images, show
+
+        return show(args.names, [images(house)], form=args.format, what="image")
+    if args.command == "prune":
+        return _prune(args, house)
+    return _layout(args, house)
+
+
+def _prune(args: argparse.Namespace, house: House) -> int:
+    """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli import gc as gc_command
+    from estiba.cli.units import human_size
+    from estiba.errors import NotThereYet
+    from estiba.store import gc
+
+    if args.all:
+        raise NotThereYet("image prune --all is not there yet", remedy="Remove images by name with `estiba rmi`.")
+    options = gc.Options(dangling=True)
+    plan = gc.plan(gc.gather(house.store, options), options)
+    gc_command.show(plan)
+    if args.dry_run or not plan.removals or not (args.force or _says_yes("Remove this?")):
+        return 0
+    done = gc.apply(house.store, plan, options)
+    print(f"Total reclaimed space: {human_size(done.size, digits=4)}")
+    return 0
+
+
+def _says_yes(question: str) -> bool:
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _layout(args: argparse.Namespace, house: House) -> int:
+    from estiba.errors import InvalidInput
+    from estiba.image.archive.save import choose
+    from estiba.image.layout import export_layout, make_root_a_layout
+
+    if args.directory is None:
+        images = make_root_a_layout(house.store)
+        print(f"{house.store.paths.root} is an OCI image layout of {len(images)} images")
+        return 0
+    if not args.images:
+        raise InvalidInput("no image is named", remedy="Write: estiba image layout DIR IMAGE...")
+    export_layout(house.store, choose(house.store, args.images), args.directory)
+    return 0

@@ -1,0 +1,42 @@
+"""`estiba save`: images into an archive."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from estiba.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name or an ID")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write to this file, not to standard output")
+    parser.add_argument(
+        "--format",
+        default="docker",
+        choices=("docker", "docker-archive", "oci", "oci-archive"),
+        help="docker (which is an OCI layout too) or oci",
+    )
+
+
+def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.image.archive import save
+
+    form = args.format.removesuffix("-archive")
+    images = save.choose(house.store, args.images)
+    if args.output and args.output != "-":
+        save.save_to_file(house.store, images, args.output, form=form)
+        return 0
+    if sys.stdout.isatty():
+        raise InvalidInput(
+            "an archive is not written to a terminal", remedy="Name a file with -o FILE, or redirect the output."
+        )
+    sys.stdout.flush()
+    with open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as out:
+        save.save(house.store, images, out, form=form)
+    return 0
