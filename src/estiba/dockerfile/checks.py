@@ -27,8 +27,10 @@ _RESERVED = frozenset({"scratch", "context"})
 
 def check_stages(instructions: Iterable[Instruction]) -> Iterator[Warning]:
     """Warn about an instruction by itself, and about one that another makes useless."""
+    instructions = list(instructions)
     names: set[str] = set()
     once: dict[type, int] = {}
+    yield from _check_casing(instructions)
     for instruction in instructions:
         line = instruction.at.line
         if isinstance(instruction, From):
@@ -54,8 +56,33 @@ def check_stages(instructions: Iterable[Instruction]) -> Iterator[Warning]:
                 yield from _check_secrets("ENV", [name for name, _ in instruction.pairs], line)
 
 
+def _check_casing(instructions: list[Instruction]) -> Iterator[Warning]:
+    """Keywords are all in upper or all in lower case; the majority decides."""
+    keywords = [instruction.at.keyword for instruction in instructions]
+    upper = sum(keyword.isupper() for keyword in keywords)
+    lower = sum(keyword.islower() for keyword in keywords)
+    case, is_right = ("lower", str.islower) if lower > upper else ("upper", str.isupper)
+    for instruction in instructions:
+        keyword = instruction.at.keyword
+        if not is_right(keyword):
+            message = f"the instruction {keyword} should be in {case} case, as the others are"
+            yield Warning("ConsistentInstructionCasing", message, instruction.at.line)
+
+
+def _check_platform(instruction: From) -> Iterator[Warning]:
+    platform, line = instruction.platform, instruction.at.line
+    if platform in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
+        yield Warning("RedundantTargetPlatform", f"--platform={platform} is what FROM does anyway", line)
+    elif platform and "$" not in platform:
+        architecture = platform.split("/")[1] if "/" in platform else platform
+        if architecture not in instruction.name:
+            message = f"--platform={platform} allows no other platform; write --platform=$BUILDPLATFORM or leave it out"
+            yield Warning("FromPlatformFlagConstDisallowed", message, line)
+
+
 def _check_from(instruction: From, names: set[str]) -> Iterator[Warning]:
     at, name = instruction.at, instruction.name
+    yield from _check_platform(instruction)
     if not name:
         return
     words = at.text.split()

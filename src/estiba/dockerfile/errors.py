@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from estiba.errors import InvalidInput, NotThereYet
@@ -68,6 +67,8 @@ class NotYetInDockerfile(NotThereYet):
 
 def near(word: str, known: Iterable[str]) -> str:
     """A question that names what `word` was probably meant to be, or ""."""
+    from difflib import get_close_matches  # only where something is wrong
+
     candidates = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), candidates, n=1, cutoff=0.6)
     return f"Did you mean {candidates[found[0]]}?" if found else ""

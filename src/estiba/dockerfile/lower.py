@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from estiba.dockerfile.errors import DockerfileError, Place
 from estiba.dockerfile.instructions import Copy, From, Instruction, Run, Workdir
 from estiba.dockerfile.lower_config import lower_config
 from estiba.dockerfile.lower_copy import lower_copy, lower_workdir
@@ -17,7 +18,7 @@ from estiba.dockerfile.lower_run import lower_run
 from estiba.dockerfile.sources import NeededStage, Origin, Resolution, copy_origin, resolve
 from estiba.dockerfile.stages import Stage, Stages
 from estiba.dockerfile.state import StageState
-from estiba.dockerfile.warnings import Warning
+from estiba.dockerfile.warnings import CheckOptions, Warning
 from estiba.errors import InvalidInput
 from estiba.graph.vertex import LocalContext, Scratch, SourceImage, Vertex
 from estiba.oci.digest import Digest
@@ -137,8 +138,24 @@ def lower(
         epoch,
         state.base_layers,
         state.layers,
-        (*stages.warnings, *lowering.warnings),
+        _checked(stages, (*stages.warnings, *resolution.warnings, *lowering.warnings)),
     )
+
+
+def _checked(stages: Stages, warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
+    """The warnings that the file does not skip.
+
+    Raises:
+        DockerfileError: there are some, and the file says that they are errors.
+    """
+    options = CheckOptions.parse(stages.check)
+    kept = options.kept(warnings)
+    if kept and options.are_errors:
+        claim = f"{kept[0].rule}: {kept[0].message}"
+        raise DockerfileError(
+            claim, place=Place(stages.source, kept[0].line), remedy="The file asks for this with # check=error=true."
+        )
+    return kept
 
 
 def _parse_epoch(text: str) -> int:
@@ -174,7 +191,7 @@ class _Lowering:
 
     @property
     def warnings(self) -> list[Warning]:
-        return list(dict.fromkeys(warning for state in self._done.values() for warning in state.warnings))
+        return [warning for state in self._done.values() for warning in state.warnings]
 
     def _stage(self, needed: NeededStage) -> StageState:
         stages, stage = self._resolution.stages, needed.stage
@@ -202,7 +219,11 @@ class _Lowering:
             at = needed.stage.begin.at
             name = state.step_name(f"FROM {origin.reference}")
             vertex = Vertex.of(origin, name=name, stage=needed.stage.title, line=at.line, source=at.text)
-            state.begin_with_image(vertex, self._bases[origin])
+            config = self._bases[origin]
+            state.begin_with_image(vertex, config)
+            if not needed.platform.can_run(config.platform):
+                message = f"{origin.reference} is for {config.platform}, not for {needed.platform}"
+                state.warn("InvalidBaseImagePlatform", message, at)
 
     def _lower(self, state: StageState, stage: Stage, instruction: Instruction) -> None:
         def source(name: str) -> Vertex:

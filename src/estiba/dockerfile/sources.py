@@ -12,6 +12,7 @@ from estiba.dockerfile.lexer import Statement
 from estiba.dockerfile.parse import parse
 from estiba.dockerfile.scope import Scope, global_scope
 from estiba.dockerfile.stages import Stage, Stages
+from estiba.dockerfile.warnings import Warning
 from estiba.errors import InvalidInput
 from estiba.graph.vertex import Scratch, SourceImage
 from estiba.oci.image_config import ImageConfig
@@ -32,6 +33,7 @@ class Resolution(NamedTuple):
     target: Stage
     needed: tuple[NeededStage, ...]
     images: tuple[SourceImage, ...]
+    warnings: tuple[Warning, ...]
 
 
 class NeededStage(NamedTuple):
@@ -82,7 +84,9 @@ def resolve(
         origins = [entry.origin, *_copied_from(stages, stage, entry.instructions, scope)]
         pending.extend(origin for origin in origins if isinstance(origin, Stage))
         images.update({origin: None for origin in origins if isinstance(origin, SourceImage)})
-    return Resolution(stages, scope, chosen, tuple(needed[index] for index in sorted(needed)), tuple(images))
+    in_order = tuple(needed[number] for number in sorted(needed))
+    warnings = tuple(warning for entry in in_order for warning in _unset_arguments(entry.stage, scope, stages.escape))
+    return Resolution(stages, scope, chosen, in_order, tuple(images), warnings)
 
 
 def _target(stages: Stages, name: str) -> Stage:
@@ -133,6 +137,20 @@ def _origin(stages: Stages, stage: Stage, scope: Scope) -> tuple[Origin, Platfor
     if earlier is not None:
         return earlier, platform
     return _image(begin.at, name, begin.image, platform), platform
+
+
+def _unset_arguments(stage: Stage, scope: Scope, escape: str) -> list[Warning]:
+    """Variables of a FROM that have no value."""
+    begin = stage.begin
+    unknown = expand(f"{begin.image} {begin.platform}", scope.variables, escape=escape).unknown
+    return [
+        Warning(
+            "UndefinedArgInFrom",
+            f"the variable {name} is not set. {near(name, scope.variables)}".rstrip(),
+            begin.at.line,
+        )
+        for name in sorted(unknown)
+    ]
 
 
 def _expanded(at: Statement, text: str, scope: Scope, escape: str) -> str:

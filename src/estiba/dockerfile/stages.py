@@ -26,12 +26,16 @@ class Stage(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """The stages in order, the ARGs that stand before the first, and the escape character of the file."""
+    """The stages in order, the ARGs that stand before the first, and the escape character of the file.
+
+    `check` is what the file's directive of that name says.
+    """
 
     source: Source
     all: tuple[Stage, ...]
     arguments: tuple[Arg, ...]
     escape: str
+    check: str = ""
     warnings: tuple[Warning, ...] = ()
 
     def named(self, name: str) -> Stage | None:
@@ -76,4 +80,5 @@ def stages(document: Document) -> Stages:
         for index, (begin, body) in enumerate(zip(begins, bodies, strict=True))
     )
     warnings = (*document.warnings, *check_stages(document.instructions))
-    return Stages(document.source, grouped, tuple(arguments), document.directives.escape, warnings)
+    directives = document.directives
+    return Stages(document.source, grouped, tuple(arguments), directives.escape, directives.check, warnings)
