@@ -26,7 +26,7 @@ class Repository:
         self._published = _NOTHING
 
     def create_from(self, directory: Path) -> None:
-        """Makes both, with the files of a directory as the first commit."""
+        """Makes both, the files of a directory as the first commit."""
         self._git(
             "init", "--quiet", "--bare", f"--initial-branch={self._branch}", str(self._bare), where=self._bare.parent
         )

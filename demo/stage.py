@@ -41,26 +41,31 @@ class Installation(NamedTuple):
         estiba = os.path.join(os.path.dirname(sys.executable), "estiba")
         return [estiba, "--root", self.root, "--run", self.run]
 
-    def estiba(self, *arguments: str, timeout: float = 900) -> Done:
+    def estiba(self, *arguments: str) -> Done:
         """Runs an `estiba` command to its end.
 
         Raises:
             Failed: its exit code was not 0.
         """
         started = time.monotonic()
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*self.command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=timeout,
-            check=False,
         )
-        if done.returncode != 0:
-            last = "\n".join(done.stdout.splitlines()[-30:])
-            raise Failed(f"estiba {' '.join(arguments)}\nended with exit code {done.returncode}:\n{last}")
-        return Done(done.stdout, time.monotonic() - started)
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            # Ctrl-C reached it too; a SIGTERM did not. It cleans up after itself, if it is given the time.
+            process.terminate()
+            process.communicate()
+            raise
+        if process.returncode != 0:
+            last = "\n".join(output.splitlines()[-30:])
+            raise Failed(f"estiba {' '.join(arguments)}\nended with exit code {process.returncode}:\n{last}")
+        return Done(output, time.monotonic() - started)
 
 
 class Stage:

@@ -81,7 +81,7 @@ def test_commands_and_their_flags_are_there(document: str) -> None:
 
 
 def unknown_flags(module: str, words: list[str]) -> list[str]:
-    """The flags among a command's words that its parser does not know; those of a command in a container are its own."""
+    """The flags among a command's words that its parser does not know, up to a command that a container runs."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     importlib.import_module(f"estiba.cli.{module}").add_arguments(parser)
     known = known_flags(parser)
