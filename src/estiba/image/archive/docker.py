@@ -6,14 +6,9 @@ import json
 from typing import NamedTuple
 
 from estiba.image.archive import source as sources
-from estiba.image.archive.intake import LayerFile, take_image
 from estiba.image.archive.source import Source
-from estiba.oci import image_config
-from estiba.oci.image_config import ImageConfig
 from estiba.oci.json_fields import Fields, Malformed
 from estiba.oci.reference import InvalidReference, Reference
-from estiba.store.images import ImageRecord
-from estiba.store.store import Store
 
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 4 << 20
@@ -27,13 +22,6 @@ class Entry(NamedTuple):
     names: tuple[Reference, ...]
 
 
-class Loaded(NamedTuple):
-    """An image that was taken in, and the names that it has got."""
-
-    record: ImageRecord
-    names: tuple[Reference, ...]
-
-
 def entries(source: Source) -> tuple[Entry, ...]:
     """What ``manifest.json`` tells. Raises Malformed, FileMissing."""
     what = f"{source.where}: {MANIFEST}"
@@ -43,23 +31,6 @@ def entries(source: Source) -> tuple[Entry, ...]:
         raise Malformed(what, "", f"not JSON: {error}") from None
     fields = Fields({"images": value}, what=what)
     return tuple(_entry(image) for image in fields.fields_list("images"))
-
-
-def load(store: Store, source: Source) -> tuple[Loaded, ...]:
-    """Take in every image of the archive. The caller holds a lease.
-
-    Raises:
-        Corrupt: a missing file, a digest that is another. Unavailable: no space.
-    """
-    loaded = []
-    for entry in entries(source):
-        config = ImageConfig.parse(sources.read(source, entry.config, limit=image_config.MAXIMUM_SIZE))
-        layers = tuple(LayerFile(name) for name in entry.layers)
-        record = take_image(store, source, config, layers, manifest=None)
-        for name in entry.names:
-            store.references.set(name, record.id)
-        loaded.append(Loaded(record, entry.names))
-    return tuple(loaded)
 
 
 def manifest_json(images: tuple[Entry, ...]) -> bytes:

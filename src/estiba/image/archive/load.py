@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from estiba.errors import InvalidInput
+from estiba.errors import InvalidInput, NotThereYet
 from estiba.image.archive import docker, oci
-from estiba.image.archive.docker import Loaded
+from estiba.image.archive import source as sources
+from estiba.image.archive.intake import LayerFile, take_image
 from estiba.image.archive.source import ArchiveSource, DirectorySource, Source
+from estiba.image.materialise import compression_of
+from estiba.layers import compression as compressions
+from estiba.oci import image_config, mediatypes
+from estiba.oci.descriptor import Descriptor
+from estiba.oci.digest import Digest
+from estiba.oci.image_config import ImageConfig
+from estiba.oci.json_fields import Malformed
+from estiba.oci.manifest import Index
 from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
+from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+
+
+class Loaded(NamedTuple):
+    """An image that was taken in, and the names that it has got."""
+
+    record: ImageRecord
+    names: tuple[Reference, ...]
 
 
 def load(store: Store, stream: BinaryIO, *, where: str, platform: Platform) -> tuple[Loaded, ...]:
@@ -41,5 +59,47 @@ def _load(store: Store, source: Source, platform: Platform) -> tuple[Loaded, ...
         )
     with store.leases.hold(f"load {source.where}"):
         if is_oci:
-            return oci.load(store, source, platform=platform, keep_plain_layers=not is_docker)
-        return docker.load(store, source)
+            return _load_oci(store, source, platform, keeps_plain_layers=not is_docker)
+        return _load_docker(store, source)
+
+
+def _load_docker(store: Store, source: Source) -> tuple[Loaded, ...]:
+    loaded = []
+    for entry in docker.entries(source):
+        config = ImageConfig.parse(sources.read(source, entry.config, limit=image_config.MAXIMUM_SIZE))
+        layers = tuple(LayerFile(name) for name in entry.layers)
+        record = take_image(store, source, config, layers, manifest=None)
+        for name in entry.names:
+            store.references.set(name, record.id)
+        loaded.append(Loaded(record, entry.names))
+    return tuple(loaded)
+
+
+def _load_oci(store: Store, source: Source, platform: Platform, *, keeps_plain_layers: bool) -> tuple[Loaded, ...]:
+    """A manifest is kept byte for byte; but not one whose layers are uncompressed where Docker wrote the archive, as it
+    makes those for archives only.
+    """
+    loaded: dict[Digest, Loaded] = {}
+    for found in oci.images(source, platform=platform):
+        digest = found.descriptor.digest
+        if digest not in loaded:
+            loaded[digest] = Loaded(_take_oci(store, source, found.descriptor, keeps_plain_layers), ())
+        if found.name is not None:
+            record = loaded[digest].record
+            store.references.set(found.name, record.id)
+            loaded[digest] = Loaded(record, (*loaded[digest].names, found.name))
+    return tuple(loaded.values())
+
+
+def _take_oci(store: Store, source: Source, descriptor: Descriptor, keeps_plain_layers: bool) -> ImageRecord:
+    manifest = oci.document(source, descriptor)
+    if isinstance(manifest, Index):
+        raise Malformed(str(descriptor.digest), "mediaType", "a manifest was promised, it is an index")
+    if manifest.config.media_type not in mediatypes.CONFIGS:
+        kind = manifest.config.media_type
+        raise NotThereYet(f"{source.where}: {descriptor.digest} is an artifact ({kind}), not an image")
+    raw = oci.verified(source, manifest.config, limit=image_config.MAXIMUM_SIZE)
+    layers = tuple(LayerFile(oci.blob_name(layer.digest), layer) for layer in manifest.layers)
+    is_plain = bool(layers) and all(compression_of(layer) == compressions.NONE for layer in manifest.layers)
+    keeps = keeps_plain_layers or not is_plain
+    return take_image(store, source, ImageConfig.parse(raw), layers, manifest=manifest if keeps else None)

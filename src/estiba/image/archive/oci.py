@@ -7,23 +7,16 @@ from typing import NamedTuple
 
 from estiba.errors import NotFound, NotThereYet
 from estiba.image.archive import source as sources
-from estiba.image.archive.docker import Loaded
-from estiba.image.archive.intake import LayerFile, take_image
 from estiba.image.archive.source import Source
-from estiba.image.materialise import compression_of
-from estiba.layers import compression as compressions
-from estiba.oci import image_config, mediatypes
 from estiba.oci import manifest as manifests
+from estiba.oci import mediatypes
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
-from estiba.oci.image_config import ImageConfig
 from estiba.oci.json_fields import Fields, Malformed, parse_object
 from estiba.oci.manifest import Index, Manifest, parse_manifest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import InvalidReference, Reference
 from estiba.store.blobs.base import Check
-from estiba.store.images import ImageRecord
-from estiba.store.store import Store
 
 MARKER = "oci-layout"
 MARKER_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
@@ -48,27 +41,6 @@ class NoSuchPlatform(NotFound):
 def blob_name(digest: Digest) -> str:
     """Where a blob lies in a layout."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
-
-
-def load(store: Store, source: Source, *, platform: Platform, keep_plain_layers: bool = True) -> tuple[Loaded, ...]:
-    """Take in the images of the layout; of an image for several platforms, the one that fits `platform`.
-
-    A manifest is kept byte for byte; without `keep_plain_layers` not one whose layers are uncompressed, which Docker
-    writes for archives only. The caller holds a lease.
-
-    Raises:
-        Corrupt: a missing file, a digest or a size that is another. NoSuchPlatform. Unavailable: no space.
-    """
-    loaded: dict[Digest, Loaded] = {}
-    for found in images(source, platform=platform):
-        digest = found.descriptor.digest
-        if digest not in loaded:
-            loaded[digest] = Loaded(_take(store, source, found.descriptor, keep_plain_layers), ())
-        if found.name is not None:
-            record = loaded[digest].record
-            store.references.set(found.name, record.id)
-            loaded[digest] = Loaded(record, (*loaded[digest].names, found.name))
-    return tuple(loaded.values())
 
 
 def images(source: Source, *, platform: Platform) -> tuple[Found, ...]:
@@ -107,7 +79,7 @@ def _resolve(source: Source, descriptor: Descriptor, platform: Platform) -> Desc
             return descriptor
         if descriptor.media_type not in mediatypes.INDEXES:
             raise NotThereYet(f"{source.where}: {descriptor.digest} is {descriptor.media_type}, not an image")
-        index = _document(source, descriptor)
+        index = document(source, descriptor)
         if isinstance(index, Manifest):
             raise Malformed(str(descriptor.digest), "mediaType", "an index was promised, it is a manifest")
         there = [child for child in index.manifests if not _is_attestation(child)]
@@ -118,26 +90,13 @@ def _resolve(source: Source, descriptor: Descriptor, platform: Platform) -> Desc
     raise Malformed(str(descriptor.digest), "manifests", "indexes within indexes, more than four deep")
 
 
-def _take(store: Store, source: Source, descriptor: Descriptor, keep_plain_layers: bool) -> ImageRecord:
-    manifest = _document(source, descriptor)
-    if isinstance(manifest, Index):
-        raise Malformed(str(descriptor.digest), "mediaType", "a manifest was promised, it is an index")
-    if manifest.config.media_type not in mediatypes.CONFIGS:
-        raise NotThereYet(
-            f"{source.where}: {descriptor.digest} is an artifact ({manifest.config.media_type}), not an image"
-        )
-    raw = _verified(source, manifest.config, limit=image_config.MAXIMUM_SIZE)
-    layers = tuple(LayerFile(blob_name(layer.digest), layer) for layer in manifest.layers)
-    is_plain = all(compression_of(layer) == compressions.NONE for layer in manifest.layers)
-    keeps = keep_plain_layers or not is_plain or not manifest.layers
-    return take_image(store, source, ImageConfig.parse(raw), layers, manifest=manifest if keeps else None)
+def document(source: Source, descriptor: Descriptor) -> Manifest | Index:
+    """The manifest or index that `descriptor` means. Raises FileMissing, Corrupt."""
+    return parse_manifest(verified(source, descriptor, limit=manifests.MAXIMUM_SIZE), media_type=descriptor.media_type)
 
 
-def _document(source: Source, descriptor: Descriptor) -> Manifest | Index:
-    return parse_manifest(_verified(source, descriptor, limit=manifests.MAXIMUM_SIZE), media_type=descriptor.media_type)
-
-
-def _verified(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
+def verified(source: Source, descriptor: Descriptor, *, limit: int) -> bytes:
+    """The blob that `descriptor` means, checked against it. Raises FileMissing, Corrupt."""
     data = sources.read(source, blob_name(descriptor.digest), limit=limit)
     check = Check(descriptor.digest, descriptor.size)
     check.take(data)
