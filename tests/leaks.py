@@ -101,16 +101,28 @@ def belongs(process: Process, processes: Mapping[int, Process], *, run: str, tes
 def wait_until_clean(before: Machine, *, run: str, marks: Sequence[str], patience: float) -> list[str]:
     """What is left of a test, after giving what is just ending up to `patience` seconds."""
     deadline = time.monotonic() + patience
-    while (after := observe(deep=before.deep)) != before:
-        processes = read_processes()
-        alone = is_alone(processes, test_process=os.getpid())
-        left = compare(before, after, processes, run=run, test_process=os.getpid(), alone=alone, marks=marks)
-        if not left:
-            break
-        if time.monotonic() >= deadline:
+    while has_more(before, after := observe(deep=before.deep)):
+        test_process = os.getpid()
+        alone = has_more(before, after._replace(pids=before.pids)) and is_alone(
+            read_processes(after.pids), test_process=test_process
+        )
+        new = read_processes(after.pids - before.pids)
+        left = compare(before, after, new, run=run, test_process=test_process, alone=alone, marks=marks)
+        if not left or time.monotonic() >= deadline:
             return left
         time.sleep(0.02)  # the condition is the comparison above
     return []
+
+
+def has_more(before: Machine, after: Machine) -> bool:
+    """Whether anything at all is there that was not."""
+    return not (
+        after.pids <= before.pids
+        and after.mounts <= before.mounts
+        and after.links <= before.links
+        and after.tables <= before.tables
+        and after.cgroups <= before.cgroups
+    )
 
 
 def is_alone(processes: Mapping[int, Process], *, test_process: int) -> bool:
@@ -133,14 +145,15 @@ def _ancestors(pid: int, processes: Mapping[int, Process]) -> Iterable[Process]:
         pid = processes[pid].parent
 
 
-def read_processes() -> dict[int, Process]:
-    """Every process that can be read; one that ends meanwhile is left out."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            process = read_process(int(name))
-            if process is not None:
-                found[process.pid] = process
+def read_processes(pids: Iterable[int]) -> dict[int, Process]:
+    """These processes and those above them; one that has ended is left out."""
+    found: dict[int, Process] = {}
+    wanted = list(pids)
+    while wanted:
+        pid = wanted.pop()
+        if pid not in found and (process := read_process(pid)) is not None:
+            found[pid] = process
+            wanted.append(process.parent)
     return found
 
 
