@@ -11,9 +11,10 @@ import hashlib
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from estiba.layers import compression as compressions
+from estiba.layers.decompress import Readable
 from estiba.layers.diff import changes_between
 from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
 from estiba.layers.tar.writer import TarPolicy, write_layer
@@ -72,16 +73,20 @@ def pack(
         line.close()
 
 
-def compress_tar(tar: BinaryIO, sink: Writable, *, compression: str) -> PackedLayer:
-    """Write a layer that is a `tar` already to `sink`, compressed; the same bytes as `pack` of its tree would give.
+def compress_tar(tar: Readable, sink: Writable, *, compression: str) -> PackedLayer:
+    """Write a layer that is a `tar` already to `sink`, compressed: the same bytes as `pack` of its tree would give.
+
+    `entries` is 0 in the result, for nobody looks.
 
     Raises:
-        UnknownCompression; what `tar.readinto` and `sink.write` raise.
+        UnknownCompression, what `tar.read` and `sink.write` raise.
     """
     line = _Line(None if compression == compressions.NONE else compressions.compressor(compression), sink)
     try:
-        while length := tar.readinto(block := line.take()):  # type: ignore[attr-defined]
-            line.emit(block, length)
+        out = BlockWriter(line.take, line.emit)
+        while piece := tar.read(BLOCK_SIZE):
+            out.write(piece)
+        out.finish()
         return line.finish(entries=0)
     finally:
         line.close()

@@ -64,8 +64,8 @@ class LowerLink(NamedTuple):
 class UnpackResult(NamedTuple):
     """`digest` and `size` are those of the stream as it came, `diff_id` and `tar_size` those of the tar in it.
 
-    `lower_links` and `implied` (directories that had to be made without an entry) are left to do for whoever knows the
-    layers below.
+    `lower_links` and `implied` (directories that had to be made without an entry; the root, "", is not told) are left
+    to do for whoever knows the layers below. `has_root` says whether there was an entry for the root.
     """
 
     diff_id: Digest
@@ -76,6 +76,7 @@ class UnpackResult(NamedTuple):
     entries: int
     lower_links: tuple[LowerLink, ...]
     implied: tuple[str, ...]
+    has_root: bool
 
 
 class UnsafeEntry(InvalidInput):
@@ -144,6 +145,7 @@ def unpack(
         count,
         tuple(tree.lower_links),
         tuple(os.fsdecode(path) for path in directories.implied),
+        tree.has_root,
     )
 
 
@@ -152,6 +154,7 @@ class _Tree:
 
     def __init__(self, directories: Directories, reader: TarReader, whiteouts: str) -> None:
         self.lower_links: list[LowerLink] = []
+        self.has_root = False
         self._directories = directories
         self._reader = reader
         self._whiteouts = whiteouts
@@ -177,6 +180,7 @@ class _Tree:
         if not path:
             if kind != DIRECTORY:
                 raise UnsafeEntry(entry.name, "that is no directory in the place of the root")
+            self.has_root = True
             self._directory_attributes(entry, path, self._directories.root, b".")
             return
         place = self._directories.open(parent)

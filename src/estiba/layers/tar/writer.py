@@ -1,7 +1,8 @@
 """A tree becomes the tar of a layer, the same bytes for the same tree (image-spec, layer.md).
 
 Reproducible: entries in the order of a walk with names sorted as bytes, hard links led by the first path of that order,
-numeric owners without names, times as the policy says, extended attributes sorted, nothing of the disk it lies on.
+numeric owners without names, times as the policy says (0 for whiteouts, which are no files), extended attributes
+sorted, nothing of the disk it lies on.
 An overlay's upper directory is read as what it means: a character device 0:0 is a whiteout (``.wh.NAME``), an opaque
 directory begins with ``.wh..wh..opq``, and the overlay's own attributes are left out. Sockets are skipped, as tar
 does. The root directory itself is no entry.
@@ -111,7 +112,7 @@ class _Walk:
         while pending:
             for child, entry in pending[-1]:
                 if entry is None:
-                    self._whiteout(child, self._epoch or 0)
+                    self._whiteout(child)
                 elif self._entry(entry, child):
                     pending.append(iter(self._sorted(entry.path, child + b"/")))
                     break
@@ -140,7 +141,7 @@ class _Walk:
         path = entry.path
         mtime = int(status.st_mtime_ns // 1_000_000_000) if self._epoch is None else self._epoch
         if kind == stat.S_IFCHR and status.st_rdev == 0:
-            self._whiteout(name, mtime)
+            self._whiteout(name)
             return False
         if kind == stat.S_IFSOCK:
             return False
@@ -148,7 +149,7 @@ class _Walk:
             raise ReservedName(os.fsdecode(name))
         xattrs, is_opaque, is_whiteout = _read_xattrs(path, name)
         if is_whiteout:
-            self._whiteout(name, mtime)
+            self._whiteout(name)
             return False
         self.entries += 1
         encode, write = self._encode, self._out.write
@@ -157,7 +158,7 @@ class _Walk:
         if kind == stat.S_IFDIR:
             write(encode(name + b"/", DIRECTORY, mode=permissions, uid=uid, gid=gid, mtime=mtime, xattrs=xattrs))
             if is_opaque:
-                write(encode(name + b"/" + OPAQUE_MARKER, REGULAR, mode=_WHITEOUT_MODE, mtime=mtime))
+                write(encode(name + b"/" + OPAQUE_MARKER, REGULAR, mode=_WHITEOUT_MODE))
         elif status.st_nlink > 1 and not self._is_first(status, name):
             first = self._links[status.st_dev, status.st_ino]
             write(encode(name, HARD_LINK, mode=permissions, uid=uid, gid=gid, mtime=mtime, link=first))
@@ -179,10 +180,10 @@ class _Walk:
             os.utime(path, (mtime, mtime), follow_symlinks=False)
         return kind == stat.S_IFDIR
 
-    def _whiteout(self, name: bytes, mtime: int) -> None:
+    def _whiteout(self, name: bytes) -> None:
         parent, slash, last = name.rpartition(b"/")
         self._out.write(
-            self._encode(parent + slash + WHITEOUT_PREFIX + last, REGULAR, mode=_WHITEOUT_MODE, mtime=mtime),
+            self._encode(parent + slash + WHITEOUT_PREFIX + last, REGULAR, mode=_WHITEOUT_MODE),
         )
         self.entries += 1
 

@@ -111,6 +111,16 @@ class Snapshotter(Protocol):
             NoSuchSnapshot.
         """
 
+    def rebase(self, key: str, parent: Digest, *, take_root: bool) -> None:
+        """Put the active snapshot `key`, which was made on nothing, on top of `parent`.
+
+        With `take_root` its root directory gets the owner and mode of the parent's. So layers are unpacked at the
+        same time, each for itself; only where `whiteouts` are kept can that be.
+
+        Raises:
+            NoSuchSnapshot: either is not there. Conflict: this kind of snapshotter cannot.
+        """
+
     def commit(self, key: str, *, chain_id: Digest, diff_id: Digest, size: int, sync: bool = True) -> bool:
         """Make the active snapshot `key` the committed one of `chain_id`; it must not be mounted any more.
 

@@ -6,6 +6,7 @@ can do that (FICLONE on btrfs, xfs, bcachefs).
 
 from __future__ import annotations
 
+from estiba.errors import Conflict
 from estiba.linux.mounts import Mount
 from estiba.oci.digest import Digest
 from estiba.store.snapshots.base import WHITEOUTS_DELETE, Change, NoSuchSnapshot, SnapshotRecord, Usage
@@ -44,6 +45,9 @@ class CopyingSnapshotter:
 
     def writable(self, key: str) -> str:
         return self._tree(key)
+
+    def rebase(self, key: str, parent: Digest, *, take_root: bool) -> None:
+        raise Conflict(f"snapshot {key} is a whole copy and cannot be put on top of {parent} now")
 
     def commit(self, key: str, *, chain_id: Digest, diff_id: Digest, size: int, sync: bool = True) -> bool:
         return self._records.commit(key, chain_id=chain_id, diff_id=diff_id, size=size, sync=sync)

@@ -21,7 +21,7 @@ from estiba.store.snapshots.base import (
     Usage,
 )
 from estiba.store.snapshots.records import SnapshotRecords
-from estiba.store.snapshots.trees import make_root, measure, remove_tree
+from estiba.store.snapshots.trees import copy_root, make_root, measure, remove_tree
 
 _OPTIONS = ("index=off", "metacopy=off", "redirect_dir=off")
 
@@ -61,6 +61,13 @@ class OverlaySnapshotter:
 
     def writable(self, key: str) -> str:
         return f"{self._records.directory(self._records.get(key).number)}/fs"
+
+    def rebase(self, key: str, parent: Digest, *, take_root: bool) -> None:
+        record = self._records.get(key)
+        lower = self.directories(parent)[0]
+        self._records.rebase(key, parent)
+        if take_root:
+            copy_root(lower, f"{self._records.directory(record.number)}/fs")
 
     def commit(self, key: str, *, chain_id: Digest, diff_id: Digest, size: int, sync: bool = True) -> bool:
         work = f"{self._records.directory(self._records.get(key).number)}/work"

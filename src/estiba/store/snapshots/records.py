@@ -103,14 +103,15 @@ class SnapshotRecords:
             with self._database.transaction() as connection:
                 self._believe(connection, synced)
 
-    def delete(self, name: str | Digest) -> None:
-        """Drop the row, then the tree."""
-        number = self.forget(name)
-        if number is not None:
-            remove_tree(self.directory(number))
+    def rebase(self, key: str, parent: Digest) -> None:
+        """Give the active snapshot `key` another parent."""
+        with self._database.transaction(durable=False) as connection:
+            self._find(connection, key)
+            self._find(connection, parent)
+            connection.execute("UPDATE snapshots SET parent = ? WHERE key = ?", (str(parent), key))
 
-    def forget(self, name: str | Digest) -> int | None:
-        """Drop the row alone and give its number, None where there is none; the directory is a stray from then on."""
+    def forget(self, name: str | Digest) -> SnapshotRecord | None:
+        """Drop the row; gives what it said, None where there was none."""
         with self._database.transaction(durable=False) as connection:
             try:
                 record = self._find(connection, name)
@@ -123,7 +124,13 @@ class SnapshotRecords:
                 if user:
                     raise SnapshotInUse(name, user=user[0])
             connection.execute("DELETE FROM snapshots WHERE number = ?", (record.number,))
-        return record.number
+        return record
+
+    def delete(self, name: str | Digest) -> None:
+        """Drop the row, then the tree."""
+        record = self.forget(name)
+        if record is not None:
+            remove_tree(self.directory(record.number))
 
     def get(self, name: str | Digest) -> SnapshotRecord:
         with self._database.read() as connection:

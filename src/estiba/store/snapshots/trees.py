@@ -18,12 +18,17 @@ def make_root(path: str, *, like: str = "") -> None:
     """Make the directory that becomes a container's ``/``: owner and mode of `like`, else 0755, whatever the umask."""
     os.mkdir(path, 0o700)
     if like:
-        status = os.stat(like)
-        if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-            os.chown(path, status.st_uid, status.st_gid)
-        os.chmod(path, stat.S_IMODE(status.st_mode))
+        copy_root(like, path)
     else:
         os.chmod(path, 0o755)
+
+
+def copy_root(like: str, path: str) -> None:
+    """Give the directory `path` the owner and mode of `like`."""
+    status = os.stat(like)
+    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(path, status.st_uid, status.st_gid)
+    os.chmod(path, stat.S_IMODE(status.st_mode))
 
 
 def remove_tree(path: str) -> None:
