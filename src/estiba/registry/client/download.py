@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import BinaryIO
 
 import aiohttp
 
@@ -141,8 +140,3 @@ async def read_small(
     if not blobs.has(blob.digest):
         await download(connection, repository, blob, blobs, scopes=scopes, on_bytes=lambda _: None)
     return blobs.read(blob.digest, limit=limit)
-
-
-def open_blob(blobs: BlobStore) -> Callable[[Descriptor], BinaryIO]:
-    """How a layer that is stored is read."""
-    return lambda descriptor: blobs.open(descriptor.digest)

@@ -18,7 +18,7 @@ from estiba.registry.client import manifests
 from estiba.registry.client import progress as statuses
 from estiba.registry.client.connection import Connection, Patience, connect
 from estiba.registry.client.credentials import CredentialSource
-from estiba.registry.client.download import download, open_blob, read_small
+from estiba.registry.client.download import download, read_small
 from estiba.registry.client.failures import UnexpectedContent
 from estiba.registry.client.layer_sources import LayerSources
 from estiba.registry.client.manifests import Resolved
@@ -142,7 +142,7 @@ async def _fetch_layers(
 
 def _unpack(store: Store, manifest: Manifest, config: ImageConfig, progress: Progress) -> None:
     layers = list(zip(config.diff_ids, manifest.layers, strict=True))
-    unpack_layers(store, layers, open_blob=open_blob(store.blobs))
+    unpack_layers(store, layers)
     for diff_id, layer in layers:
         store.layer_blobs.add(diff_id, layer)
         progress.blob(layer.digest, statuses.UNPACKED)
