@@ -116,4 +116,4 @@ def _compress(
             return compress_tar(tar, writer, compression=compression)
     # Times of a built layer were set when it was built, so that they are what its diff ID says.
     change = store.snapshots.change(chain_id)
-    return pack(change.tree, writer, TarPolicy(), compression=compression)
+    return pack(change.tree, writer, TarPolicy(), base=change.base, compression=compression)

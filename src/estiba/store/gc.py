@@ -8,14 +8,12 @@ lease, things that nothing refers to may be about to be referred to: they stay.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.blobs.base import BlobInfo
-from estiba.store.scratch import Abandoned, size_on_disk, translated
-from estiba.store.snapshots.trees import remove_tree
+from estiba.store.scratch import Abandoned, remove_any, size_on_disk, translated
 from estiba.store.store import Store
 from estiba.store.uses import BLOB, IMAGE, SNAPSHOT, Use
 
@@ -221,11 +219,12 @@ def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # 
             for removal in todo:
                 _remove(store, removal)
         removed += todo
-    for path in store.snapshots.strays():
-        _remove_path(path)
-    for thing in store.scratch.abandoned(grace=options.grace):
-        if thing.path in targets:
-            _remove_path(thing.path)
+    try:
+        for path in store.snapshots.strays():
+            remove_any(path)
+        store.scratch.remove_abandoned(targets, grace=options.grace)
+    except OSError as error:
+        raise translated(error, str(error.filename or store.paths.root)) from error
     removed += [removal for removal in wanted.removals if removal.kind == LEFTOVER]
     return Plan(tuple(removed), kept)
 
@@ -241,18 +240,6 @@ def _remove(store: Store, removal: Removal) -> None:
         store.snapshots.forget(Digest.parse(removal.target))
     elif removal.kind == UNUSED_BLOB:
         store.blobs.delete(Digest.parse(removal.target))
-
-
-def _remove_path(path: str) -> None:
-    try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            remove_tree(path)
-        else:
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise translated(error, path) from error
 
 
 def collect(store: Store, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value

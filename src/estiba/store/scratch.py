@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from estiba.errors import EstibaError, PermissionDenied, Unavailable
@@ -35,13 +35,7 @@ class Scratch:
         Raises:
             Unavailable: no space. PermissionDenied.
         """
-        path = self._name(purpose)
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise translated(error, path) from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return descriptor, path
+        return self._new(purpose, lambda path: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def folder(self, purpose: str) -> tuple[int, str]:
         """A new directory, locked for as long as the descriptor is open; the caller removes it.
@@ -49,24 +43,66 @@ class Scratch:
         Raises:
             Unavailable: no space. PermissionDenied.
         """
-        path = self._name(purpose)
-        try:
+
+        def make(path: str) -> int:
             os.mkdir(path, 0o700)
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise translated(error, path) from error
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return descriptor, path
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+        return self._new(purpose, make)
 
     def abandoned(self, *, grace: float = 0) -> Iterator[Abandoned]:
         """What nobody has locked and what is older than `grace` seconds."""
-        for entry in sorted(os.scandir(self.directory), key=lambda entry: entry.name):
+        for path in self._abandoned(grace):
+            yield Abandoned(path, size_on_disk(path))
+
+    def remove_abandoned(self, paths: Collection[str], *, grace: float = 0) -> None:
+        """Remove those of `paths` that are abandoned still.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        dead = []
+        directory = self._locked_directory(fcntl.LOCK_EX)
+        try:
+            for path in self._abandoned(grace):
+                if path in paths:
+                    dead.append(self._name("dead"))
+                    os.rename(path, dead[-1])
+        finally:
+            os.close(directory)
+        for path in dead:
+            remove_any(path)
+
+    def _new(self, purpose: str, make: Callable[[str], int]) -> tuple[int, str]:
+        path = self._name(purpose)
+        try:
+            # Between its making and its locking a thing looks abandoned; nobody removes any meanwhile.
+            directory = self._locked_directory(fcntl.LOCK_SH)
             try:
-                if time.time() - entry.stat(follow_symlinks=False).st_ctime < grace or self._is_locked(entry.path):
-                    continue
-                yield Abandoned(entry.path, size_on_disk(entry.path))
+                descriptor = make(path)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise translated(error, path) from error
+        return descriptor, path
+
+    def _abandoned(self, grace: float) -> Iterator[str]:
+        with os.scandir(self.directory) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            try:
+                if time.time() - entry.stat(follow_symlinks=False).st_ctime >= grace and not self._is_locked(
+                    entry.path
+                ):
+                    yield entry.path
             except FileNotFoundError:
                 continue  # its writer has just finished
+
+    def _locked_directory(self, how: int) -> int:
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, how)
+        return descriptor
 
     def _name(self, purpose: str) -> str:
         return f"{self.directory}/{purpose}.{os.getpid()}.{os.urandom(6).hex()}"
@@ -90,23 +126,31 @@ class Scratch:
 
 def size_on_disk(path: str) -> int:
     """The bytes that `path` takes with all below it, as du(1) counts; a file with several links counts once."""
-    seen: set[tuple[int, int]] = set()
-
-    def measure(path: str) -> int:
-        status = os.lstat(path)
-        if (status.st_dev, status.st_ino) in seen:
-            return 0
-        seen.add((status.st_dev, status.st_ino))
-        total = status.st_blocks * 512
-        if (status.st_mode & 0o170000) == 0o040000:
-            with os.scandir(path) as entries:
-                total += sum(measure(entry.path) for entry in entries)
-        return total
+    from estiba.store.snapshots.trees import measure
 
     try:
-        return measure(path)
+        status = os.lstat(path)
     except FileNotFoundError:
         return 0
+    size = status.st_blocks * 512
+    return size + measure(path).size if os.path.isdir(path) and not os.path.islink(path) else size
+
+
+def remove_any(path: str) -> None:
+    """Remove the file, or the directory with all in it; what is not there is fine.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    from estiba.store.snapshots.trees import remove_tree
+
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            remove_tree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def translated(error: OSError, path: str) -> EstibaError:
