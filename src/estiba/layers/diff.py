@@ -17,22 +17,30 @@ class ChangeSet(NamedTuple):
     deleted: frozenset[bytes]
 
 
-def changes_between(base: str, tree: str) -> ChangeSet:
+COMPARE = "compare"
+IGNORE = "ignore"
+RESTORE = "restore"
+
+
+def changes_between(base: str, tree: str, *, times: str = COMPARE) -> ChangeSet:
     """What must be done to `base` to make it `tree`: contents, kinds, owners, modes, times, extended attributes.
 
+    `times` says what another modification time alone means: ``compare``, a change; ``ignore``, nothing; ``restore``,
+    nothing, and `tree` gets the time of `base` back, so that a later comparison of times agrees.
     Contents are compared byte by byte, since a normalised time says nothing about them. A file that shares its inode
     with a changed one is changed too, so that hard links stay together.
 
     Raises:
         OSError: a tree cannot be read.
     """
-    comparison = _Comparison()
+    comparison = _Comparison(times)
     comparison.directories(os.fsencode(base), os.fsencode(tree), b"")
     return comparison.result()
 
 
 class _Comparison:
-    def __init__(self) -> None:
+    def __init__(self, times: str) -> None:
+        self._times = times
         self._changed: set[bytes] = set()
         self._deleted: set[bytes] = set()
         self._names: dict[tuple[int, int], list[bytes]] = {}
@@ -66,8 +74,11 @@ class _Comparison:
                     if is_directory:
                         self._everything(entry.path, child + b"/")
                     continue
-                if _differs(before, entry, status):
+                old_status = before.stat(follow_symlinks=False)
+                if _differs(before, old_status, entry, status):
                     self._mark(child)
+                elif old_status.st_mtime_ns != status.st_mtime_ns:
+                    self._other_time(entry, child, old_status.st_mtime_ns)
                 if not is_directory:
                     continue
                 if before.is_dir(follow_symlinks=False):
@@ -88,6 +99,12 @@ class _Comparison:
                 elif status.st_nlink > 1:
                     self._names.setdefault((status.st_dev, status.st_ino), []).append(child)
 
+    def _other_time(self, entry: os.DirEntry[bytes], child: bytes, mtime_ns: int) -> None:
+        if self._times == COMPARE:
+            self._mark(child)
+        elif self._times == RESTORE:
+            os.utime(entry.path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
     def _mark(self, path: bytes) -> None:
         """Note a change, and the directories on the way to it."""
         while path and path not in self._changed:
@@ -100,16 +117,16 @@ def _listing(path: bytes) -> dict[bytes, os.DirEntry[bytes]]:
         return {entry.name: entry for entry in found}
 
 
-def _differs(before: os.DirEntry[bytes], entry: os.DirEntry[bytes], status: os.stat_result) -> bool:
-    old = before.stat(follow_symlinks=False)
+def _differs(
+    before: os.DirEntry[bytes], old: os.stat_result, entry: os.DirEntry[bytes], status: os.stat_result
+) -> bool:
+    """Whether anything but the modification time is different."""
     if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (
         status.st_mode,
         status.st_uid,
         status.st_gid,
         status.st_rdev,
     ):
-        return True
-    if old.st_mtime_ns != status.st_mtime_ns:
         return True
     if stat.S_ISLNK(status.st_mode) and os.readlink(before.path) != os.readlink(entry.path):
         return True

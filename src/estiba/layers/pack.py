@@ -14,8 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from estiba.layers import compression as compressions
+from estiba.layers import diff
 from estiba.layers.decompress import Readable
-from estiba.layers.diff import changes_between
 from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
 from estiba.layers.tar.writer import TarPolicy, write_layer
 from estiba.oci.digest import Digest
@@ -66,11 +66,18 @@ def pack(
     """
     line = _Line(None if compression == compressions.NONE else compressions.compressor(compression), sink)
     try:
-        only = changes_between(base, tree) if base else None
+        only = diff.changes_between(base, tree, times=_times(policy)) if base else None
         summary = write_layer(tree, BlockWriter(line.take, line.emit), policy, only=only)
         return line.finish(entries=summary.entries)
     finally:
         line.close()
+
+
+def _times(policy: TarPolicy) -> str:
+    """What another time alone means between two trees: nothing where all times become one."""
+    if policy.epoch is None:
+        return diff.COMPARE
+    return diff.RESTORE if policy.set_times else diff.IGNORE
 
 
 def compress_tar(tar: Readable, sink: Writable, *, compression: str) -> PackedLayer:
