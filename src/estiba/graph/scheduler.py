@@ -85,14 +85,13 @@ class _Run:
         self.results: dict[str, Result] = {}
 
     def work(self) -> None:
-        """Take steps until none is left: what each worker does, the caller's thread first."""
+        """Take steps until none is left: what each worker does, the caller's thread first. Keeps what goes wrong."""
         forget = self._cancellation.on_set(self._wake)
         try:
             while (index := self._next()) is not None:
                 self._run_step(index)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - an interrupt too must cancel the others; `join` raises it
             self._give_up(error)
-            raise
         finally:
             forget()
 
@@ -130,15 +129,9 @@ class _Run:
         if self._idle:
             self._changed.notify()
         elif len(self._threads) + 1 < self._workers:
-            thread = Thread(target=self._help, name=f"build-{len(self._threads) + 1}", daemon=True)
-            self._threads.append(thread)
+            thread = Thread(target=self.work, name=f"build-{len(self._threads) + 1}", daemon=True)
             thread.start()
-
-    def _help(self) -> None:
-        try:
-            self.work()
-        except BaseException:  # noqa: BLE001 - `work` kept it; `join` raises it in the caller's thread
-            return
+            self._threads.append(thread)
 
     def _run_step(self, index: int) -> None:
         vertex = self._plan.steps[index]
@@ -146,6 +139,7 @@ class _Run:
         try:
             result = self._result(vertex, inputs)
         except Cancelled:
+            self._cancellation.set()
             self._progress.cancelled(vertex)
             return
         except Exception as error:  # noqa: BLE001 - kept, and raised by `join` in the caller's thread

@@ -230,6 +230,38 @@ def test_an_interrupt_cancels_the_others_and_comes_out() -> None:
     assert build.cancellation.is_set
 
 
+def test_an_interrupt_waits_for_the_steps_that_run() -> None:
+    """Nothing goes on behind the caller's back."""
+    started, ended = threading.Event(), threading.Event()
+
+    def long(step: Step) -> None:
+        told = threading.Event()
+        step.cancellation.on_set(told.set)
+        started.set()
+        assert told.wait(LONG)
+        ended.set()
+
+    def interrupt(_: Step) -> None:
+        assert started.wait(LONG)
+        raise KeyboardInterrupt
+
+    # Whichever thread takes the interrupting step, the caller hears of it when all have ended.
+    build = Build(a=interrupt, b=long)
+    with pytest.raises(KeyboardInterrupt):
+        build.run(join(step("a"), step("b")))
+    assert ended.is_set()
+
+
+def test_a_step_that_gives_up_by_itself_ends_the_run() -> None:
+    """Nobody waits for what will never be there."""
+
+    def give_up(_: Step) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Build(one=give_up).run(step("two", step("one")))
+
+
 def test_a_callback_can_be_taken_back() -> None:
     """What a finished step asked for is not called later; what comes too late is called at once."""
     called: list[str] = []
