@@ -164,6 +164,72 @@ class Story:
         self._show(self._here, "ps")
         return f"{size(sent)} for the change"
 
+    def _repository(self) -> Repository:
+        """A repository of quotes-api on a forge of its own, served over HTTP."""
+        forge = self._stage.directory / "forge"
+        forge.mkdir()
+        repository = Repository(
+            bare=forge / "quotes-api.git",
+            working_copy=self._stage.directory / "working-copy",
+            url=f"http://{self._forge}/quotes-api.git",
+        )
+        repository.create_from(EXAMPLES / "quotes-api")
+        port = self._forge.rsplit(":", 1)[1]
+        self._stage.serve(
+            "git server",
+            [sys.executable, "-m", "demo.git_server", str(forge), port],
+            until=lambda: answers(f"http://{self._forge}/"),
+        )
+        self._telling.fact(f"A Git repository with quotes-api is served at {repository.url}.")
+        return repository
+
+    def _start_agent(self, repository: Repository) -> None:
+        configuration = self._stage.directory / "agent.toml"
+        configuration.write_text(self._configuration(repository))
+        configuration.chmod(0o600)
+        self._telling.fact("agent.toml")
+        self._telling.output(configuration.read_text().replace(SECRET, "…"), lines=30)
+        serve = ["agent", "serve", "--listen", self._agent, "--config", str(configuration)]
+        self._telling.command(serve)
+        self._stage.serve("agent", [*self._here.command, *serve], until=lambda: answers(f"http://{self._agent}/"))
+
+    def _configuration(self, repository: Repository) -> str:
+        secrets = f'secrets = {{ certificates = "{CERTIFICATES}" }}\n' if os.path.exists(CERTIFICATES) else ""
+        return (
+            "[[repository]]\n"
+            'name = "ana/quotes-api"\n'
+            f'url = "{repository.url}"\n'
+            'branch = "main"\n'
+            f'secret = "{SECRET}"\n'
+            f'image = "{self._registry}/quotes-api"\n'
+            'tags = ["live", "{short_sha}"]\n'
+            f"{secrets}"
+            "\n"
+            "[repository.deploy]\n"
+            'name = "quotes-live"\n'
+            f'publish = ["{self._live_page}:8000"]\n'
+            f'probe = "http://{self._live_page}/healthz"\n'
+        )
+
+    def _push_and_wait(self, repository: Repository, title: str) -> float:
+        """Pushes, delivers the webhook, and gives the seconds until the page has a title.
+
+        Raises:
+            Failed: the page does not change; with what the agent said.
+        """
+        started = time.monotonic()
+        push = repository.push()
+        status, answer = webhook.deliver(f"http://{self._agent}/webhooks/github", push, secret=SECRET)
+        self._telling.fact(
+            f"git push; POST /webhooks/github of commit {push.after[:7]}, signed: {status} {answer.strip()}"
+        )
+        try:
+            wait_for(lambda: f"<h1>{title}</h1>" in get(f"http://{self._live_page}/"), "the new page", patience=180)
+        except Failed as failure:
+            said = (self._stage.directory / "agent.log").read_text(errors="replace")
+            raise Failed(f"{failure}; the agent said:\n{said[-4000:]}") from None
+        return time.monotonic() - started
+
     # What the chapters are made of
 
     def _name(self, repository: str) -> str:

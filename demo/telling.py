@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 
@@ -72,10 +73,8 @@ class Telling:
         self.console.print(f"\n[bold red]The demo stopped here.[/bold red] {escape(text)}\n", soft_wrap=True)
 
 
-def _indented(table: Table) -> Table:
-    outer = Table.grid(padding=(0, 0, 0, 3))
-    outer.add_row(table)
-    return outer
+def _indented(table: Table) -> Padding:
+    return Padding(table, (0, 0, 0, 3))
 
 
 def size(count: int) -> str:
