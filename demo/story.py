@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from demo import webhook
 from demo.registry_view import Layer, Published, published
+from demo.repository import Repository
 from demo.stage import Failed, Installation, Stage, answers, disk_usage, free_port, get, wait_for
 from demo.telling import Chapter, Telling, size
 
