@@ -144,7 +144,10 @@ def _run_command(name: str, command: commands.Command, arguments: list[str], set
 def _parser(program: str, summary: str) -> argparse.ArgumentParser:
     import argparse
 
-    return argparse.ArgumentParser(prog=program, description=summary + ".", allow_abbrev=False, conflict_handler="resolve")
+    # A command's own -h (run's host name, as in Docker) takes the place of the one for help.
+    return argparse.ArgumentParser(
+        prog=program, description=summary + ".", allow_abbrev=False, conflict_handler="resolve"
+    )
 
 
 def _help(words: Sequence[str]) -> int:

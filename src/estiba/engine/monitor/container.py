@@ -130,7 +130,7 @@ def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient,
             request.container_id,
             bundle=paths.bundle,
             pid_file=paths.pid_file,
-            console_socket=_console_path(paths) if listener else None,
+            console_socket=console_path(paths.bundle) if listener else None,
             stdin=streams.stdin,
             stdout=streams.stdout,
             stderr=streams.stderr,
@@ -152,13 +152,13 @@ def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient,
     return run
 
 
-def _console_path(paths: ContainerPaths) -> str:
-    """A path of at most 107 bytes, which is the most that a socket's address holds."""
-    direct = f"{paths.bundle}/{CONSOLE_SOCKET}"
+def console_path(directory: str) -> str:
+    """A path of at most 107 bytes, the most that a socket's address holds, of the console socket in `directory`."""
+    direct = f"{directory}/{CONSOLE_SOCKET}"
     if len(os.fsencode(direct)) < 107:
         return direct
-    # Kept open for the life of the monitor: another process finds the directory by it.
-    descriptor = os.open(paths.bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    # Kept open for the life of this process: another one finds the directory by it.
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return f"/proc/{os.getpid()}/fd/{descriptor}/{CONSOLE_SOCKET}"
 
 

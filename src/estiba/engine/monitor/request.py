@@ -24,7 +24,7 @@ class VolumePlace(NamedTuple):
 class StartRequest(NamedTuple):
     """Everything that a monitor needs; nothing else is read from outside but the database.
 
-    `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot's id.
+    `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot id.
     `joined_pid` is a process of the container whose network is shared. `attach` asks that the starter gets the output,
     `attach_input` that it gives the input. `console_size` is rows and columns.
     """

@@ -1,0 +1,23 @@
+"""Commands that do the same to several containers: each is tried, and what went wrong is told at the end of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from estiba.errors import EstibaError
+
+
+def for_each(names: Iterable[str], act: Callable[[str], str | None]) -> int:
+    """Call `act` for each name and print what it gives; 1 when one failed, else 0."""
+    status = 0
+    for name in names:
+        try:
+            if (answer := act(name)) is not None:
+                print(answer, flush=True)
+        except EstibaError as error:
+            print(f"estiba: {error.message}", file=sys.stderr)
+            if error.remedy:
+                print(f"  {error.remedy}", file=sys.stderr)
+            status = 1
+    return status

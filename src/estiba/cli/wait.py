@@ -1,0 +1,20 @@
+"""`estiba wait`: wait for containers to end and print their exit codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estiba.cli.each import for_each
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("containers", nargs="+", metavar="CONTAINER")
+
+
+def run(arguments: argparse.Namespace, house: House) -> int:
+    return for_each(arguments.containers, lambda name: str(house.engine.wait(name)))
