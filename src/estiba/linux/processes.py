@@ -8,6 +8,7 @@ import os
 
 from estiba.errors import InvalidInput
 from estiba.linux.libc import checked, libc, syscall
+from estiba.linux.signals import pidfd_send_signal
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -70,10 +71,8 @@ def pidfd_open(pid: int) -> int:
 
 def send_signal(pidfd: int, number: int) -> bool:
     """Send a signal to the process behind `pidfd`; False when it has ended already."""
-    import _signal
-
     try:
-        _signal.pidfd_send_signal(pidfd, number)
+        pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return False
     return True

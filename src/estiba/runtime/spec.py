@@ -301,6 +301,9 @@ def _namespaces(options: SpecOptions) -> list[dict[str, str]]:
 def _resources(options: SpecOptions) -> dict[str, Any]:
     wanted = options.resources
     devices: list[dict[str, Any]] = [{"allow": options.privileged, "access": "rwm"}]
+    if not options.privileged:
+        # To make a node is harmless: only opening it is guarded (Docker's default too).
+        devices.extend({"allow": True, "type": kind, "access": "m"} for kind in ("c", "b"))
     devices.extend(
         {"allow": True, "type": d.kind, "major": d.major, "minor": d.minor, "access": d.access}
         for d in options.devices

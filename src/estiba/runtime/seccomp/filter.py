@@ -323,3 +323,6 @@ _COMPARISONS = {
     "SCMP_CMP_GT": _greater,
     "SCMP_CMP_MASKED_EQ": _masked_equal,
 }
+
+ACTIONS: tuple[str, ...] = tuple(_ACTIONS)
+OPERATORS: tuple[str, ...] = tuple(_COMPARISONS)

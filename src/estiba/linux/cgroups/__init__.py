@@ -1,0 +1,1 @@
+"""Control groups (cgroups(7)): where the hierarchies are mounted, and one container's group in all of them."""

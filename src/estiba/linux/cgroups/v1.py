@@ -1,0 +1,179 @@
+"""Limits in the files of control groups version 1 (runtime-spec, config-linux.md)."""
+
+from __future__ import annotations
+
+import os
+
+from estiba.errors import InvalidInput, NotThereYet, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+FROZEN = "FROZEN"
+THAWED = "THAWED"
+
+# Every container has these (config-linux.md, "Default Devices"), besides terminals.
+DEFAULT_DEVICES: tuple[str, ...] = (
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
+)
+
+_CPU = (
+    ("shares", "cpu", "cpu.shares"),
+    ("period", "cpu", "cpu.cfs_period_us"),
+    ("quota", "cpu", "cpu.cfs_quota_us"),
+    ("burst", "cpu", "cpu.cfs_burst_us"),
+    ("idle", "cpu", "cpu.idle"),
+    ("realtimePeriod", "cpu", "cpu.rt_period_us"),
+    ("realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
+    ("cpus", "cpuset", "cpuset.cpus"),
+    ("mems", "cpuset", "cpuset.mems"),
+)
+_THROTTLES = (
+    ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
+    ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
+    ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
+    ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
+)
+_KNOWN = frozenset(("devices", "memory", "cpu", "pids", "blockIO", "hugepageLimits", "network", "rdma", "unified"))
+
+
+def inherit_cpuset(place: str, path: str) -> None:
+    """A new cpuset is empty and takes no process: give each level what its parent has."""
+    current = place
+    for part in path.strip("/").split("/"):
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if not _read(f"{current}/{part}/{file}").strip():
+                _write(f"{current}/{part}/{file}", _read(f"{current}/{file}").strip())
+        current += "/" + part
+
+
+def apply(directory: Callable[[str], str], resources: Mapping[str, Any]) -> None:
+    """Set `resources`; `directory` gives a controller's own directory of the group."""
+    refuse_unsupported(resources)
+    if resources.get("unified"):
+        raise InvalidInput("`unified` resources are for control groups version 2; this machine has version 1")
+    _devices(directory, resources.get("devices") or ())
+    _memory(directory, resources.get("memory") or {})
+    cpu = resources.get("cpu") or {}
+    for key, controller, file in _CPU:
+        if cpu.get(key):
+            _write(f"{directory(controller)}/{file}", str(cpu[key]))
+    pids = resources.get("pids") or {}
+    if pids.get("limit"):
+        _write(f"{directory('pids')}/pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max")
+    _block_io(directory, resources.get("blockIO") or {})
+
+
+def refuse_unsupported(resources: Mapping[str, Any]) -> None:
+    """Raise NotThereYet for limits that neither version supports here; an empty one asks for nothing."""
+    for name in ("hugepageLimits", "network", "rdma"):
+        if resources.get(name):
+            raise NotThereYet(f"the resource limit {name!r} is not there yet")
+    unknown = {name for name, value in resources.items() if value} - _KNOWN
+    if unknown:
+        raise NotThereYet(f"the resource limit {min(unknown)!r} is not known")
+
+
+def device_rule(rule: Mapping[str, Any]) -> str:
+    """A rule of the runtime-spec as the kernel writes it: ``c 1:3 rwm``, ``a *:* rwm``."""
+    major, minor = rule.get("major"), rule.get("minor")
+
+    def number(value: int | None) -> str:
+        return "*" if value is None or value == -1 else str(value)
+
+    kind = rule.get("type") or "a"
+    if kind not in ("a", "b", "c"):
+        raise InvalidInput(f"a device rule is for type a, b or c, not {kind!r}")
+    return f"{kind} {number(major)}:{number(minor)} {rule.get('access') or 'rwm'}"
+
+
+def _devices(directory: Callable[[str], str], rules: Any) -> None:
+    if not rules:
+        return
+    place = directory("devices")
+    for rule in rules:
+        text = device_rule(rule)
+        # The kernel knows "all" only as a whole.
+        text = "a" if text.startswith("a ") else text
+        _write(f"{place}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+    if any(not rule["allow"] for rule in rules):
+        for text in DEFAULT_DEVICES:
+            _write(f"{place}/devices.allow", text)
+
+
+def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
+    if not any(memory.values()):
+        return
+    place = directory("memory")
+    limit, swap = memory.get("limit"), memory.get("swap")
+    steps = []
+    if limit:
+        steps.append(("memory.limit_in_bytes", limit))
+    if swap:
+        if not os.path.exists(f"{place}/memory.memsw.limit_in_bytes"):
+            if not (limit and swap == limit * 2) and swap != -1 and swap != limit:
+                raise Unavailable(
+                    "the kernel does not count swap (boot with swapaccount=1)", remedy="Give no swap limit."
+                )
+        else:
+            steps.append(("memory.memsw.limit_in_bytes", swap))
+            # memory+swap may never be below memory: the order depends on which way the limits move.
+            current = int(_read(f"{place}/memory.memsw.limit_in_bytes"))
+            if limit and (swap == -1 or swap > current):
+                steps.reverse()
+    if memory.get("reservation"):
+        steps.append(("memory.soft_limit_in_bytes", memory["reservation"]))
+    if memory.get("kernelTCP"):
+        steps.append(("memory.kmem.tcp.limit_in_bytes", memory["kernelTCP"]))
+    if memory.get("swappiness") is not None:
+        steps.append(("memory.swappiness", memory["swappiness"]))
+    if memory.get("disableOOMKiller"):
+        steps.append(("memory.oom_control", 1))
+    for file, value in steps:
+        try:
+            _write(f"{place}/{file}", str(value))
+        except FileNotFoundError:
+            raise Unavailable(f"the kernel does not have {file}") from None
+
+
+def _block_io(directory: Callable[[str], str], block_io: Mapping[str, Any]) -> None:
+    if not any(block_io.values()):
+        return
+    place = directory("blkio")
+    if block_io.get("weight"):
+        for file in ("blkio.bfq.weight", "blkio.weight"):
+            if os.path.exists(f"{place}/{file}"):
+                _write(f"{place}/{file}", str(block_io["weight"]))
+                break
+        else:
+            raise Unavailable("the kernel has no weights for block devices (the bfq scheduler)")
+    if block_io.get("leafWeight") or block_io.get("weightDevice"):
+        raise NotThereYet("block device weights per device are not there yet")
+    for key, file in _THROTTLES:
+        for entry in block_io.get(key) or ():
+            _write(f"{place}/{file}", f"{entry['major']}:{entry['minor']} {entry['rate']}")
+
+
+def _read(name: str) -> str:
+    with open(name, encoding="ascii", errors="replace") as file:
+        return file.read()
+
+
+def _write(name: str, text: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"write {text!r} to {name}: {os.strerror(error.errno or 0)}") from None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,41 @@
+"""Signals of this process, through the interpreter's own C module: `signal` builds enumerations, which takes 3 ms."""
+
+from __future__ import annotations
+
+from _signal import (  # type: ignore[import-not-found]
+    SIG_BLOCK,
+    SIG_DFL,
+    SIG_SETMASK,
+    pidfd_send_signal,
+    pthread_sigmask,
+    signal,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["block", "handle", "pidfd_send_signal", "restore_defaults"]
+
+SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 15
+SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGWINCH, SIGXFSZ = 17, 18, 19, 20, 28, 25
+
+# The interpreter ignores these, and what is ignored stays so across an exec.
+_IGNORED_BY_PYTHON = (SIGPIPE, SIGXFSZ)
+
+
+def restore_defaults() -> None:
+    """Give the next program the signals as a new process expects them: nothing ignored by us, nothing blocked."""
+    for number in _IGNORED_BY_PYTHON:
+        signal(number, SIG_DFL)
+    pthread_sigmask(SIG_SETMASK, ())
+
+
+def handle(number: int, handler: Callable[[int, object], None]) -> None:
+    """Call `handler` when signal `number` comes."""
+    signal(number, handler)
+
+
+def block(numbers: Iterable[int]) -> None:
+    """Hold these signals back."""
+    pthread_sigmask(SIG_BLOCK, tuple(numbers))

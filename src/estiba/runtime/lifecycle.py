@@ -1,0 +1,217 @@
+"""Creating and destroying a container: the steps in order, shared by the verbs `create`, `run` and `delete`.
+
+The life cycle (runtime-spec, runtime.md): create -> created -> start -> running (<-> paused) -> stopped -> delete.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from estiba.errors import NotThereYet
+from estiba.linux.cgroups.group import Group, open_group
+from estiba.linux.namespaces import NAMESPACES
+from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
+from estiba.runtime import hooks
+from estiba.runtime.bundle import Bundle
+from estiba.runtime.errors import BadBundle, WrongStatus
+from estiba.runtime.process import parent
+from estiba.runtime.process.plan import Plan
+from estiba.runtime.state import Container, new_container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+DEFAULT_PARENT = "/estiba"
+_SIGKILL = 9
+_LAST_WAIT = 10.0  # seconds for a killed process to end
+
+
+def create(
+    root: str,
+    container_id: str,
+    bundle: Bundle,
+    *,
+    on_terminal: Callable[[int], None] | None,
+    preserve: int = 0,
+    no_pivot: bool = False,
+    new_keyring: bool = True,
+) -> Container:
+    """Everything up to the point where the program would begin.
+
+    Raises:
+        EstibaError, OSError: nothing of the container is left.
+    """
+    config = bundle.config
+    record: dict[str, Any] = {
+        "id": container_id,
+        "bundle": bundle.directory,
+        "rootfs": bundle.rootfs,
+        "annotations": config.get("annotations") or {},
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "owner": str(os.getuid()),
+    }
+    container = new_container(root, container_id, record, bundle.text)
+    try:
+        group = _make_group(container_id, config)
+        if group is not None:
+            record["cgroup"] = group.record()
+            container.save()
+        plan = _plan(container, bundle, group)
+        plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
+        if group is not None:
+            group.apply((config.get("linux") or {}).get("resources") or {})
+
+        def before_pivot(pid: int) -> None:
+            record["pid"], record["startTime"] = pid, start_time(pid)
+            document = container.document(status="creating")
+            hooks.run_all(config, "prestart", document)
+            hooks.run_all(config, "createRuntime", document)
+
+        parent.bring_up(plan, before_pivot=before_pivot, on_terminal=on_terminal)
+        _close(plan)
+        container.save()
+    except BaseException:
+        destroy(container, config)
+        raise
+    return container
+
+
+def destroy(container: Container, config: dict[str, Any] | None = None) -> None:
+    """Take away what is left of a container whose first process has ended or may be killed.
+
+    Works from any state that a `kill -9` of the runtime leaves behind, and may be repeated.
+
+    Raises:
+        Conflict: a process does not end.
+    """
+    _end_first_process(container)
+    group = container.group
+    if group is not None:
+        try:
+            if group.processes():
+                group.signal_all(_SIGKILL)
+        except FileNotFoundError:
+            pass
+        group.remove()
+        _remove_default_parent(group)
+    try:
+        settings = config if config is not None else container.config()
+        hooks.run_all(settings, "poststop", container.document(status="stopped"))
+    except (hooks.HookFailed, OSError):
+        pass  # the spec: log it and go on (runtime.md, "Lifecycle", 12)
+    container.forget()
+
+
+def begin(container: Container) -> None:
+    """Let the program of a created container start.
+
+    Raises:
+        WrongStatus: it is not waiting for that.
+    """
+    container.require("created", verb="start")
+    try:
+        descriptor = os.open(container.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise WrongStatus(f"cannot start container {container.id}: its init process has ended") from None
+    try:
+        os.unlink(container.fifo)
+        os.write(descriptor, b"s")
+    finally:
+        os.close(descriptor)
+    config = container.config()
+    if config.get("hooks"):
+        hooks.run_all(config, "poststart", container.document(status="running"))
+
+
+def _make_group(container_id: str, config: dict[str, Any]) -> Group | None:
+    linux = config.get("linux") or {}
+    path = linux.get("cgroupsPath") or f"{DEFAULT_PARENT}/{container_id}"
+    if not path.startswith("/"):
+        path = f"{DEFAULT_PARENT}/{path}"
+    group = open_group(path)
+    try:
+        group.create()
+    except OSError as error:
+        limits = {name: value for name, value in (linux.get("resources") or {}).items() if value and name != "devices"}
+        if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or limits:
+            raise
+        return None  # without root and without limits there is nothing to lose
+    return group
+
+
+def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
+    config = bundle.config
+    linux = config.get("linux") or {}
+    plan = Plan(container_id=container.id, process=config["process"], config=config)
+    plan.bundle, plan.rootfs, plan.group = bundle.directory, bundle.rootfs, group
+    plan.document = container.document(status="creating")
+    plan.seccomp = linux.get("seccomp")
+    for namespace in linux.get("namespaces") or ():
+        flag = NAMESPACES[namespace["type"]][0]
+        path = namespace.get("path")
+        if not path:
+            plan.new |= flag
+            continue
+        if namespace["type"] == "mount":
+            raise NotThereYet("a container in an existing mount namespace is not there yet")
+        try:
+            plan.joins.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+        except OSError as error:
+            raise BadBundle(f"the namespace {path} cannot be opened: {error.strerror}") from None
+    if linux.get("uidMappings") or linux.get("gidMappings"):
+        plan.maps = (linux.get("uidMappings") or [], linux.get("gidMappings") or [])
+    plan.fifo = os.open(container.fifo, os.O_RDWR | os.O_CLOEXEC)
+    return plan
+
+
+def _close(plan: Plan) -> None:
+    for _, descriptor in plan.joins:
+        os.close(descriptor)
+    os.close(plan.fifo)
+
+
+def _end_first_process(container: Container) -> None:
+    if not container.is_alive():
+        return
+    try:
+        descriptor = pidfd_open(container.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if start_time(container.pid) != container.record.get("startTime"):
+            return
+        group = container.group
+        if group is not None:
+            _thaw(group)
+        send_signal(descriptor, _SIGKILL)
+        if not has_ended(descriptor, timeout=_LAST_WAIT):
+            raise WrongStatus(f"container {container.id}: process {container.pid} does not end")
+    finally:
+        os.close(descriptor)
+
+
+def _thaw(group: Group) -> None:
+    try:
+        if group.is_frozen():
+            group.thaw()
+    except FileNotFoundError:
+        pass
+
+
+def _remove_default_parent(group: Group) -> None:
+    """/estiba is everybody's: whoever leaves it last takes it away."""
+    if not group.path.startswith(DEFAULT_PARENT + "/"):
+        return
+    for directory in group.directories():
+        place = directory.removesuffix(group.path) + DEFAULT_PARENT
+        try:
+            os.rmdir(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):
+                raise

@@ -1,0 +1,51 @@
+"""The runtime's own words: lines in the file of --log, as JSON or text; errors to standard error as well."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from estiba.runtime import json_text
+
+
+class Log:
+    """Where messages go. `path` "" is standard error alone."""
+
+    __slots__ = ("is_debug", "is_json", "path")
+
+    def __init__(self, *, path: str, is_json: bool, is_debug: bool) -> None:
+        self.path = path
+        self.is_json = is_json
+        self.is_debug = is_debug
+
+    def error(self, message: str) -> None:
+        """Say why a verb failed."""
+        if self.path:
+            self._write("error", message)
+        os.write(2, f"estiba-runtime: {message}\n".encode(errors="surrogateescape"))
+
+    def warning(self, message: str) -> None:
+        """Say what was not done as asked, in the log only."""
+        if self.path:
+            self._write("warning", message)
+
+    def debug(self, message: str) -> None:
+        """Say what is being done, where --debug asks for it."""
+        if self.path and self.is_debug:
+            self._write("debug", message)
+
+    def _write(self, level: str, message: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self.is_json:
+            line = json_text.dumps({"level": level, "msg": message, "time": now})
+        else:
+            line = f"time={json_text.dumps(now)} level={level} msg={json_text.dumps(message)}"
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            os.write(2, f"estiba-runtime: the log {self.path} cannot be written: {error.strerror}\n".encode())
+            return
+        try:
+            os.write(descriptor, line.encode(errors="surrogateescape") + b"\n")
+        finally:
+            os.close(descriptor)

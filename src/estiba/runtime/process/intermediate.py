@@ -1,0 +1,78 @@
+"""The intermediate process: joins and creates namespaces, and has the init process as its child.
+
+It is needed because a new PID namespace is entered only by children, and because a process that is still the host's
+must not linger in the container's namespaces. It never returns.
+"""
+
+from __future__ import annotations
+
+import os
+
+from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
+from estiba.linux.processes import PR_SET_DUMPABLE, prctl
+from estiba.runtime.process import init
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from estiba.runtime.process.channel import Channel
+    from estiba.runtime.process.plan import Plan
+
+
+def run(plan: Plan, channel: Channel) -> NoReturn:
+    """Become the father of init and end."""
+    try:
+        _enter(plan, channel)
+        pid = os.fork()
+    except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
+        channel.fail(error)
+        os._exit(1)
+    if pid == 0:
+        init.run(plan, channel)
+    try:
+        channel.send("P", str(pid).encode())
+    finally:
+        os._exit(0)
+
+
+def _enter(plan: Plan, channel: Channel) -> None:
+    is_root = os.geteuid() == 0
+    if is_root:
+        # From here on nobody in the container's namespaces may look into this process: its /proc/PID/exe is the
+        # host's interpreter (CVE-2019-5736) and its descriptors are the host's files (CVE-2016-9962).
+        prctl(PR_SET_DUMPABLE, 0)
+    if plan.target >= 0:
+        join(plan.target, plan.new)
+        _become_root(plan)
+        return
+    for flag, descriptor in sorted(plan.joins, key=lambda pair: pair[0] != CLONE_NEWUSER):
+        join(descriptor, flag)
+        os.close(descriptor)
+        if flag == CLONE_NEWUSER:
+            _become_root(plan)
+    if plan.new & CLONE_NEWUSER:
+        unshare(CLONE_NEWUSER)
+        channel.send("M")
+        channel.expect("m")
+        _become_root(plan)
+    # The control group is joined later by the parent, so its namespace is made later too.
+    rest = plan.new & ~(CLONE_NEWUSER | CLONE_NEWCGROUP)
+    if rest:
+        unshare(rest)
+    if not is_root:
+        prctl(PR_SET_DUMPABLE, 0)
+
+
+def _become_root(plan: Plan) -> None:
+    """In another user namespace we are nobody until we take its user 0, which changes no right outside."""
+    try:
+        os.setgroups([])
+    except PermissionError:
+        pass  # setgroups is denied in the namespace: there are none to leave behind
+    try:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    except OSError:
+        if plan.target < 0:
+            raise

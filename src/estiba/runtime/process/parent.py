@@ -1,0 +1,148 @@
+"""The parent's side: what only a process on the host can do for the chain below it.
+
+`bring_up` starts the chain, writes id maps, moves init into the control group while init builds the root filesystem,
+runs the hooks between the two, and compiles the seccomp rules meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+
+from estiba.linux.processes import become_subreaper, pidfd_open, send_signal
+from estiba.runtime.errors import BadBundle, InitFailed
+from estiba.runtime.process import intermediate
+from estiba.runtime.process.channel import failure, make_channel
+from estiba.runtime.seccomp.filter import compile_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from estiba.runtime.process.plan import Plan
+
+
+def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Callable[[int], None] | None) -> int:
+    """Start the chain; gives init's pid once it waits for `start` (or has become the program, where it need not wait).
+
+    `before_pivot` is called with init's pid when the root filesystem stands; `on_terminal` with the master end of the
+    terminal, which it owns then. Init is our child: we are its subreaper.
+
+    Raises:
+        EstibaError, OSError: init failed, or one of the calls did; no process is left.
+    """
+    become_subreaper()
+    ours, theirs = make_channel()
+    first = os.fork()
+    if first == 0:
+        ours.close()
+        intermediate.run(plan, theirs)
+    theirs.close()
+    pid = 0
+    try:
+        while True:
+            kind, content, descriptor = ours.receive()
+            if kind == "M":
+                _map_ids(first, plan)
+                ours.send("m")
+            elif kind == "P":
+                pid = int(content)
+                os.waitpid(first, 0)
+                first = 0
+                if plan.group is not None:
+                    plan.group.add(pid)
+                _set_oom_score(pid, plan.process.get("oomScoreAdj"))
+            elif kind == "T" and descriptor is not None:
+                if on_terminal is None:
+                    os.close(descriptor)
+                    raise BadBundle("process.terminal is true and there is no --console-socket for the terminal")
+                on_terminal(descriptor)
+            elif kind == "R":
+                # The intermediate tells the pid, init tells this: two writers, so this may come first.
+                if not pid:
+                    pid = _await_pid(ours.receive())
+                    os.waitpid(first, 0)
+                    first = 0
+                    if plan.group is not None:
+                        plan.group.add(pid)
+                    _set_oom_score(pid, plan.process.get("oomScoreAdj"))
+                program = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""
+                before_pivot(pid)
+                ours.send("G", program)
+            elif kind == "D":
+                if plan.fifo >= 0:
+                    return pid
+            elif kind == "X":
+                raise failure(content)
+            elif pid and plan.fifo < 0:
+                return pid  # closed by the exec: the program has begun
+            else:
+                raise InitFailed("the container's init process ended without a word", exit_code=125)
+    except BaseException:
+        for child in (first, pid):
+            if child:
+                _end(child)
+        raise
+    finally:
+        ours.close()
+
+
+def _await_pid(message: tuple[str, bytes, int | None]) -> int:
+    kind, content, _ = message
+    if kind == "X":
+        raise failure(content)
+    if kind != "P":
+        raise InitFailed(f"unexpected message {kind!r} from the intermediate process", exit_code=125)
+    return int(content)
+
+
+def _end(pid: int) -> None:
+    try:
+        descriptor = pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    send_signal(descriptor, 9)
+    os.close(descriptor)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass
+
+
+def _set_oom_score(pid: int, value: int | None) -> None:
+    if value is None:
+        return
+    name = f"/proc/{pid}/oom_score_adj"
+    with open(name, encoding="ascii") as file:
+        current = int(file.read())
+    if current == value:
+        return
+    try:
+        with open(name, "w", encoding="ascii") as file:
+            file.write(str(value))
+    except PermissionError:
+        raise BadBundle(f"oomScoreAdj {value} is below ours ({current}), which takes CAP_SYS_RESOURCE") from None
+
+
+def _map_ids(pid: int, plan: Plan) -> None:
+    """Write the id maps of the process's new user namespace (user_namespaces(7))."""
+    if plan.maps is None:
+        raise BadBundle("a new user namespace needs linux.uidMappings and linux.gidMappings")
+    users, groups = plan.maps
+    if os.geteuid() != 0:
+        _write(f"/proc/{pid}/setgroups", "deny")
+    _write(f"/proc/{pid}/gid_map", _map_text(groups))
+    _write(f"/proc/{pid}/uid_map", _map_text(users))
+
+
+def _map_text(mappings: Sequence[dict[str, int]]) -> str:
+    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
+
+
+def _write(name: str, text: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise BadBundle(f"the id map {text.strip()!r} was refused: {os.strerror(error.errno or 0)}") from None
+    finally:
+        os.close(descriptor)

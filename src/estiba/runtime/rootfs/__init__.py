@@ -1,0 +1,1 @@
+"""The container's root filesystem: everything mounted through descriptors, before the process moves into it."""

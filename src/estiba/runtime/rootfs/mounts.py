@@ -1,0 +1,180 @@
+"""One entry of the spec's `mounts` made below the root (config.md, "Mounts")."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from estiba.linux import mountpoints as mp
+from estiba.linux.filesystems import PROC, filesystem_type
+from estiba.linux.paths import IN_ROOT, IN_ROOT_NO_LINKS, make_directories, make_file, open_in_root
+from estiba.runtime.errors import BadBundle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from estiba.linux.cgroups.group import Group
+
+# What may be mounted over below /proc (lxcfs and the like do); anything else there would fool the process tools.
+_OVER_PROC = frozenset(
+    (
+        "/proc/cpuinfo",
+        "/proc/diskstats",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/swaps",
+        "/proc/uptime",
+        "/proc/loadavg",
+        "/proc/slabinfo",
+        "/proc/net/dev",
+        "/proc/sys/kernel/ns_last_pid",
+        "/proc/sys/crypto/fips_enabled",
+    )
+)
+
+
+def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | None) -> None:
+    """Mount one entry.
+
+    Raises:
+        BadBundle: the source is missing, or the destination may not be one.
+        OSError: the kernel refused.
+    """
+    destination = os.path.normpath("/" + mount["destination"].lstrip("/"))
+    options: list[str] = list(mount.get("options") or ())
+    kind = mount.get("type") or "bind"
+    if kind in ("bind", "rbind", "none") or "bind" in options or "rbind" in options:
+        _bind(root, os.path.join(bundle, mount.get("source") or ""), destination, options, kind)
+    elif kind in ("cgroup", "cgroup2"):
+        _cgroups(root, destination, options, group)
+    elif kind == "tmpfs":
+        _tmpfs(root, mount.get("source") or "tmpfs", destination, options)
+    else:
+        # A link here would put procfs somewhere else and leave /proc to the image (CVE-2019-16884, CVE-2023-27561).
+        resolve = IN_ROOT_NO_LINKS if kind in ("proc", "sysfs") else IN_ROOT
+        place = make_directories(root, destination, resolve=resolve)
+        try:
+            if kind != "proc":
+                _check_place(place, destination)
+            _mount(root, kind, mount.get("source") or kind, place, destination, options)
+        finally:
+            os.close(place)
+
+
+def _mount(root: int, kind: str, source: str, place: int, destination: str, options: list[str]) -> None:
+    mp.mount_at(
+        kind,
+        source,
+        f"/proc/self/fd/{place}",
+        options,
+        reopen=lambda: open_in_root(root, destination, os.O_PATH),
+        name=destination,
+    )
+
+
+def _check_place(place: int, destination: str) -> None:
+    if filesystem_type(place) == PROC and destination not in _OVER_PROC:
+        raise BadBundle(f"{destination} is inside procfs: nothing may be mounted there")
+
+
+def _bind(root: int, source: str, destination: str, options: list[str], kind: str) -> None:
+    try:
+        origin = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise BadBundle(
+            f"the source {source} of the mount on {destination} cannot be opened: {error.strerror}"
+        ) from None
+    try:
+        parsed = mp.parse_options(options)
+        if parsed.data:
+            raise BadBundle(f"a bind mount (on {destination}) takes no option {parsed.data[0]!r}")
+        is_directory = stat.S_ISDIR(os.fstat(origin).st_mode)
+        place = make_directories(root, destination) if is_directory else make_file(root, destination)
+        try:
+            if destination != "/proc" or filesystem_type(origin) != PROC:
+                _check_place(place, destination)
+            tree = mp.clone_tree(origin, recursive=kind == "rbind" or "rbind" in options)
+            try:
+                mp.set_options(tree, parsed)
+                mp.attach(tree, place, what=f"bind {source} on {destination}")
+            finally:
+                os.close(tree)
+        finally:
+            os.close(place)
+    finally:
+        os.close(origin)
+
+
+def _tmpfs(root: int, source: str, destination: str, options: list[str]) -> None:
+    place = make_directories(root, destination)
+    try:
+        _check_place(place, destination)
+        wanted = [option for option in options if option not in ("tmpcopyup", "notmpcopyup")]
+        if not any(option.startswith("mode=") for option in wanted):
+            wanted.append(f"mode={stat.S_IMODE(os.fstat(place).st_mode):o}")
+        copies = "tmpcopyup" in options
+        is_read_only = copies and "ro" in wanted
+        if is_read_only:
+            wanted.remove("ro")
+        _mount(root, "tmpfs", source, place, destination, wanted)
+        if copies:
+            from estiba.runtime.rootfs.copyup import copy_tree
+
+            made = open_in_root(root, destination, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                copy_tree(place, made)
+                if is_read_only:
+                    mp.set_attributes(made, 0x1, 0, recursive=False)
+            finally:
+                os.close(made)
+    finally:
+        os.close(place)
+
+
+def _cgroups(root: int, destination: str, options: list[str], group: Group | None) -> None:
+    """The container's own control group, as its root: what a cgroup mount shows from inside its namespace."""
+    if group is None:
+        raise BadBundle("a cgroup mount needs a control group, which this container does not have")
+    place = make_directories(root, destination)
+    parsed = mp.parse_options(options)
+    try:
+        _check_place(place, destination)
+        if group.layout.is_unified:
+            _bind_group(group.layout.unified + group.path, place, parsed, destination)
+            return
+        quiet = [option for option in options if option in mp.FLAG_OPTIONS and option != "ro"]
+        _mount(root, "tmpfs", "tmpfs", place, destination, [*quiet, "mode=755"])
+    finally:
+        os.close(place)
+    hierarchies = group.layout.hierarchies()
+    if group.layout.unified:
+        hierarchies[group.layout.unified] = "unified"
+    for host, name in hierarchies.items():
+        place = make_directories(root, f"{destination}/{name}")
+        try:
+            _bind_group(host + group.path, place, parsed, f"{destination}/{name}")
+        finally:
+            os.close(place)
+    made = open_in_root(root, destination, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for controller, host in group.layout.controllers.items():
+            name = hierarchies[host]
+            if controller != name and not controller.startswith("name=") and "," in name:
+                os.symlink(name, controller, dir_fd=made)
+        if parsed.flags & mp.MS_RDONLY:
+            mp.set_attributes(made, 0x1, 0, recursive=False)
+    finally:
+        os.close(made)
+
+
+def _bind_group(source: str, place: int, parsed: mp.MountOptions, destination: str) -> None:
+    tree = mp.clone_tree(source, recursive=False)
+    try:
+        # `relatime` and propagation mean nothing here and may not be changed in a user namespace.
+        sets, _ = mp.attributes_of(parsed.flags & ~mp.MS_RELATIME, 0)
+        mp.set_attributes(tree, sets, 0, recursive=False)
+        mp.attach(tree, place, what=f"show the control group on {destination}")
+    finally:
+        os.close(tree)

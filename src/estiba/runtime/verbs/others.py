@@ -1,0 +1,120 @@
+"""The verbs that are not on the path of a start: each a function here or in a module of its own."""
+
+from __future__ import annotations
+
+import os
+
+from estiba.errors import InvalidInput, NotThereYet
+from estiba.runtime import json_text
+from estiba.runtime.errors import WrongStatus
+from estiba.runtime.state import load_container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from estiba.runtime.arguments import Arguments
+    from estiba.runtime.log import Log
+
+
+def run(asked: Arguments, root: str, log: Log) -> int:
+    """Run the verb."""
+    if asked.verb == "run":
+        from estiba.runtime.verbs import create
+
+        return create.run(asked, root, log)
+    if asked.verb == "exec":
+        from estiba.runtime.verbs import exec as exec_verb
+
+        return exec_verb.run(asked, root)
+    if asked.verb in ("pause", "resume"):
+        return _pause_or_resume(asked, root)
+    if asked.verb == "list":
+        return _list(asked, root)
+    if asked.verb == "ps":
+        return _ps(asked, root)
+    if asked.verb == "update":
+        from estiba.runtime.verbs import update
+
+        return update.run(asked, root)
+    if asked.verb == "features":
+        from estiba.runtime.verbs import features
+
+        return features.run()
+    if asked.verb == "spec":
+        return _spec(asked)
+    raise NotThereYet(f"the verb {asked.verb!r} is not there yet")
+
+
+def _pause_or_resume(asked: Arguments, root: str) -> int:
+    container = load_container(root, asked.container_id())
+    group = container.group
+    if group is None:
+        raise WrongStatus(f"container {container.id} has no control group, so it cannot be paused")
+    if asked.verb == "pause":
+        container.require("running", "created", verb="pause")
+        group.freeze()
+    else:
+        container.require("paused", verb="resume")
+        group.thaw()
+    return 0
+
+
+def _list(asked: Arguments, root: str) -> int:
+    from estiba.runtime.state import list_containers
+
+    documents = [container.document() for container in list_containers(root)]
+    if asked.has("quiet"):
+        text = "".join(f"{d['id']}\n" for d in documents)
+    elif asked.value("format") == "json":
+        text = json_text.dumps(documents) + "\n"
+    else:
+        rows = [["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]]
+        rows += [[str(d[key]) for key in ("id", "pid", "status", "bundle", "created", "owner")] for d in documents]
+        text = _table(rows)
+    os.write(1, text.encode(errors="surrogateescape"))
+    return 0
+
+
+def _ps(asked: Arguments, root: str) -> int:
+    container = load_container(root, asked.container_id())
+    group = container.group
+    pids = group.processes() if group is not None else [container.pid]
+    if asked.value("format", "table") == "json":
+        text = json_text.dumps(pids) + "\n"
+    elif asked.value("format", "table") == "table":
+        rows = [["PID", "COMMAND"]]
+        for pid in pids:
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            rows.append([str(pid), command])
+        text = _table(rows)
+    else:
+        raise InvalidInput(f"--format is table or json, not {asked.value('format')!r}")
+    os.write(1, text.encode(errors="surrogateescape"))
+    return 0
+
+
+def _spec(asked: Arguments) -> int:
+    from estiba.runtime.spec import SpecOptions, container_spec
+
+    path = os.path.join(asked.value("bundle") or ".", "config.json")
+    options = SpecOptions(args=("sh",), terminal=True, hostname="estiba", env=("PATH=" + _PATH, "TERM=xterm"))
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(json_text.dumps(container_spec(options), indent=2) + "\n")
+    except FileExistsError:
+        raise InvalidInput(f"{path} exists", remedy="Remove it first.") from None
+    return 0
+
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0]))]
+    lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(line + "\n" for line in lines)
