@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from estiba.builder.request import BuildSurroundings
     from estiba.engine.engine import Engine
     from estiba.networks.networks import Networks
+    from estiba.registry.client.credentials import CredentialFile
     from estiba.runtime.client import RuntimeClient
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
@@ -82,6 +83,13 @@ class House:
         return ImageSource(self.store, self._pull)
 
     @property
+    def credentials(self) -> CredentialFile:
+        """The credentials that `login` keeps."""
+        from estiba.registry.client.credentials import CredentialFile
+
+        return CredentialFile(self.settings.credentials)
+
+    @property
     def resolv_conf(self) -> str:
         """The text of a container's /etc/resolv.conf, from this machine's."""
         from estiba.networks.resolver import resolv_conf
@@ -106,7 +114,7 @@ class House:
     def _pull(self, reference: Reference, platform: Platform) -> ImageRecord:
         from estiba.registry.client.pull import pull
 
-        return pull(self.store, reference, platform=platform, credentials=self.settings.credentials)
+        return pull(self.store, reference, platform=platform, credentials=self.credentials)
 
 
 def _text(path: str) -> str:

@@ -1,0 +1,163 @@
+"""One job from end to end; `Work.do` reads as its steps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol, TextIO
+
+from estiba.agent.clone import Git
+from estiba.agent.config import Repository
+from estiba.agent.pipeline import Job, image_names
+from estiba.builder.request import BuildRequest
+from estiba.deploy.app import Release
+from estiba.deploy.executor import Containers, execute
+from estiba.deploy.plan import plan
+from estiba.errors import InvalidInput, NotFound
+from estiba.graph.cancellation import Cancellation
+from estiba.graph.protocols import Progress
+from estiba.oci.digest import Digest
+from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
+
+
+class Moved(NamedTuple):
+    """The branch has moved on: `head` is what it has now."""
+
+    head: str
+
+
+class Built(NamedTuple):
+    """The job is done: the image that runs now, where it is to run."""
+
+    image_id: Digest
+
+
+class Builder(Protocol):
+    def __call__(self, request: BuildRequest, *, progress: Progress, cancellation: Cancellation) -> Digest:
+        """Build the image and give its ID."""
+
+
+class Pusher(Protocol):
+    def __call__(self, image_id: Digest, name: Reference) -> str:
+        """Push an image under a name; gives a line that says what travelled."""
+
+
+class Work:
+    """What an agent does with a job. `directory` holds the work trees; what each part needs comes from above."""
+
+    def __init__(
+        self,
+        *,
+        directory: str,
+        git: Git,
+        build: Builder,
+        push: Pusher,
+        containers: Callable[[], Containers],
+        platform: Platform,
+        progress: Callable[[TextIO], Progress],
+    ) -> None:
+        self._directory = directory
+        self._git = git
+        self._build = build
+        self._push = push
+        self._containers = containers
+        self._platform = platform
+        self._progress = progress
+        self._deploying = threading.Lock()
+
+    def do(self, job: Job, repository: Repository, *, log: TextIO, cancellation: Cancellation) -> Built | Moved:
+        """Clone, build, push, deploy, in this order; a step that fails ends the job, and what runs goes on running.
+
+        Raises:
+            EstibaError: what went wrong.
+        """
+        head = self._git.head(repository)
+        if head != job.commit:
+            return Moved(head)
+        work_tree = f"{self._directory}/{job.commit}"
+        shutil.rmtree(work_tree, ignore_errors=True)
+        try:
+            _say(log, f"clone {repository.name} {job.branch} {job.commit}")
+            self._git.fetch(repository, job.commit, work_tree)
+            names = image_names(repository, job)
+            request = build_request(repository, names, work_tree, self._platform)
+            image_id = self._build(request, progress=self._progress(log), cancellation=cancellation)
+            for name in names:
+                _say(log, f"push {name}: {self._push(image_id, name)}")
+        finally:
+            shutil.rmtree(work_tree, ignore_errors=True)
+        self._deploy(repository, job, image_id, names[0], log)
+        return Built(image_id)
+
+    def _deploy(self, repository: Repository, job: Job, image_id: Digest, name: Reference, log: TextIO) -> None:
+        if repository.deploy is None:
+            return
+        release = Release(repository.deploy, image_id, str(name), job.commit[:12])
+        with self._deploying:
+            containers = self._containers()
+            steps = plan(release, containers.actual())
+            if not steps:
+                _say(log, f"deploy {release.app.name}: this image runs already")
+            execute(steps, release, containers, say=lambda line: _say(log, f"deploy {line}"))
+
+
+def build_request(
+    repository: Repository, names: tuple[Reference, ...], work_tree: str, platform: Platform
+) -> BuildRequest:
+    """The build of a cloned repository.
+
+    Raises:
+        NotFound: the context or the Dockerfile is not in it. InvalidInput: it leads out of it.
+    """
+    context = _inside(work_tree, repository.context)
+    if not os.path.isdir(context):
+        raise NotFound(f"{repository.name} has no directory {repository.context}")
+    dockerfile = _inside(work_tree, os.path.join(repository.context, repository.dockerfile))
+    label = f"{repository.name}/{os.path.normpath(os.path.join(repository.context, repository.dockerfile))}"
+    return BuildRequest(
+        context=context,
+        dockerfile=_text(dockerfile, missing=f"{repository.name} has no {repository.dockerfile}"),
+        filename=label,
+        ignore=_text(_inside(work_tree, os.path.join(repository.context, ".dockerignore"))),
+        platform=platform,
+        tags=names,
+        build_args=dict(repository.build_args),
+        secrets=_secrets(repository.secrets),
+    )
+
+
+def _inside(work_tree: str, path: str) -> str:
+    """A path of the repository with its links followed; they may come from anybody who can push."""
+    root = os.path.realpath(work_tree)
+    found = os.path.realpath(os.path.join(root, path))
+    if found != root and not found.startswith(root + "/"):
+        raise InvalidInput(f"{path} is a link that leads out of the repository")
+    return found
+
+
+def _text(path: str, *, missing: str = "") -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError):
+        if missing:
+            raise NotFound(missing) from None
+        return ""
+
+
+def _secrets(paths: tuple[tuple[str, str], ...]) -> Mapping[str, bytes]:
+    found = {}
+    for name, path in paths:
+        try:
+            with open(path, "rb") as file:
+                found[name] = file.read()
+        except OSError as error:
+            raise NotFound(f"the secret {name} cannot be read: {path}: {error.strerror}") from None
+    return found
+
+
+def _say(log: TextIO, line: str) -> None:
+    print(line, file=log, flush=True)
