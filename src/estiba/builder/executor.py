@@ -145,7 +145,8 @@ class BuildExecutor:
     def _commit(self, name: str, parent: Digest | None, below: Result) -> Result:
         snapshots = self._store.snapshots
         policy = TarPolicy(self._request.epoch, set_times=self._request.epoch is not None)
-        layer = diff_id_of(snapshots.change(name).tree, policy)
+        change = snapshots.change(name)
+        layer = diff_id_of(change.tree, policy, base=change.base)
         chain_id = extend(parent, layer.diff_id)
         snapshots.commit(name, chain_id=chain_id, diff_id=layer.diff_id, size=layer.size, sync=False)
         return Result(str(chain_id), (*below.diff_ids, str(layer.diff_id)))
