@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from demo import webhook
-from demo.registry_view import Layer, Published, published
-from demo.repository import Repository
+from demo.delivery import Addresses, Delivery
+from demo.layers import show_blobs, show_layers, size_of
+from demo.registry_view import Published, published
 from demo.stage import Failed, Installation, Stage, answers, disk_usage, free_port, get, wait_for
 from demo.telling import Chapter, Telling, size
 
@@ -19,7 +18,6 @@ from demo.telling import Chapter, Telling, size
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SECRET = "a-secret-that-only-the-forge-and-the-agent-know"
 
 
 class Story:
@@ -71,7 +69,7 @@ class Story:
             ("the service of chapter 5", f"http://{self._page}/"),
             ("the service that the agent deploys", f"http://{self._live_page}/"),
             ("the registry", f"http://{self._registry}/v2/_catalog"),
-            ("the agent's webhook", f"http://{self._agent}/hooks/github"),
+            ("the agent's webhook", f"http://{self._agent}/webhooks/github"),
             ("the Git repository", f"http://{self._forge}/quotes-api.git"),
         ):
             self._telling.fact(f"{what:<36} {address}")
@@ -82,33 +80,27 @@ class Story:
 
     def bootstrap(self) -> str:
         done = self._estiba(self._here, "bootstrap", "debian:bookworm")
-        unpacked = size(self._size_of("debian:bookworm"))
+        unpacked = size(size_of(self._here, "debian:bookworm"))
         self._telling.fact(f"debian:bookworm is there after {done:.1f} s, without any hub: one layer of {unpacked}.")
         return f"{unpacked} unpacked"
 
     def build(self) -> str:
         name = self._name("quotes-api")
         first = self._build("quotes-api")
-        self._show_layers(name)
+        show_layers(self._telling, self._here, name)
         again = self._build("quotes-api")
         self._telling.fact(f"Built in {first:.1f} s; again, with nothing changed, in {again:.2f} s from the cache.")
-        return f"{size(self._size_of(name))} unpacked"
+        return f"{size(size_of(self._here, name))} unpacked"
 
     def push(self) -> str:
-        command = [
-            *self._here.command,
-            "registry",
-            "serve",
-            "--listen",
-            self._registry,
-            "--storage",
-            str(self._storage),
-        ]
-        self._telling.command(["registry", "serve", "--listen", self._registry])
-        self._stage.serve("registry", command, until=lambda: answers(f"http://{self._registry}/v2/"))
+        serve = ["registry", "serve", "--listen", self._registry, "--storage", str(self._storage)]
+        self._telling.command(serve)
+        self._stage.serve(
+            "registry", [*self._here.command, *serve], until=lambda: answers(f"http://{self._registry}/v2/")
+        )
         self._estiba(self._here, "push", self._name("quotes-api"))
         self._quotes = published(self._registry, "quotes-api", "latest")
-        self._show_blobs(self._quotes.layers)
+        show_blobs(self._telling, self._quotes.layers)
         sent = sum(self._quotes.blobs.values())
         count = len(self._quotes.layers)
         self._telling.fact(f"{count} layers and the configuration travelled, compressed once: {size(sent)}.")
@@ -124,7 +116,7 @@ class Story:
         assert self._quotes is not None
         known = self._quotes.blobs
         new = {digest: count for digest, count in weather.blobs.items() if digest not in known}
-        self._show_blobs(weather.layers, known=set(known))
+        show_blobs(self._telling, weather.layers, known=set(known))
         expected = sum(new.values())
         if grown != expected:
             raise Failed(f"the registry's blobs grew by {grown} bytes, but weather-api's own blobs have {expected}")
@@ -140,8 +132,7 @@ class Story:
         self._estiba(self._there, "pull", name)
         self._estiba(self._there, "run", "-d", "--name", "quotes", "-p", f"{self._page}:8000", name)
         wait_for(lambda: "<h1>" in get(f"http://{self._page}/"), "the page of quotes-api", patience=30)
-        self._telling.fact(f"GET http://{self._page}/")
-        self._telling.output(get(f"http://{self._page}/"))
+        self._show_page(self._page)
         self._show(self._there, "exec", "quotes", "sh", "-c", "id; python3 --version; ls")
         self._show(self._there, "logs", "quotes")
         self._show(self._there, "ps")
@@ -149,88 +140,21 @@ class Story:
         return f"{size(sum(self._quotes.blobs.values()))} pulled"
 
     def deploy_commits(self) -> str:
-        repository = self._repository()
-        self._start_agent(repository)
-        seconds = self._push_and_wait(repository, "Quotes")
-        self._telling.fact(f"Commit {repository.head()[:7]} was built, pushed and deployed in {seconds:.1f} s.")
+        addresses = Addresses(self._forge, self._agent, self._registry, self._live_page)
+        delivery = Delivery(self._stage, self._telling, self._here, addresses, certificates=CERTIFICATES)
+        delivery.start(EXAMPLES / "quotes-api")
+        seconds = delivery.push_until("Quotes")
+        self._telling.fact(f"The first version was cloned, built, pushed and deployed in {seconds:.1f} s.")
         before = self._stored()
-        title = "Quotes for everyone"
-        repository.change("main.py", lambda text: text.replace('TITLE = "Quotes"', f'TITLE = "{title}"'))
-        repository.commit(f"A new title: {title}")
-        self._telling.fact("main.py: the title is changed, committed and pushed.")
-        seconds = self._push_and_wait(repository, title)
-        self._telling.fact(f"GET http://{self._live_page}/")
-        self._telling.output(get(f"http://{self._live_page}/"))
+        delivery.repository.change("main.py", lambda text: text.replace('"Quotes"', '"Quotes for everyone"'))
+        delivery.repository.commit("A title for everyone")
+        self._telling.fact('main.py: TITLE = "Quotes" becomes TITLE = "Quotes for everyone", and is committed')
+        seconds = delivery.push_until("Quotes for everyone")
+        self._show_page(self._live_page)
         sent = self._stored() - before
         self._telling.fact(f"From git push to the changed page: {seconds:.1f} s; {size(sent)} went to the registry.")
         self._show(self._here, "ps")
-        return f"{size(sent)} for the change"
-
-    def _repository(self) -> Repository:
-        """A repository of quotes-api on a forge of its own, served over HTTP."""
-        forge = self._stage.directory / "forge"
-        forge.mkdir()
-        repository = Repository(
-            bare=forge / "quotes-api.git",
-            working_copy=self._stage.directory / "working-copy",
-            url=f"http://{self._forge}/quotes-api.git",
-        )
-        repository.create_from(EXAMPLES / "quotes-api")
-        port = self._forge.rsplit(":", 1)[1]
-        self._stage.serve(
-            "git server",
-            [sys.executable, "-m", "demo.git_server", str(forge), port],
-            until=lambda: answers(f"http://{self._forge}/"),
-        )
-        self._telling.fact(f"A Git repository with quotes-api is served at {repository.url}.")
-        return repository
-
-    def _start_agent(self, repository: Repository) -> None:
-        configuration = self._stage.directory / "agent.toml"
-        configuration.write_text(self._configuration(repository))
-        configuration.chmod(0o600)
-        self._telling.fact("agent.toml")
-        self._telling.output(configuration.read_text().replace(SECRET, "…"), lines=30)
-        serve = ["agent", "serve", "--listen", self._agent, "--config", str(configuration)]
-        self._telling.command(serve)
-        self._stage.serve("agent", [*self._here.command, *serve], until=lambda: answers(f"http://{self._agent}/"))
-
-    def _configuration(self, repository: Repository) -> str:
-        secrets = f'secrets = {{ certificates = "{CERTIFICATES}" }}\n' if os.path.exists(CERTIFICATES) else ""
-        return (
-            "[[repository]]\n"
-            'name = "ana/quotes-api"\n'
-            f'url = "{repository.url}"\n'
-            'branch = "main"\n'
-            f'secret = "{SECRET}"\n'
-            f'image = "{self._registry}/quotes-api"\n'
-            'tags = ["live", "{short_sha}"]\n'
-            f"{secrets}"
-            "\n"
-            "[repository.deploy]\n"
-            'name = "quotes-live"\n'
-            f'publish = ["{self._live_page}:8000"]\n'
-            f'probe = "http://{self._live_page}/healthz"\n'
-        )
-
-    def _push_and_wait(self, repository: Repository, title: str) -> float:
-        """Pushes, delivers the webhook, and gives the seconds until the page has a title.
-
-        Raises:
-            Failed: the page does not change; with what the agent said.
-        """
-        started = time.monotonic()
-        push = repository.push()
-        status, answer = webhook.deliver(f"http://{self._agent}/webhooks/github", push, secret=SECRET)
-        self._telling.fact(
-            f"git push; POST /webhooks/github of commit {push.after[:7]}, signed: {status} {answer.strip()}"
-        )
-        try:
-            wait_for(lambda: f"<h1>{title}</h1>" in get(f"http://{self._live_page}/"), "the new page", patience=180)
-        except Failed as failure:
-            said = (self._stage.directory / "agent.log").read_text(errors="replace")
-            raise Failed(f"{failure}; the agent said:\n{said[-4000:]}") from None
-        return time.monotonic() - started
+        return f"{size(sent)} sent for the change"
 
     # What the chapters are made of
 
@@ -252,44 +176,10 @@ class Story:
         secret = ["--secret", f"id=certificates,src={CERTIFICATES}"] if os.path.exists(CERTIFICATES) else []
         return self._estiba(self._here, "build", *secret, "-t", self._name(example), str(EXAMPLES / example))
 
-    def _show_layers(self, name: str) -> None:
-        """An image's layers from the bottom up: what made each, its digest and its size on disk."""
-        steps = self._layers_of(name)
-        digests = json.loads(self._here.estiba("inspect", name).output)[0]["RootFS"]["Layers"]
-        rows = [(made_by, digest[7:19], size(count)) for (made_by, count), digest in zip(steps, digests, strict=True)]
-        self._telling.table(("layer", "diff ID", "unpacked"), rows, right=("unpacked",))
-
-    def _show_blobs(self, layers: Iterable[Layer], *, known: Collection[str] = ()) -> None:
-        """What of an image travelled to the registry, and what was there."""
-        rows = [
-            (
-                instruction(layer.created_by),
-                layer.digest[7:19],
-                size(layer.size),
-                "there already" if layer.digest in known else "sent",
-            )
-            for layer in layers
-        ]
-        self._telling.table(("layer", "blob digest", "compressed", ""), rows, right=("compressed",))
-
-    def _layers_of(self, name: str) -> list[tuple[str, int]]:
-        """What made each layer and its size, from the bottom up; what made no layer has no size."""
-        told = self._here.estiba("history", "--no-trunc", "--no-human", "--format", "json", name).output
-        steps = [json.loads(line) for line in told.splitlines()]
-        return [
-            (instruction(step["CreatedBy"]), int(step["Size"])) for step in reversed(steps) if int(step["Size"]) > 0
-        ]
-
-    def _size_of(self, name: str) -> int:
-        """The bytes of an image on disk."""
-        return sum(count for _, count in self._layers_of(name))
+    def _show_page(self, address: str) -> None:
+        self._telling.fact(f"GET http://{address}/")
+        self._telling.output(get(f"http://{address}/"))
 
     def _stored(self) -> int:
         """The bytes of all blobs in the registry."""
         return disk_usage(str(self._storage / "blobs"))
-
-
-def instruction(created_by: str) -> str:
-    """A history entry as the Dockerfile has it, on a line of the table."""
-    words = " ".join(created_by.replace("RUN /bin/sh -c ", "RUN ").split())
-    return words if len(words) <= 60 else words[:59] + "…"
