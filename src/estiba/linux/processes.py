@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import select
 
 from estiba.errors import InvalidInput
 from estiba.linux.libc import checked, libc, syscall
@@ -80,8 +81,6 @@ def send_signal(pidfd: int, number: int) -> bool:
 
 def has_ended(pidfd: int, *, timeout: float | None = 0) -> bool:
     """Whether the process behind `pidfd` has ended, after at most `timeout` seconds (None: wait for its end)."""
-    import select
-
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(None if timeout is None else int(timeout * 1000)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _json import encode_basestring_ascii, make_scanner
+
 from estiba.errors import InvalidInput
 
 TYPE_CHECKING = False
@@ -30,12 +32,6 @@ def loads(text: str, *, what: str) -> Any:
     Raises:
         InvalidInput: it is not JSON.
     """
-    try:
-        from _json import make_scanner
-    except ImportError:
-        import json
-
-        return json.loads(text)
     stripped = text.strip(" \t\r\n")
     try:
         value, end = make_scanner(_Context())(stripped, 0)  # type: ignore[arg-type]
@@ -100,10 +96,4 @@ def _write_all(items: Any, opening: str, closing: str, pieces: list[str], newlin
 
 
 def _quote(text: str) -> str:
-    try:
-        from _json import encode_basestring_ascii
-    except ImportError:
-        import json
-
-        return json.dumps(text)
     return encode_basestring_ascii(text)

@@ -6,7 +6,10 @@ directory of the host after pivot_root, and every descriptor closes at the exec.
 
 from __future__ import annotations
 
+import _socket
+import fcntl
 import os
+import struct
 
 from estiba.linux import mountpoints, terminals
 from estiba.linux.libc import checked, libc
@@ -122,10 +125,6 @@ def _wait_for_start(plan: Plan) -> None:
 
 def _raise_loopback() -> None:
     """A new network namespace has its loopback device down."""
-    import _socket
-    import fcntl
-    import struct
-
     siocsifflags, up_and_running = 0x8914, 0x1 | 0x40
     end = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
     try:

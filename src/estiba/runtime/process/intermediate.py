@@ -7,6 +7,7 @@ must not linger in the container's namespaces. It never returns.
 from __future__ import annotations
 
 import os
+import sys
 
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
 from estiba.linux.processes import PR_SET_DUMPABLE, prctl
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def run(plan: Plan, channel: Channel) -> NoReturn:
     """Become the father of init and end."""
     try:
+        _stop_imports()
         _enter(plan, channel)
         pid = os.fork()
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
@@ -34,6 +36,14 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         channel.send("P", str(pid).encode())
     finally:
         os._exit(0)
+
+
+def _stop_imports() -> None:
+    """Whatever is not loaded by now stays out: below the container's root, a module would be the image's own file."""
+    sys.path.clear()
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
 
 
 def _enter(plan: Plan, channel: Channel) -> None:

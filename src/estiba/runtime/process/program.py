@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 
 from estiba.linux import capabilities
@@ -123,8 +124,6 @@ def _why_not(path: str) -> tuple[str, int] | None:
 def _set_limits(limits: Any) -> None:
     if not limits:
         return
-    import resource
-
     for limit in limits:
         kind = getattr(resource, str(limit["type"]), None)
         if not str(limit["type"]).startswith("RLIMIT_") or kind is None:

@@ -9,6 +9,7 @@ from estiba.linux import mountpoints as mp
 from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.paths import IN_ROOT, IN_ROOT_NO_LINKS, make_directories, make_file, open_in_root
 from estiba.runtime.errors import BadBundle
+from estiba.runtime.rootfs.copyup import copy_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,8 +121,6 @@ def _tmpfs(root: int, source: str, destination: str, options: list[str]) -> None
             wanted.remove("ro")
         _mount(root, "tmpfs", source, place, destination, wanted)
         if copies:
-            from estiba.runtime.rootfs.copyup import copy_tree
-
             made = open_in_root(root, destination, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 copy_tree(place, made)
