@@ -113,8 +113,6 @@ class _Line:
         self._in_flight: deque[tuple[bytearray, tuple[Future[None], ...]]] = deque()
         self._pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor, ThreadPoolExecutor] | None = None
         self._waiting: tuple[bytearray, int] | None = None
-        if compressor:
-            self._write(compressor.header)
 
     def take(self) -> bytearray:
         """An empty block, when there is one."""
@@ -145,10 +143,10 @@ class _Line:
                 job.result()
         if self._waiting is not None:
             view = memoryview(self._waiting[0])[: self._waiting[1]]
-            self._hash(view)
+            self._tar_digest.update(view)
             self._write(self._compressor.compress(view) if self._compressor else view)
-        if self._compressor:
-            self._write(self._compressor.trailer())
+        elif self._compressor and not self._tar_size:
+            self._write(self._compressor.compress(b""))
         diff_id = Digest("sha256", self._tar_digest.hexdigest())
         if self._compressor is None:
             return PackedLayer(diff_id, self._tar_size, entries, diff_id, self._tar_size)
@@ -164,7 +162,7 @@ class _Line:
         assert self._pools is not None
         hashing, compressing, writing = self._pools
         view = memoryview(block)[:length]
-        jobs = [hashing.submit(self._hash, view)]
+        jobs = [hashing.submit(self._tar_digest.update, view)]
         if self._compressor:
             compressed = compressing.submit(self._compressor.compress, view)
             jobs.append(writing.submit(self._write_later, compressed))
@@ -172,15 +170,10 @@ class _Line:
             jobs.append(writing.submit(self._write, view))
         self._in_flight.append((block, tuple(jobs)))
 
-    def _hash(self, view: memoryview) -> None:
-        self._tar_digest.update(view)
-        if self._compressor:
-            self._compressor.observe(view)
-
-    def _write_later(self, compressed: Future[bytes]) -> None:
+    def _write_later(self, compressed: Future[bytes | bytearray]) -> None:
         self._write(compressed.result())
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
         if self._compressor:
             self._blob_digest.update(data)
             self._blob_size += len(data)
