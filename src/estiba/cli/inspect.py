@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from estiba.errors import NotFound, NotThereYet
+from estiba.errors import NotFound
 
 if TYPE_CHECKING:
     import argparse
@@ -29,9 +29,16 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    if args.type == "container":
-        raise NotThereYet("inspect of containers is not there yet")
-    return show(args.names, [images(house)], form=args.format, what=args.type or "container or image")
+    kinds = {"container": [containers(house)], "image": [images(house)]}
+    chosen = kinds.get(args.type, [*kinds["container"], *kinds["image"]])
+    return show(args.names, chosen, form=args.format, what=args.type or "container or image")
+
+
+def containers(house: House) -> Inspector:
+    """Finds and tells containers."""
+    from estiba.engine.inspect import inspect_container
+
+    return lambda text: inspect_container(house.engine, text)
 
 
 def images(house: House) -> Inspector:

@@ -1,0 +1,82 @@
+"""`estiba container …`: the commands for containers, grouped, and `inspect` and `prune`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+# The command within the group -> the module that also serves it at the top level.
+_SHARED = {
+    "attach": "attach",
+    "create": "create",
+    "exec": "exec",
+    "kill": "kill",
+    "logs": "logs",
+    "ls": "ps",
+    "list": "ps",
+    "ps": "ps",
+    "port": "port",
+    "rename": "rename",
+    "restart": "restart",
+    "rm": "rm",
+    "run": "run",
+    "start": "start",
+    "stop": "stop",
+    "wait": "wait",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    import argparse
+
+    commands = parser.add_subparsers(dest="action", metavar="COMMAND", required=True)
+    for name, module in _SHARED.items():
+        help_text = f"see `estiba {module}`"
+        child = commands.add_parser(name, help=help_text, allow_abbrev=False, conflict_handler="resolve")
+        import_module(f"estiba.cli.{module}").add_arguments(child)
+    inspect = commands.add_parser("inspect", help="show all about containers", allow_abbrev=False)
+    inspect.add_argument("-f", "--format", default="", metavar="TEMPLATE")
+    inspect.add_argument("-s", "--size", action="store_true", help=argparse.SUPPRESS)
+    inspect.add_argument("names", nargs="+", metavar="CONTAINER")
+    prune = commands.add_parser("prune", help="remove containers that have ended", allow_abbrev=False)
+    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+
+
+def run(arguments: argparse.Namespace, house: House) -> int:
+    if arguments.action in _SHARED:
+        status: int = import_module(f"estiba.cli.{_SHARED[arguments.action]}").run(arguments, house)
+        return status
+    if arguments.action == "inspect":
+        from estiba.cli.inspect import show
+        from estiba.engine.inspect import inspect_container
+
+        def inspect(name: str) -> dict[str, object]:
+            return inspect_container(house.engine, name)
+
+        return show(arguments.names, [inspect], form=arguments.format, what="container")
+    return _prune(arguments, house)
+
+
+def _prune(arguments: argparse.Namespace, house: House) -> int:
+    """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli.questions import agrees
+    from estiba.engine.lifecycle import CREATED, DEAD, EXITED
+
+    plan = [record for record in house.engine.all() if record.state in (CREATED, EXITED, DEAD)]
+    if not plan:
+        print("No stopped containers.")
+        return 0
+    print("Stopped containers, which will be removed (their volumes stay):")
+    for record in plan:
+        print(f"  {record.id[:12]}  {record.name}")
+    if not arguments.force and not agrees("Go on?"):
+        return 1
+    for record in plan:
+        house.engine.remove(record.id)
+    print(f"Removed {len(plan)} containers.")
+    return 0

@@ -1,0 +1,224 @@
+"""All about a container or a volume in the shape of Docker's Engine API (ContainerInspect, VolumeInspect)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from estiba.engine import lifecycle
+from estiba.engine.paths import volume_data
+
+if TYPE_CHECKING:
+    from estiba.engine.engine import Engine
+    from estiba.engine.options import ContainerOptions, VolumeMount
+    from estiba.engine.records import ContainerRecord, Networking
+    from estiba.engine.spec import Process
+    from estiba.engine.volumes import Volume
+
+Json = dict[str, object]
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def inspect_container(engine: Engine, text: str) -> Json:
+    """Everything about the container `text`.
+
+    Raises:
+        NoSuchContainer.
+    """
+    record = engine.find(text)
+    options, process, networking = record.parsed_options(), record.parsed_process(), record.parsed_network()
+    paths = engine.paths(record.id)
+    return {
+        "Id": record.id,
+        "Created": _time(record.created),
+        "Path": process.args[0],
+        "Args": list(process.args[1:]),
+        "State": _state(record),
+        "Image": record.image_id,
+        "ResolvConfPath": paths.resolv_conf,
+        "HostnamePath": paths.hostname,
+        "HostsPath": paths.hosts,
+        "LogPath": paths.log if options.logs.driver != "none" else "",
+        "Name": f"/{record.name}",
+        "RestartCount": record.restarts,
+        "Driver": engine.store.snapshots.kind,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(options),
+        "GraphDriver": {"Name": engine.store.snapshots.kind, "Data": None},
+        "Mounts": _mounts(engine, record, options),
+        "Config": _config(record, options, process),
+        "NetworkSettings": _network_settings(options, networking),
+    }
+
+
+def inspect_volume(volume: Volume) -> Json:
+    """Everything about a volume."""
+    return {
+        "CreatedAt": _time(volume.created),
+        "Driver": "local",
+        "Labels": dict(volume.labels) or None,
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": None,
+        "Scope": "local",
+    }
+
+
+def _state(record: ContainerRecord) -> Json:
+    status = lifecycle.CREATED if record.state == lifecycle.STARTING else record.state
+    return {
+        "Status": status,
+        "Running": record.state in (lifecycle.RUNNING, lifecycle.PAUSED, lifecycle.RESTARTING),
+        "Paused": record.state == lifecycle.PAUSED,
+        "Restarting": record.state == lifecycle.RESTARTING,
+        "OOMKilled": record.oom_killed,
+        "Dead": record.state == lifecycle.DEAD,
+        "Pid": record.pid,
+        "ExitCode": record.exit_code,
+        "Error": record.error,
+        "StartedAt": _time(record.started),
+        "FinishedAt": _time(record.finished),
+    }
+
+
+def _config(record: ContainerRecord, options: ContainerOptions, process: Process) -> Json:
+    return {
+        "Hostname": options.naming.hostname or record.id[:12],
+        "Domainname": options.naming.domainname,
+        "User": process.user,
+        "AttachStdin": options.interactive,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "ExposedPorts": {_with_protocol(port): {} for port in process.exposed_ports},
+        "Tty": options.tty,
+        "OpenStdin": options.interactive,
+        "StdinOnce": options.interactive,
+        "Env": list(process.env),
+        "Cmd": list(options.command) if options.command is not None else None,
+        "Image": record.image,
+        "Volumes": {volume: {} for volume in process.volumes} or None,
+        "WorkingDir": process.working_dir,
+        "Entrypoint": list(options.entrypoint) if options.entrypoint is not None else None,
+        "Labels": dict(process.labels),
+        "StopSignal": process.stop_signal,
+        "StopTimeout": options.stop_timeout,
+    }
+
+
+def _host_config(options: ContainerOptions) -> Json:
+    limits, security, naming = options.limits, options.security, options.naming
+    return {
+        "Binds": [_bind(mount) for mount in options.mounts if mount.kind == "bind"] or None,
+        "LogConfig": {
+            "Type": options.logs.driver,
+            "Config": {"max-size": str(options.logs.size), "max-file": str(options.logs.files)},
+        },
+        "NetworkMode": options.network,
+        "PortBindings": _asked_ports(options),
+        "PublishAllPorts": options.publish_all,
+        "RestartPolicy": {"Name": options.restart.name, "MaximumRetryCount": options.restart.maximum},
+        "AutoRemove": options.auto_remove,
+        "CapAdd": list(security.cap_add) or None,
+        "CapDrop": list(security.cap_drop) or None,
+        "Dns": list(naming.dns),
+        "DnsOptions": list(naming.dns_options),
+        "DnsSearch": list(naming.dns_search),
+        "ExtraHosts": [f"{name}:{address}" for name, address in naming.add_hosts] or None,
+        "GroupAdd": list(options.groups) or None,
+        "Privileged": security.privileged,
+        "ReadonlyRootfs": security.read_only,
+        "SecurityOpt": ["seccomp=unconfined"] if security.seccomp == "unconfined" else None,
+        "Tmpfs": {m.target: ",".join(m.options) for m in options.mounts if m.kind == "tmpfs"} or None,
+        "ShmSize": limits.shm_size or 64 << 20,
+        "Sysctls": dict(options.sysctls) or None,
+        "Memory": limits.memory,
+        "MemorySwap": limits.memory_swap or limits.memory * 2,
+        "MemoryReservation": limits.memory_reservation,
+        "NanoCpus": limits.nano_cpus,
+        "CpuShares": limits.cpu_shares,
+        "CpusetCpus": limits.cpuset_cpus,
+        "CpusetMems": limits.cpuset_mems,
+        "PidsLimit": limits.pids or None,
+        "OomScoreAdj": limits.oom_score_adj or 0,
+        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in limits.ulimits] or None,
+        "Init": None,
+        "Runtime": "estiba",
+    }
+
+
+def _mounts(engine: Engine, record: ContainerRecord, options: ContainerOptions) -> list[Json]:
+    by_target = {mount.target: mount for mount in options.mounts}
+    mounts: list[Json] = []
+    for name, target in engine.containers.volumes_of(record.id):
+        asked = by_target.get(target)
+        mounts.append(
+            {
+                "Type": "volume",
+                "Name": name,
+                "Source": volume_data(engine.store.paths.root, name),
+                "Destination": target,
+                "Driver": "local",
+                "Mode": "",
+                "RW": not (asked and asked.read_only),
+                "Propagation": "",
+            }
+        )
+    for mount in options.mounts:
+        if mount.kind != "volume":
+            mounts.append(
+                {
+                    "Type": mount.kind,
+                    "Source": mount.source,
+                    "Destination": mount.target,
+                    "Mode": "",
+                    "RW": not mount.read_only,
+                    "Propagation": "rprivate" if mount.kind == "bind" else "",
+                }
+            )
+    return mounts
+
+
+def _network_settings(options: ContainerOptions, networking: Networking) -> Json:
+    ports: dict[str, object] = {}
+    for inside, outside in networking.ports:
+        address, _, number = outside.rpartition(":")
+        found = ports.setdefault(inside, [])
+        assert isinstance(found, list)
+        found.append({"HostIp": address, "HostPort": number})
+    endpoint: Json = {
+        "Gateway": networking.gateway,
+        "IPAddress": networking.address,
+        "IPPrefixLen": networking.prefix,
+        "MacAddress": networking.mac,
+    }
+    return {"Ports": ports, **endpoint, "Networks": {networking.network or options.network: endpoint}}
+
+
+def _asked_ports(options: ContainerOptions) -> Json:
+    asked: dict[str, object] = {}
+    for port in options.ports:
+        found = asked.setdefault(f"{port.container_port}/{port.protocol}", [])
+        assert isinstance(found, list)
+        found.append({"HostIp": port.host_address, "HostPort": str(port.host_port or "")})
+    return asked
+
+
+def _bind(mount: VolumeMount) -> str:
+    return f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+
+
+def _with_protocol(port: str) -> str:
+    return port if "/" in port else f"{port}/tcp"
+
+
+def _time(seconds: float) -> str:
+    if not seconds:
+        return _NEVER
+    whole = int(seconds)
+    nanoseconds = int((seconds - whole) * 1e9)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{nanoseconds:09d}Z"
