@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from estiba.image.assemble import commit_image
-from estiba.image.unpack import unpack_layers
+from estiba.image.unpack import Unpacking
 from estiba.oci import mediatypes
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.image_config import MAXIMUM_SIZE, ImageConfig
@@ -28,14 +28,6 @@ from estiba.store.images import ImageRecord
 from estiba.store.store import Store
 
 _PARALLEL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """What came over the network; every blob of it is in the store."""
-
-    resolved: Resolved
-    config: ImageConfig
 
 
 def pull(
@@ -60,14 +52,12 @@ def pull(
     reference = reference.tagged
     tell = progress or Silence()
     with store.leases.hold(f"pull {reference.familiar}"):
-        fetched = asyncio.run(_fetch(store, reference, platform, credentials, tell, patience, plain_http))
-        manifest, config = fetched.resolved.manifest, fetched.config
-        _unpack(store, manifest, config, tell)
-        record = commit_image(store, config, manifest=fetched.resolved.manifest_digest)
+        resolved, config = asyncio.run(_fetch(store, reference, platform, credentials, tell, patience, plain_http))
+        record = commit_image(store, config, manifest=resolved.manifest_digest)
         before = store.references.get(reference)
-        store.references.set(reference, record.id, manifest=fetched.resolved.top_digest)
+        store.references.set(reference, record.id, manifest=resolved.top_digest)
     is_new = before is None or before.target != record.id
-    tell.line(f"Digest: {fetched.resolved.top_digest}")
+    tell.line(f"Digest: {resolved.top_digest}")
     tell.line(f"Status: {'Downloaded newer image' if is_new else 'Image is up to date'} for {reference.familiar}")
     return record
 
@@ -80,8 +70,8 @@ async def _fetch(
     progress: Progress,
     patience: Patience | None,
     plain_http: bool,
-) -> _Fetched:
-    """All that the image consists of, into the blob store."""
+) -> tuple[Resolved, ImageConfig]:
+    """All that the image consists of: documents into the blob store, layers there and into snapshots."""
     scopes = frozenset({pull_scope(reference.repository)})
     async with connect(
         reference.registry, credentials=credentials, patience=patience, plain_http=plain_http
@@ -95,57 +85,79 @@ async def _fetch(
         )
         config = ImageConfig.parse(raw)
         _check_layers(reference, manifest, config)
-        await _fetch_layers(store, connection, reference, manifest, progress, scopes)
+        await _Layers(store, connection, reference, manifest, config, progress, scopes).bring()
     for document in {resolved.top.raw, manifest.raw}:
         store.blobs.put(document)
     layers = (layer.digest for layer in manifest.layers)
     LayerSources(store.database).remember(
         reference.registry, reference.repository, (manifest.config.digest, *layers), now=int(time.time())
     )
-    return _Fetched(resolved, config)
+    return resolved, config
 
 
-async def _fetch_layers(
-    store: Store,
-    connection: Connection,
-    reference: Reference,
-    manifest: Manifest,
-    progress: Progress,
-    scopes: Scopes,
-) -> None:
-    """Those that are missing, a few at a time; one that fails stops the others."""
-    gate = asyncio.Semaphore(_PARALLEL)
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """The layers of one image on their way: a few download while those that are here unpack."""
 
-    async def fetch(layer: Descriptor) -> None:
-        if store.blobs.has(layer.digest):
-            progress.blob(layer.digest, statuses.EXISTS_HERE)
+    store: Store
+    connection: Connection
+    reference: Reference
+    manifest: Manifest
+    config: ImageConfig
+    progress: Progress
+    scopes: Scopes
+
+    async def bring(self) -> None:
+        """Every blob is in the store and every snapshot committed, or nothing half done is left."""
+        pairs = list(zip(self.config.diff_ids, self.manifest.layers, strict=True))
+        loop = asyncio.get_running_loop()
+        with Unpacking(self.store, pairs) as unpacking:
+            await self._download_all(unpacking)
+            await loop.run_in_executor(None, unpacking.finish)
+        for diff_id, layer in pairs:
+            self.store.layer_blobs.add(diff_id, layer)
+        for layer in dict.fromkeys(self.manifest.layers[position] for position in unpacking.needed):
+            self.progress.blob(layer.digest, statuses.UNPACKED)
+
+    async def _download_all(self, unpacking: Unpacking) -> None:
+        """Those that are missing, a few at a time; one that fails stops the others."""
+        gate, turn = asyncio.Semaphore(_PARALLEL), asyncio.Lock()
+
+        async def bring(layer: Descriptor, positions: list[int]) -> None:
+            async with gate:
+                await self._download(layer)
+            async with turn:
+                await asyncio.get_running_loop().run_in_executor(None, self._start, unpacking, layer, positions)
+
+        waiting: dict[Descriptor, list[int]] = {layer: [] for layer in self.manifest.layers}
+        for position in unpacking.needed:
+            waiting[self.manifest.layers[position]].append(position)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for layer, positions in waiting.items():
+                    group.create_task(bring(layer, positions))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _download(self, layer: Descriptor) -> None:
+        if self.store.blobs.has(layer.digest):
+            self.progress.blob(layer.digest, statuses.EXISTS_HERE)
             return
-        progress.blob(layer.digest, statuses.WAITING)
-        async with gate:
-            await download(
-                connection,
-                reference.repository,
-                layer,
-                store.blobs,
-                scopes=scopes,
-                on_bytes=lambda done: progress.blob(layer.digest, statuses.DOWNLOADING, done=done, total=layer.size),
-            )
-        progress.blob(layer.digest, statuses.DOWNLOADED)
+        self.progress.blob(layer.digest, statuses.WAITING)
+        await download(
+            self.connection,
+            self.reference.repository,
+            layer,
+            self.store.blobs,
+            scopes=self.scopes,
+            on_bytes=lambda done: self.progress.blob(layer.digest, statuses.DOWNLOADING, done=done, total=layer.size),
+        )
+        self.progress.blob(layer.digest, statuses.DOWNLOADED)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for layer in {layer.digest: layer for layer in manifest.layers}.values():
-                group.create_task(fetch(layer))
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-
-
-def _unpack(store: Store, manifest: Manifest, config: ImageConfig, progress: Progress) -> None:
-    layers = list(zip(config.diff_ids, manifest.layers, strict=True))
-    unpack_layers(store, layers)
-    for diff_id, layer in layers:
-        store.layer_blobs.add(diff_id, layer)
-        progress.blob(layer.digest, statuses.UNPACKED)
+    def _start(self, unpacking: Unpacking, layer: Descriptor, positions: list[int]) -> None:
+        for position in positions:
+            with self.store.blobs.open(layer.digest) as blob:
+                unpacking.start(position, blob.fileno())
 
 
 def _check_is_image(reference: Reference, manifest: Manifest) -> None:
