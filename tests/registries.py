@@ -117,9 +117,7 @@ class Server:
         return answer.headers["Location"]
 
     def push_manifest(self, repository: str, reference: str, manifest: bytes, media_type: str = OCI_MANIFEST) -> Answer:
-        return self.request(
-            "PUT", f"/v2/{repository}/manifests/{reference}", manifest, {"Content-Type": media_type}
-        )
+        return self.request("PUT", f"/v2/{repository}/manifests/{reference}", manifest, {"Content-Type": media_type})
 
     def push_image(self, repository: str, tag: str, *layers: bytes, config: bytes = b"{}") -> bytes:
         """An image of these layers; gives its manifest."""

@@ -447,9 +447,7 @@ def test_a_tag_moves_and_the_old_manifest_stays(server, repository):
 
 def test_a_manifest_that_the_client_has_is_not_sent_again(server, repository):
     manifest = server.push_image(repository, "v1")
-    answer = server.request(
-        "GET", f"/v2/{repository}/manifests/v1", headers={"If-None-Match": f'"{sha256(manifest)}"'}
-    )
+    answer = server.request("GET", f"/v2/{repository}/manifests/v1", headers={"If-None-Match": f'"{sha256(manifest)}"'})
     assert (answer.status, answer.body) == (304, b"")
 
 
