@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -53,7 +53,12 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
     What a fixture of a wider scope holds is there before and after the test; the check below sees to it.
     """
-    marks = [str(request.getfixturevalue(name)) for name in ("tmp_path", "estiba_home") if name in request.fixturenames]
+
+    # Set up first, so checked last: what the test's own fixtures take away is no longer there.
+    def marks() -> list[str]:
+        values = getattr(request.node, "funcargs", {})
+        return [str(values[name]) for name in ("tmp_path", "estiba_home") if name in values]
+
     is_root_test = os.geteuid() == 0 and request.node.get_closest_marker("root") is not None
     yield from _check_that_nothing_is_left(deep=is_root_test, marks=marks, culprit="This test")
 
@@ -61,14 +66,15 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def the_whole_run_leaves_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The same for what belonged to modules and to the session."""
-    marks = [str(tmp_path_factory.getbasetemp())]
-    yield from _check_that_nothing_is_left(deep=os.geteuid() == 0, marks=marks, culprit="A fixture of this run")
+    yield from _check_that_nothing_is_left(
+        deep=os.geteuid() == 0, marks=lambda: [str(tmp_path_factory.getbasetemp())], culprit="A fixture of this run"
+    )
 
 
-def _check_that_nothing_is_left(*, deep: bool, marks: list[str], culprit: str) -> Iterator[None]:
+def _check_that_nothing_is_left(*, deep: bool, marks: Callable[[], list[str]], culprit: str) -> Iterator[None]:
     before = leaks.observe(deep=deep)
     yield
-    left = leaks.wait_until_clean(before, run=_RUN, marks=marks, patience=_PATIENCE)
+    left = leaks.wait_until_clean(before, run=_RUN, marks=marks(), patience=_PATIENCE)
     if left:
         pytest.fail(f"{culprit} left something behind:\n  " + "\n  ".join(left), pytrace=False)
 
