@@ -30,12 +30,12 @@ _COMPRESSIONS = {
 
 
 class LayerChanged(Corrupt):
-    """A tree no longer is the layer that it was when the image was built."""
+    """The tree of a layer does not give the tar that the image's configuration names."""
 
     def __init__(self, image: Digest, position: int, *, expected: Digest, actual: Digest) -> None:
         super().__init__(
-            f"layer {position} of image {image.short} was changed on the disk: expected {expected}, got {actual}",
-            remedy="Build the image again with --no-cache.",
+            f"layer {position} of image {image.short} is not what it was: expected {expected}, got {actual}",
+            remedy="Its tree was changed on the disk, or its blob is gone. Build it with --no-cache, or pull it again.",
         )
 
 

@@ -259,6 +259,8 @@ def _index(file: BinaryIO, where: str) -> dict[str, _Member]:
                     members[name] = _Member(member.offset_data, member.size, "")
                 tar.members.clear()
     except tarfile.TarError as error:
+        if members:
+            raise Corrupt(f"{where} is cut or damaged: {error}", remedy="Save it again.") from error
         raise InvalidInput(f"{where} is not an archive of images: {error}") from error
     return members
 
