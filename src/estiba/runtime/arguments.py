@@ -14,6 +14,7 @@ GLOBAL: dict[str, bool] = {
     "log": True,
     "log-format": True,
     "debug": False,
+    "quiet": False,
     "systemd-cgroup": False,
     "rootless": True,
     "criu": True,

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from estiba.errors import CommandFailed, NotFound
+from estiba.runtime import interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,15 +45,19 @@ class RuntimeClient:
     Every method waits for the runtime to end, which for `create`, `start` and a detached `exec` is at once.
     """
 
-    def __init__(self, command: tuple[str, ...], root: str) -> None:
+    def __init__(self, command: tuple[str, ...], root: str, *, is_ours: bool = False) -> None:
         self.command = command
         self.root = root
+        self._is_ours = is_ours
 
-    @classmethod
-    def ours(cls, *, root: str) -> RuntimeClient:
-        """Estiba's own runtime, started without the site module and with few imports."""
+    @staticmethod
+    def ours(*, root: str) -> RuntimeClient:
+        """Estiba's own runtime: it is started without the site module and with few imports, and only where a process
+        is needed; what reads and writes its records alone is done here."""
+        from estiba.runtime.direct import DirectClient
+
         launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launcher.py")
-        return cls((sys.executable, "-I", "-S", launcher), root)
+        return DirectClient((sys.executable, "-I", "-S", launcher), root, is_ours=True)
 
     @classmethod
     def named(cls, name: str, *, root: str) -> RuntimeClient:
@@ -227,16 +232,32 @@ class RuntimeClient:
             f"/proc/self/fd/{3 + len(pass_fds)}",
             "--log-format",
             "json",
+            *(("--quiet",) if self._is_ours else ()),
             *arguments,
         ]
+        executable = command[0]
+        if self._is_ours:
+            # What the runtime would do first, at the price of starting the interpreter twice.
+            protected = _protected(executable)
+            if protected >= 0:
+                moved.append(fcntl.fcntl(protected, fcntl.F_DUPFD_CLOEXEC, len(wanted)))
+                os.close(protected)
+                executable = f"/proc/self/fd/{moved[-1]}"
         try:
-            pid = os.posix_spawn(command[0], command, _ENVIRONMENT, file_actions=actions)
+            pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
             _, status = os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
             return (code if code >= 0 else 128 - code), _content(log)
         finally:
             for descriptor in (*moved, silent, log):
                 os.close(descriptor)
+
+
+def _protected(path: str) -> int:
+    try:
+        return interpreter.open_protected(path)
+    except OSError:
+        return -1  # not root: the runtime decides what that means
 
 
 def _anonymous_file(name: str, content: bytes = b"") -> int:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 
-from estiba.errors import NotThereYet
+from estiba.errors import Conflict, NotThereYet
 from estiba.linux.cgroups.group import Group, open_group
 from estiba.linux.namespaces import NAMESPACES
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
 from estiba.runtime import hooks
 from estiba.runtime.bundle import Bundle
 from estiba.runtime.errors import BadBundle, WrongStatus
+from estiba.runtime.log import utc_now
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
 from estiba.runtime.state import Container, new_container
@@ -51,15 +51,13 @@ def create(
         "bundle": bundle.directory,
         "rootfs": bundle.rootfs,
         "annotations": config.get("annotations") or {},
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "created": utc_now(),
         "owner": str(os.getuid()),
     }
     container = new_container(root, container_id, record, bundle.text)
+    held = container.lock()
     try:
-        group = _make_group(container_id, config)
-        if group is not None:
-            record["cgroup"] = group.record()
-            container.save()
+        group = _make_group(container, config)
         plan = _plan(container, bundle, group)
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
         if group is not None:
@@ -77,6 +75,8 @@ def create(
     except BaseException:
         destroy(container, config)
         raise
+    finally:
+        os.close(held)
     return container
 
 
@@ -106,6 +106,35 @@ def destroy(container: Container, config: dict[str, Any] | None = None) -> None:
     container.forget()
 
 
+def begin_locked(container: Container) -> None:
+    """As `begin`, while no other verb changes the container."""
+    held = container.lock()
+    try:
+        begin(container)
+    finally:
+        os.close(held)
+
+
+def delete_locked(container: Container, *, is_forced: bool) -> None:
+    """As `destroy`, where the container's state allows it.
+
+    Raises:
+        WrongStatus: it runs, and `is_forced` is not given.
+    """
+    held = container.lock()
+    try:
+        status = container.status()
+        # A created container has no program yet that would be lost.
+        if status not in ("stopped", "created") and not is_forced:
+            raise WrongStatus(
+                f"cannot delete container {container.id} that is not stopped: {status}",
+                remedy="Kill it first, or use delete --force.",
+            )
+        destroy(container)
+    finally:
+        os.close(held)
+
+
 def begin(container: Container) -> None:
     """Let the program of a created container start.
 
@@ -129,15 +158,24 @@ def begin(container: Container) -> None:
         hooks.run_all(config, "poststart", container.document(status="running"))
 
 
-def _make_group(container_id: str, config: dict[str, Any]) -> Group | None:
+def _make_group(container: Container, config: dict[str, Any]) -> Group | None:
     linux = config.get("linux") or {}
-    path = linux.get("cgroupsPath") or f"{DEFAULT_PARENT}/{container_id}"
+    path = linux.get("cgroupsPath") or f"{DEFAULT_PARENT}/{container.id}"
     if not path.startswith("/"):
         path = f"{DEFAULT_PARENT}/{path}"
     group = open_group(path)
+    # The record comes first, so that a `kill -9` of us leaves nothing that nobody knows of.
+    container.record["cgroup"] = group.record()
+    container.save()
     try:
         group.create()
+        container.record["cgroup"] = group.record()
+        container.save()
+    except Conflict:
+        del container.record["cgroup"]  # somebody else's
+        raise
     except OSError as error:
+        del container.record["cgroup"]
         limits = {name: value for name, value in (linux.get("resources") or {}).items() if value and name != "devices"}
         if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or limits:
             raise

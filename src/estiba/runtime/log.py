@@ -8,13 +8,20 @@ import time
 from estiba.runtime import json_text
 
 
+def utc_now() -> str:
+    """The time as RFC 3339 has it. (strftime would read the machine's time zone first, 1 ms.)"""
+    year, month, day, hour, minute, second, *_ = time.gmtime()
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+
+
 class Log:
-    """Where messages go. `path` "" is standard error alone."""
+    """Where messages go. `path` "" is standard error alone; `is_quiet` leaves that out, it may be the container's."""
 
-    __slots__ = ("is_debug", "is_json", "path")
+    __slots__ = ("is_debug", "is_json", "is_quiet", "path")
 
-    def __init__(self, *, path: str, is_json: bool, is_debug: bool) -> None:
+    def __init__(self, *, path: str, is_json: bool, is_debug: bool, is_quiet: bool) -> None:
         self.path = path
+        self.is_quiet = is_quiet
         self.is_json = is_json
         self.is_debug = is_debug
 
@@ -22,7 +29,8 @@ class Log:
         """Say why a verb failed."""
         if self.path:
             self._write("error", message)
-        os.write(2, f"estiba-runtime: {message}\n".encode(errors="surrogateescape"))
+        if not (self.is_quiet and self.path):
+            os.write(2, f"estiba-runtime: {message}\n".encode(errors="surrogateescape"))
 
     def warning(self, message: str) -> None:
         """Say what was not done as asked, in the log only."""
@@ -35,7 +43,7 @@ class Log:
             self._write("debug", message)
 
     def _write(self, level: str, message: str) -> None:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        now = utc_now()
         if self.is_json:
             line = json_text.dumps({"level": level, "msg": message, "time": now})
         else:

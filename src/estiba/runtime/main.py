@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _USAGE = """\
 estiba-runtime: an OCI runtime (runtime-spec 1.0) with runc's command line
 
-estiba-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] VERB [flags] ID
+estiba-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--quiet] VERB [flags] ID
 
 Verbs:
   create   make a container from a bundle (-b DIR), up to its program
@@ -118,7 +118,12 @@ def _sentence(verb: str, error: Exception) -> str:
 
 
 def _log_of(asked: Arguments) -> Log:
-    return Log(path=asked.value("log"), is_json=asked.value("log-format") == "json", is_debug=asked.has("debug"))
+    return Log(
+        path=asked.value("log"),
+        is_json=asked.value("log-format") == "json",
+        is_debug=asked.has("debug"),
+        is_quiet=asked.has("quiet"),
+    )
 
 
 def _readable_flags(words: Sequence[str]) -> Arguments:

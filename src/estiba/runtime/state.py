@@ -177,6 +177,18 @@ def load_container(root: str, container_id: str) -> Container:
     return Container(root, container_id, record)
 
 
+def forget_half_made(root: str, container_id: str) -> None:
+    """Remove a directory without a record: its maker was killed before it wrote one. There is nothing else of it."""
+    check_id(container_id)
+    directory = os.path.join(root, container_id)
+    try:
+        for name in os.listdir(directory):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return
+
+
 def list_containers(root: str) -> list[Container]:
     """Every container under the root, by id."""
     try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from estiba.runtime import lifecycle
-from estiba.runtime.errors import ContainerUnknown, WrongStatus
-from estiba.runtime.state import load_container
+from estiba.runtime.errors import ContainerUnknown
+from estiba.runtime.state import forget_half_made, load_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,21 +14,9 @@ if TYPE_CHECKING:
 def run(asked: Arguments, root: str) -> int:
     is_forced = asked.has("force")
     try:
-        container = load_container(root, asked.container_id())
-        held = container.lock()
+        lifecycle.delete_locked(load_container(root, asked.container_id()), is_forced=is_forced)
     except ContainerUnknown:
-        if is_forced:
-            return 0
-        raise
-    try:
-        status = container.status()
-        # A created container has no program yet that would be lost.
-        if status not in ("stopped", "created") and not is_forced:
-            raise WrongStatus(
-                f"cannot delete container {container.id} that is not stopped: {status}",
-                remedy="Kill it first, or use delete --force.",
-            )
-        lifecycle.destroy(container)
-    finally:
-        os.close(held)
+        if not is_forced:
+            raise
+        forget_half_made(root, asked.container_id())
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from estiba.runtime import lifecycle
 from estiba.runtime.state import load_container
 
@@ -13,10 +11,5 @@ if TYPE_CHECKING:
 
 
 def run(asked: Arguments, root: str) -> int:
-    container = load_container(root, asked.container_id())
-    held = container.lock()
-    try:
-        lifecycle.begin(container)
-    finally:
-        os.close(held)
+    lifecycle.begin_locked(load_container(root, asked.container_id()))
     return 0
