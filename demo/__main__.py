@@ -25,26 +25,35 @@ def main() -> int:
     signal.signal(signal.SIGHUP, _stop)
     telling = Telling()
     stage = Stage.set_up()
-    keep = False
+    status = 0
     try:
         story = Story(stage, telling)
         story.tell()
-        keep = bool(os.environ.get("KEEP"))
-        if keep:
+        if os.environ.get("KEEP"):
             story.tell_addresses()
+            return 0
+    except Failed as failure:
+        telling.failure(str(failure))
+        status = 1
+    except KeyboardInterrupt:
+        telling.failure("Interrupted.")
+        status = 130
+    except BaseException:
+        _strike(stage, telling)
+        raise
+    return _strike(stage, telling) or status
+
+
+def _strike(stage: Stage, telling: Telling) -> int:
+    """Takes everything down, whatever the user presses meanwhile; gives 1 if something is left, which it says."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        stage.strike()
     except Failed as failure:
         telling.failure(str(failure))
         return 1
-    except KeyboardInterrupt:
-        telling.failure("Interrupted.")
-        return 130
-    finally:
-        if not keep:
-            # A second Ctrl-C must not leave half of it behind.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            stage.strike()
-    if not keep:
-        telling.fact("Nothing is left of it: no process, no container, no network, no file.")
+    telling.fact("Nothing is left of it: no process, no container, no network, no file.")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -64,7 +63,6 @@ class Delivery:
         self._stage.serve("agent", command, until=lambda: answers(f"http://{self._addresses.agent}/"))
 
     def _configuration(self) -> str:
-        has_secret = os.path.exists(self._certificates)
         return (
             "[[repository]]\n"
             'name = "ana/quotes-api"\n'
@@ -73,7 +71,7 @@ class Delivery:
             f'secret = "{SECRET}"\n'
             f'image = "{self._addresses.registry}/quotes-api"\n'
             'tags = ["live", "{short_sha}"]\n'
-            + (f'secrets = {{ certificates = "{self._certificates}" }}\n' if has_secret else "")
+            + (f'secrets = {{ certificates = "{self._certificates}" }}\n' if self._certificates else "")
             + "\n"
             "[repository.deploy]\n"
             'name = "quotes-live"\n'

@@ -127,14 +127,19 @@ class Stage:
             raise Failed(f"the {name} ended at once; it said:\n{log.read_text(errors='replace')[-2000:]}")
 
     def strike(self) -> None:
-        """Ends what was started and removes what was made. May be called again, and after a failure anywhere."""
+        """Ends what was started and removes what was made. May be called again, and after a failure anywhere.
+
+        Raises:
+            Failed: something could not be removed; all else was.
+        """
         for pid in self.services.values():
             _end(pid)
         self.services = {}
-        for installation in self.installations.values():
-            _empty(installation)
+        problems = [problem for installation in self.installations.values() for problem in _empty(installation)]
         self.installations = {}
-        shutil.rmtree(self.directory, ignore_errors=False)
+        shutil.rmtree(self.directory)
+        if problems:
+            raise Failed("While cleaning up: " + "\n".join(problems))
 
 
 def _end(pid: int) -> None:
@@ -162,18 +167,20 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-def _empty(installation: Installation) -> None:
-    """Stops an installation's containers and takes its network away."""
-    containers = subprocess.run(
-        [*installation.command, "ps", "-a", "-q"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    ).stdout.split()
-    commands = [["rm", "-f", *containers]] if containers else []
-    for arguments in [*commands, ["network", "prune", "-f"]]:
-        done = subprocess.run(
-            [*installation.command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            print(f"while cleaning up: estiba {' '.join(arguments)}: {done.stderr.strip()}", file=sys.stderr)
+def _empty(installation: Installation) -> list[str]:
+    """Removes an installation's containers and its network; gives what did not work."""
+    problems = []
+    try:
+        containers = installation.estiba("ps", "-a", "-q").output.split()
+        if containers:
+            installation.estiba("rm", "-f", *containers)
+    except Failed as failure:
+        problems.append(str(failure))
+    try:
+        installation.estiba("network", "prune", "-f")
+    except Failed as failure:
+        problems.append(str(failure))
+    return problems
 
 
 def free_port() -> int:

@@ -14,10 +14,14 @@ from demo.registry_view import Published, published
 from demo.stage import Failed, Installation, Stage, answers, disk_usage, free_port, get, wait_for
 from demo.telling import Chapter, Telling, size
 
-# The machine's certificate authorities, for pip in a build: a proxy may have one of its own.
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def certificates() -> str:
+    """The file with the certificate authorities that this machine trusts, for pip in a build: a proxy may have its own.
+    "" where there is none."""
+    named = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE"))
+    return next((file for file in (*named, "/etc/ssl/certs/ca-certificates.crt") if os.path.isfile(file)), "")
 
 
 class Story:
@@ -141,7 +145,7 @@ class Story:
 
     def deploy_commits(self) -> str:
         addresses = Addresses(self._forge, self._agent, self._registry, self._live_page)
-        delivery = Delivery(self._stage, self._telling, self._here, addresses, certificates=CERTIFICATES)
+        delivery = Delivery(self._stage, self._telling, self._here, addresses, certificates=certificates())
         delivery.start(EXAMPLES / "quotes-api")
         seconds = delivery.push_until("Quotes")
         self._telling.fact(f"The first version was cloned, built, pushed and deployed in {seconds:.1f} s.")
@@ -173,7 +177,8 @@ class Story:
 
     def _build(self, example: str) -> float:
         """Builds an example under its name in the registry, and gives the seconds that it took."""
-        secret = ["--secret", f"id=certificates,src={CERTIFICATES}"] if os.path.exists(CERTIFICATES) else []
+        file = certificates()
+        secret = ["--secret", f"id=certificates,src={file}"] if file else []
         return self._estiba(self._here, "build", *secret, "-t", self._name(example), str(EXAMPLES / example))
 
     def _show_page(self, address: str) -> None:
