@@ -8,7 +8,7 @@ import tarfile
 Member = tuple[tarfile.TarInfo, bytes]
 
 
-def tar(*members: Member, format: int = tarfile.PAX_FORMAT, end: bytes = bytes(1024)) -> bytes:  # noqa: A002
+def tar(*members: Member, format: int = tarfile.PAX_FORMAT, end: bytes = bytes(1024)) -> bytes:
     """The bytes of a tar; `end` are its end-of-archive blocks."""
     parts = []
     for info, data in members:

@@ -9,14 +9,14 @@ import struct
 
 import pytest
 import zstandard
-from tars import device, directory, file, hard_link, symlink, tar, with_pax
-from trees import describe
 
 from estiba.errors import Corrupt, EstibaError, InvalidInput, NotThereYet, PermissionDenied
 from estiba.layers.decompress import DamagedStream, TooLarge
 from estiba.layers.tar.reader import LONGEST_RECORDS, BadTar
 from estiba.layers.unpack import UnpackLimits, UnsafeEntry, WrongDigest, unpack
 from estiba.oci.digest import Digest
+from tars import device, directory, file, hard_link, symlink, tar, with_pax
+from trees import describe
 
 STYLES = ["overlay", "delete", "ignore"] if os.geteuid() == 0 else ["user-overlay", "delete", "ignore"]
 
