@@ -55,10 +55,12 @@ def reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def parts_of(open_file: Callable[[], BinaryIO], on_part: Callable[[int], None]) -> AsyncIterator[bytes]:
-    """A file as a body: read ahead in a worker thread while the part before is sent. `on_part` gets each length."""
+async def parts_of(file: BinaryIO, on_part: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """A file as a body: read ahead in a worker thread while the part before is sent. `on_part` gets each length.
+
+    The caller closes the file: the HTTP library drops a body that it need not send to its end.
+    """
     loop = asyncio.get_running_loop()
-    file = open_file()
     following = loop.run_in_executor(None, file.read, _PART)
     try:
         while part := await following:
@@ -67,4 +69,3 @@ async def parts_of(open_file: Callable[[], BinaryIO], on_part: Callable[[int], N
             on_part(len(part))
     finally:
         await asyncio.wait([following])
-        file.close()

@@ -173,7 +173,7 @@ def _from_entry(entry: dict[str, object], path: str, name: str) -> Login | None:
     if not isinstance(auth, str) or not auth:
         return None
     try:
-        user, _, password = base64.b64decode(auth).decode().partition(":")
+        user, _, password = base64.b64decode(auth, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise InvalidInput(
             f"{path}: the entry for {name} is malformed", remedy=f"Run `estiba login {name}` again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from urllib.parse import quote, urljoin
 
 from estiba.oci.descriptor import Descriptor
@@ -97,21 +98,22 @@ async def _put(
     def body() -> AsyncIterator[bytes]:
         nonlocal sent
         sent = 0
-        return parts_of(lambda: blobs.open(blob.digest), on_part)
+        return parts_of(files.enter_context(blobs.open(blob.digest)), on_part)
 
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
     target = f"{location}{'&' if '?' in location else '?'}digest={quote(str(blob.digest), safe='')}"
-    async with connection.request(
-        "PUT",
-        target,
-        what=f"{repository}@{blob.digest}",
-        scopes=scopes,
-        expect=(201, 204),
-        headers=headers,
-        body=body,
-        attempts=1,
-    ):
-        return
+    with ExitStack() as files:
+        async with connection.request(
+            "PUT",
+            target,
+            what=f"{repository}@{blob.digest}",
+            scopes=scopes,
+            expect=(201, 204),
+            headers=headers,
+            body=body,
+            attempts=1,
+        ):
+            return
 
 
 def _location(connection: Connection, text: str, base: str) -> str:

@@ -54,12 +54,19 @@ class DatabaseFailed(Unavailable):
 class Query:
     """A SELECT, compiled once to the text that SQLite's own module takes."""
 
-    __slots__ = ("_constants", "_text")
+    __slots__ = ("_constants", "_text", "parameters")
 
     def __init__(self, statement: sa.Select[tuple[object, ...]] | sa.Select[tuple[object]]) -> None:
         compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         self._text = str(compiled)
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self.parameters = tuple(name for name in compiled.params if name not in self._constants)
+
+    def explained(self) -> Query:
+        """The question how the database answers this one."""
+        query = Query.__new__(Query)
+        query._text, query._constants, query.parameters = f"EXPLAIN QUERY PLAN {self._text}", self._constants, ()
+        return query
 
     def all(self, connection: sqlite3.Connection, values: Mapping[str, Value]) -> list[tuple[Value, ...]]:
         return connection.execute(self._text, {**self._constants, **values}).fetchall()
