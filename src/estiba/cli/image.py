@@ -68,6 +68,7 @@ def run(args: argparse.Namespace, house: House) -> int:
 def _prune(args: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
     from estiba.cli import gc as gc_command
+    from estiba.cli.questions import agrees
     from estiba.cli.units import human_size
     from estiba.errors import NotThereYet
     from estiba.store import gc
@@ -77,18 +78,11 @@ def _prune(args: argparse.Namespace, house: House) -> int:
     options = gc.Options(dangling=True)
     plan = gc.plan(gc.gather(house.store, options), options)
     gc_command.show(plan)
-    if args.dry_run or not plan.removals or not (args.force or _says_yes("Remove this?")):
+    if args.dry_run or not plan.removals or not (args.force or agrees("Remove this?")):
         return 0
     done = gc.apply(house.store, plan, options)
     print(f"Total reclaimed space: {human_size(done.size, digits=4)}")
     return 0
-
-
-def _says_yes(question: str) -> bool:
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _layout(args: argparse.Namespace, house: House) -> int:

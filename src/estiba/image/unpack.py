@@ -114,14 +114,16 @@ class Unpacking:
             os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
             os.close(worker.answer)
-        for index in range(self._committed, len(self._layers)):
-            if index in self._locks:
-                self._store.snapshots.remove(self._key(index))
-        for descriptor in self._blobs.values():
-            os.close(descriptor)
-        for lock in self._locks.values():
-            lock.release()
-        self._lease.__exit__(None, None, None)
+        try:
+            for index in range(self._committed, len(self._layers)):
+                if index in self._locks:
+                    self._store.snapshots.remove(self._key(index))
+        finally:
+            for descriptor in self._blobs.values():
+                os.close(descriptor)
+            for lock in self._locks.values():
+                lock.release()
+            self._lease.__exit__(None, None, None)
 
     def start(self, index: int, descriptor: int) -> None:
         """Unpack the layer `index` from `descriptor`, which the caller may close at once; waits for a free place.

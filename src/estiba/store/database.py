@@ -17,6 +17,9 @@ from estiba.errors import Conflict, Corrupt, EstibaError, PermissionDenied, Unav
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's transaction."""
 
+RESERVE = 1 << 20
+"""Bytes held back on the disk, so that what was begun can be undone when it is full."""
+
 WRITE = "BEGIN IMMEDIATE"
 READ = "BEGIN"
 
@@ -80,13 +83,22 @@ class Transaction:
                     connection.execute("ROLLBACK")
                 return
             try:
-                connection.execute("COMMIT")
+                self._commit(connection)
             except sqlite3.Error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
         finally:
             self._session.relax(self._durable)
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            is_full = getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+            if not (is_full and connection.in_transaction and _give_reserve_back(self._session.path)):
+                raise
+            connection.execute("COMMIT")
 
 
 class _Session:
@@ -126,6 +138,7 @@ class Database:
         database = cls(path)
         try:
             database._prepare()
+            _keep_reserve(path)
         except sqlite3.Error as error:
             database.close()
             raise translated(error, path) from error
@@ -218,6 +231,30 @@ class Database:
                 time.sleep(0.005)
             else:
                 return
+
+
+def _keep_reserve(path: str) -> None:
+    """Hold some space back beside the database, if there is enough: it is for cleaning up when the disk is full."""
+    reserve = path + "-reserve"
+    if os.path.exists(reserve):
+        return
+    try:
+        descriptor = os.open(reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, RESERVE)
+        finally:
+            os.close(descriptor)
+    except OSError:  # full, or read-only: then there is none
+        _give_reserve_back(path)
+
+
+def _give_reserve_back(path: str) -> bool:
+    """Free the space that was held back; False when there was none."""
+    try:
+        os.unlink(path + "-reserve")
+    except OSError:
+        return False
+    return True
 
 
 def _is_the_callers(error: sqlite3.Error) -> bool:

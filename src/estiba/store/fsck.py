@@ -9,11 +9,14 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from estiba.errors import Corrupt, EstibaError
+from estiba.errors import Corrupt, EstibaError, Unavailable
 from estiba.oci.digest import Digest
 from estiba.store import gc
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+from estiba.store.uses import SNAPSHOT
+
+_REASON = "fsck"
 
 
 class Problem(NamedTuple):
@@ -36,18 +39,30 @@ class Report(NamedTuple):
 
 
 def check(store: Store) -> Report:
-    """Check all. Reads every blob whole. Holds a lease, so that nothing vanishes meanwhile."""
-    with store.leases.hold("fsck"):
-        problems = [Problem("database", text) for text in store.database.problems()]
-        blobs = _Blobs(store)
-        problems += blobs.problems
-        images = store.images.list()
-        for image in images:
-            problems += _image(store, image)
-        problems += _names(store, {image.id for image in images})
-        problems += _snapshots(store)
-        counts = (len(images), len(store.references.list()), blobs.count, blobs.size, len(store.snapshots.list()))
-    return Report(tuple(problems), gc.plan(gc.gather(store)), *counts)
+    """Check all. Reads every blob whole. Holds a lease, if the disk is not full, so that nothing vanishes meanwhile."""
+    try:
+        lease = store.leases.hold(_REASON).__enter__()
+    except Unavailable:
+        return _check(store)
+    try:
+        return _check(store)
+    finally:
+        lease.__exit__(None, None, None)
+
+
+def _check(store: Store) -> Report:
+    problems = [Problem("database", text) for text in store.database.problems()]
+    blobs = _Blobs(store)
+    problems += blobs.problems
+    images = store.images.list()
+    for image in images:
+        problems += _image(store, image)
+    problems += _names(store, {image.id for image in images})
+    problems += _snapshots(store)
+    counts = (len(images), len(store.references.list()), blobs.count, blobs.size, len(store.snapshots.list()))
+    facts = gc.gather(store)
+    others = tuple(lease for lease in facts.leases if not lease.startswith(f"{_REASON} "))
+    return Report(tuple(problems), gc.plan(facts._replace(leases=others)), *counts)
 
 
 class _Blobs:
@@ -97,6 +112,8 @@ def _snapshots(store: Store) -> Iterator[Problem]:
     records = store.snapshots.list()
     committed = {record.chain_id for record in records}
     for record in records:
+        if record.chain_id is None and not store.uses.of(SNAPSHOT, record.key):
+            continue  # of a process that was killed: garbage, however far it had come
         what = f"snapshot {record.chain_id or record.key}"
         if not os.path.isdir(f"{store.paths.snapshot(record.number)}/fs"):
             yield Problem(what, f"its directory is missing: {store.paths.snapshot(record.number)}/fs")

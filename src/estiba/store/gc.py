@@ -17,14 +17,13 @@ from estiba.store.scratch import Abandoned, remove_any, size_on_disk, translated
 from estiba.store.store import Store
 from estiba.store.uses import BLOB, IMAGE, SNAPSHOT, Use
 
-# The kinds of removals, in the order of removal: a row before what it names (DESIGN 4.9, the other way round).
+# The kinds of removals.
 DANGLING_IMAGE = "image"
 CACHE_RECORD = "cache"
 ACTIVE_SNAPSHOT = "active snapshot"
 COMMITTED_SNAPSHOT = "snapshot"
 UNUSED_BLOB = "blob"
 LEFTOVER = "leftover"
-ORDER = (DANGLING_IMAGE, CACHE_RECORD, ACTIVE_SNAPSHOT, COMMITTED_SNAPSHOT, UNUSED_BLOB, LEFTOVER)
 
 
 class ImageFact(NamedTuple):
@@ -82,7 +81,7 @@ class Removal(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`removals` in the order in which they are made; `kept` says what else would go if it were not for whom."""
+    """`removals`, and `kept`, which says what else would go if it were not for whom."""
 
     removals: tuple[Removal, ...]
     kept: str = ""
@@ -202,31 +201,46 @@ def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 -
 def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value
     """Remove what `wanted` names and what is garbage still; gives what was removed.
 
-    Each kind goes in a transaction that looks again first, so that nobody can begin to rely on a thing between the look
-    and its removal; trees of files are removed afterwards, when nothing names them any more.
+    Each stage is a transaction that looks again first, so that nobody can begin to rely on a thing between the look and
+    its removal; trees are removed afterwards, when nothing names them any more. What needs no row to be written goes
+    first, so that it works on a full disk.
+
+    Raises:
+        Unavailable, PermissionDenied: a file cannot be removed.
     """
-    removed: list[Removal] = []
-    kept = ""
     targets = frozenset(removal.target for removal in wanted.removals)
+    gone = _remove_leftovers(store, targets, options)
+    removed = [removal for removal in wanted.removals if removal.target in gone]
+    kept = wanted.kept
     store.leases.sweep()
-    for kind in ORDER[:-1]:
-        if not any(removal.kind == kind for removal in wanted.removals):
+    for kinds, what in (
+        ((UNUSED_BLOB,), Options()),
+        ((DANGLING_IMAGE, CACHE_RECORD), options),
+        ((ACTIVE_SNAPSHOT, COMMITTED_SNAPSHOT), options),
+        ((UNUSED_BLOB,), options),
+    ):
+        if not any(removal.kind in kinds for removal in wanted.removals):
             continue
         with store.database.transaction():
-            fresh = plan(gather(store, options), options)
+            fresh = plan(gather(store, what), what)
             kept = fresh.kept or kept
-            todo = [removal for removal in fresh.only(targets).removals if removal.kind == kind]
+            todo = [removal for removal in fresh.only(targets).removals if removal.kind in kinds]
             for removal in todo:
                 _remove(store, removal)
         removed += todo
+    _remove_leftovers(store, frozenset(), options)
+    return Plan(tuple(removed), kept)
+
+
+def _remove_leftovers(store: Store, targets: frozenset[str], options: Options) -> frozenset[str]:
+    """Remove directories without a snapshot, and abandoned scratch of `targets`; gives the paths."""
     try:
-        for path in store.snapshots.strays():
+        strays = store.snapshots.strays()
+        for path in strays:
             remove_any(path)
-        store.scratch.remove_abandoned(targets, grace=options.grace)
+        return frozenset((*strays, *store.scratch.remove_abandoned(targets, grace=options.grace)))
     except OSError as error:
         raise translated(error, str(error.filename or store.paths.root)) from error
-    removed += [removal for removal in wanted.removals if removal.kind == LEFTOVER]
-    return Plan(tuple(removed), kept)
 
 
 def _remove(store: Store, removal: Removal) -> None:

@@ -11,6 +11,7 @@ import time
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from estiba.errors import Unavailable
 from estiba.linux import processes
 from estiba.store.database import Database
 
@@ -45,6 +46,7 @@ class Leases:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._ended: set[int] = set()  # whose rows could not be removed, on a full disk
         database.migrate("leases", TABLES)
 
     def hold(self, reason: str) -> Lease:
@@ -52,11 +54,11 @@ class Leases:
 
         Waits while a gc is just removing; what is looked up after that is safe.
         """
-        return Lease(self._database, reason)
+        return Lease(self._database, reason, self._ended)
 
     def alive(self) -> tuple[LeaseRecord, ...]:
         """The leases whose processes live, the oldest first."""
-        return tuple(lease for lease in self.list() if lease.is_alive)
+        return tuple(lease for lease in self.list() if lease.id not in self._ended and lease.is_alive)
 
     def list(self) -> list[LeaseRecord]:
         with self._database.read() as connection:
@@ -64,22 +66,28 @@ class Leases:
         return [LeaseRecord(*row) for row in rows]
 
     def sweep(self) -> int:
-        """Forget the leases of dead processes; gives how many."""
-        dead = [(lease.id,) for lease in self.list() if not lease.is_alive]
-        if dead:
+        """Forget the leases of dead processes; gives how many. They do not count anyway, so a full disk is no error."""
+        dead = [(lease.id,) for lease in self.list() if lease.id in self._ended or not lease.is_alive]
+        if not dead:
+            return 0
+        try:
             with self._database.transaction(durable=False) as connection:
                 connection.executemany("DELETE FROM leases WHERE id = ?", dead)
+        except Unavailable:
+            return 0
+        self._ended.difference_update(row[0] for row in dead)
         return len(dead)
 
 
 class Lease:
     """One lease, held between enter and exit of its context."""
 
-    __slots__ = ("_database", "_id", "_reason")
+    __slots__ = ("_database", "_ended", "_id", "_reason")
 
-    def __init__(self, database: Database, reason: str) -> None:
+    def __init__(self, database: Database, reason: str, ended: set[int]) -> None:
         self._database = database
         self._reason = reason
+        self._ended = ended
         self._id = 0
 
     def __enter__(self) -> Self:
@@ -93,8 +101,11 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._database.transaction(durable=False) as connection:
-            connection.execute("DELETE FROM leases WHERE id = ?", (self._id,))
+        try:
+            with self._database.transaction(durable=False) as connection:
+                connection.execute("DELETE FROM leases WHERE id = ?", (self._id,))
+        except Unavailable:
+            self._ended.add(self._id)  # a full disk, which is told by whoever wanted to write
 
 
 def boot_id() -> str:

@@ -55,23 +55,24 @@ class Scratch:
         for path in self._abandoned(grace):
             yield Abandoned(path, size_on_disk(path))
 
-    def remove_abandoned(self, paths: Collection[str], *, grace: float = 0) -> None:
-        """Remove those of `paths` that are abandoned still.
+    def remove_abandoned(self, paths: Collection[str], *, grace: float = 0) -> tuple[str, ...]:
+        """Remove those of `paths` that are abandoned still; gives them.
 
         Raises:
             OSError: one cannot be removed.
         """
-        dead = []
+        dead: dict[str, str] = {}
         directory = self._locked_directory(fcntl.LOCK_EX)
         try:
             for path in self._abandoned(grace):
                 if path in paths:
-                    dead.append(self._name("dead"))
-                    os.rename(path, dead[-1])
+                    dead[path] = self._name("dead")
+                    os.rename(path, dead[path])
         finally:
             os.close(directory)
-        for path in dead:
+        for path in dead.values():
             remove_any(path)
+        return tuple(dead)
 
     def _new(self, purpose: str, make: Callable[[str], int]) -> tuple[int, str]:
         path = self._name(purpose)
