@@ -1,4 +1,4 @@
-"""Every snapshotter keeps the promises of `Snapshotter`; the overlay needs root, and mounts in a namespace of its own."""
+"""Every snapshotter keeps the promises of `Snapshotter`; the overlay needs root, and a mount namespace of its own."""
 
 from __future__ import annotations
 
