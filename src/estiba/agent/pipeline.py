@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from estiba.agent import tags
 from estiba.agent.config import AgentConfig, Repository
-from estiba.agent.events import Event, Ignored, Push
+from estiba.agent.events import Event, Ignored
 from estiba.oci.reference import Reference
-
-_NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Job(NamedTuple):
@@ -30,19 +28,11 @@ def job_for(event: Event, config: AgentConfig) -> Job | Ignored:
         return Ignored(event.repository, f"{event.repository} is not in the configuration")
     if event.branch != repository.branch:
         return Ignored(event.repository, f"the branch {event.branch} is not watched ({repository.branch} is)")
-    return _job(event, repository)
-
-
-def _job(push: Push, repository: Repository) -> Job:
-    return Job(repository.name, push.branch, push.commit, push.message)
+    return Job(repository.name, event.branch, event.commit, event.message)
 
 
 def image_names(repository: Repository, job: Job) -> tuple[Reference, ...]:
-    """The names that the image of a job gets, in the order of the configuration."""
-    values = {
-        "sha": job.commit,
-        "short_sha": job.commit[:12],
-        "branch": _NOT_IN_A_TAG.sub("-", job.branch).lstrip(".-")[:128] or "branch",
-    }
+    """The names that the image of a job gets, in the order of the configuration, each once."""
     base = Reference.parse(repository.image)
-    return tuple(base._replace(tag=template.format_map(values)) for template in repository.tags)
+    filled = (tags.fill(template, commit=job.commit, branch=job.branch) for template in repository.tags)
+    return tuple(base._replace(tag=tag) for tag in dict.fromkeys(filled))

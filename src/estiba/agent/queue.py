@@ -2,13 +2,14 @@
 
 ::
 
-    queued ──claim──▶ running ──finish──▶ succeeded | failed
+    queued ──claim──▶ running ──▶ succeeded | failed ──retry──▶ queued
       │                  │
-      │                  └──its agent died──▶ queued
+      │                  └──its agent stopped or died──▶ queued
       └──a newer head of the branch──▶ superseded
 
-One head of a branch is one job, however often its delivery comes.
-`entered` orders the heads of a branch, since a branch may go back to an older one.
+One head of a branch is one job, however often its delivery comes; a job that is running stays what it is, whatever
+comes. `entered` orders the heads of a branch, since a branch may go back to an older one. Which head is the right one
+is never a matter of the order in which deliveries come: the worker asks the repository.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from typing import NamedTuple
 
 from estiba.agent.pipeline import Job
-from estiba.errors import NotFound
+from estiba.errors import Conflict, NotFound
 from estiba.store.database import Database
 
 QUEUED = "queued"
@@ -30,6 +31,8 @@ SUPERSEDED = "superseded"
 
 ATTEMPTS = 3
 """How often a job is begun before it counts as failed."""
+REMEMBERED = 30 * 24 * 3600.0
+"""How many seconds a delivery is known again."""
 
 _SCHEMA = (
     """CREATE TABLE jobs (
@@ -46,6 +49,11 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
 )
 _COLUMNS = "id, repository, branch, head, message, state, attempts, created, started, finished, image, error"
+
+
+class NoSuchBuild(NotFound):
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no build {number}", remedy="See those that there are with: estiba agent ls")
 
 
 class JobRecord(NamedTuple):
@@ -88,108 +96,133 @@ class Queue:
         """Record a delivery and its job; older heads of the branch that still wait are superseded.
 
         A delivery that comes again changes nothing. A head that was built before and that the branch has gone back to
-        is built again; whether it really is the head is for the worker to ask. When this returns, it outlives a power
-        cut.
+        is built again. When this returns, it outlives a power cut.
         """
         now = time.time()
         with self._database.transaction() as connection:
             seen = connection.execute("SELECT job FROM deliveries WHERE id = ?", (delivery,)).fetchone()
             if seen:
                 return Accepted(int(seen[0]), False)
-            number, is_new = self._enter(connection, job, now)
-            connection.execute("INSERT INTO deliveries VALUES (?, ?, ?)", (delivery, number, now))
-        return Accepted(number, is_new)
+            accepted = self._enter(connection, job, now)
+            connection.execute("INSERT INTO deliveries VALUES (?, ?, ?)", (delivery, accepted.job, now))
+        return accepted
 
     def enter(self, job: Job) -> Accepted:
         """Record a job that no delivery told of: a head that was found by looking."""
         with self._database.transaction() as connection:
-            return Accepted(*self._enter(connection, job, time.time()))
+            return self._enter(connection, job, time.time())
 
     @staticmethod
-    def _enter(connection: sqlite3.Connection, job: Job, now: float) -> tuple[int, bool]:
+    def _enter(connection: sqlite3.Connection, job: Job, now: float) -> Accepted:
         branch = (job.repository, job.branch)
         newest = connection.execute(
-            "SELECT id, head FROM jobs WHERE repository = ? AND branch = ? AND state != ? ORDER BY entered DESC LIMIT 1",
+            "SELECT id, head FROM jobs WHERE repository = ? AND branch = ? AND state != ?"
+            " ORDER BY entered DESC, id DESC LIMIT 1",
             (*branch, SUPERSEDED),
         ).fetchone()
         if newest and newest[1] == job.commit:
-            return int(newest[0]), False
+            return Accepted(int(newest[0]), False)
         connection.execute(
-            "UPDATE jobs SET state = ?, finished = ? WHERE repository = ? AND branch = ? AND state = ?",
-            (SUPERSEDED, now, *branch, QUEUED),
+            "UPDATE jobs SET state = ?, finished = ?, error = ?"
+            " WHERE repository = ? AND branch = ? AND state = ? AND head != ?",
+            (SUPERSEDED, now, f"{job.commit} came after it", *branch, QUEUED, job.commit),
         )
-        row = connection.execute(
-            """INSERT INTO jobs (repository, branch, head, message, state, created, entered)
-            VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (repository, branch, head) DO UPDATE
-            SET state = excluded.state, entered = excluded.entered, attempts = 0, error = '' WHERE state != ?
-            RETURNING id""",
-            (*branch, job.commit, job.message, QUEUED, now, now, RUNNING),
+        known = connection.execute(
+            "SELECT id, state FROM jobs WHERE repository = ? AND branch = ? AND head = ?", (*branch, job.commit)
         ).fetchone()
-        if row is None:  # it is being built at this moment
+        if known is None:
             row = connection.execute(
-                "SELECT id FROM jobs WHERE repository = ? AND branch = ? AND head = ?", (*branch, job.commit)
+                "INSERT INTO jobs (repository, branch, head, message, state, created, entered)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                (*branch, job.commit, job.message, QUEUED, now, now),
             ).fetchone()
-            return int(row[0]), False
-        return int(row[0]), True
+            return Accepted(int(row[0]), True)
+        if known[1] in (RUNNING, QUEUED):
+            connection.execute("UPDATE jobs SET entered = ? WHERE id = ?", (now, known[0]))
+            return Accepted(int(known[0]), False)
+        _queue_again(connection, int(known[0]), now)
+        return Accepted(int(known[0]), True)
 
     def claim(self) -> JobRecord | None:
-        """The oldest job that waits, now ours; a branch is built by one at a time. None if there is none."""
+        """The job that has waited longest, now ours; a branch is built by one at a time. None if there is none."""
+        with self._database.read() as connection:  # most looks find nothing, and keep nobody from writing
+            if connection.execute("SELECT 1 FROM jobs WHERE state = ? LIMIT 1", (QUEUED,)).fetchone() is None:
+                return None
         with self._database.transaction() as connection:
             row = connection.execute(
-                f"""SELECT {_COLUMNS} FROM jobs AS waiting WHERE state = ? AND NOT EXISTS (
-                    SELECT 1 FROM jobs WHERE state = ? AND repository = waiting.repository
-                    AND branch = waiting.branch) ORDER BY id LIMIT 1""",
-                (QUEUED, RUNNING),
+                f"""UPDATE jobs SET state = ?, owner = ?, attempts = attempts + 1, started = ? WHERE id = (
+                    SELECT id FROM jobs AS waiting WHERE state = ? AND NOT EXISTS (
+                        SELECT 1 FROM jobs WHERE state = ? AND repository = waiting.repository
+                        AND branch = waiting.branch) ORDER BY entered, id LIMIT 1) RETURNING {_COLUMNS}""",
+                (RUNNING, self._owner, time.time(), QUEUED, RUNNING),
             ).fetchone()
-            if row is None:
-                return None
-            connection.execute(
-                "UPDATE jobs SET state = ?, owner = ?, attempts = attempts + 1, started = ? WHERE id = ?",
-                (RUNNING, self._owner, time.time(), row[0]),
-            )
-        return JobRecord(*row)._replace(state=RUNNING)
+        return JobRecord(*row) if row else None
 
-    def finish(self, number: int, *, image: str = "", error: str = "") -> None:
-        """Record how a job ended: with an image, or with an error."""
+    def succeed(self, number: int, image: str) -> None:
+        """A job is done: its image's ID."""
+        self._end(number, SUCCEEDED, image=image)
+
+    def fail(self, number: int, error: str) -> None:
+        """A job has failed."""
+        self._end(number, FAILED, error=error)
+
+    def move_on(self, number: int, head: Job) -> Accepted:
+        """The branch of a job has moved on, so that one is not wanted any more, and its `head` is."""
+        with self._database.transaction():
+            self._end(number, SUPERSEDED, error=f"the branch has moved on to {head.commit}")
+            return self.enter(head)
+
+    def _end(self, number: int, state: str, *, image: str = "", error: str = "") -> None:
+        """Our running job ends; one that is not ours any more is left alone."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, finished = ?, image = ?, error = ?, owner = '' WHERE id = ?",
-                (FAILED if error else SUCCEEDED, time.time(), image, error, number),
-            )
-
-    def supersede(self, number: int, reason: str) -> None:
-        """The branch has moved on, so this job is not wanted any more."""
-        with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = ?, finished = ?, error = ?, owner = '' WHERE id = ?",
-                (SUPERSEDED, time.time(), reason, number),
+                "UPDATE jobs SET state = ?, finished = ?, image = ?, error = ?, owner = ''"
+                " WHERE id = ? AND state = ? AND owner = ?",
+                (state, time.time(), image, error, number, RUNNING, self._owner),
             )
 
     def give_back(self, number: int) -> None:
-        """A job that this agent cannot finish, because it stops, waits again."""
+        """A job that this agent cannot finish, because it stops, waits again; this was no attempt."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, owner = '' WHERE id = ? AND state = ?", (QUEUED, number, RUNNING)
+                "UPDATE jobs SET state = ?, owner = '', attempts = attempts - 1"
+                " WHERE id = ? AND state = ? AND owner = ?",
+                (QUEUED, number, RUNNING, self._owner),
             )
+
+    def retry(self, number: int) -> None:
+        """Build a job again that has ended.
+
+        Raises:
+            NotFound: there is no such job. Conflict: it has not ended.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT state FROM jobs WHERE id = ?", (number,)).fetchone()
+            if row is None:
+                raise NoSuchBuild(number)
+            if row[0] in (QUEUED, RUNNING):
+                raise Conflict(f"build {number} is {row[0]} already")
+            _queue_again(connection, number, time.time())
 
     def recover(self) -> tuple[int, ...]:
         """Take up again what an agent that is gone was running. Call it with no other agent on this queue.
 
-        A job that has ended its agent three times has failed.
+        A job that has ended its agent three times has failed. Deliveries of more than 30 days ago are forgotten: no
+        forge sends those again.
         """
+        now = time.time()
         with self._database.transaction() as connection:
+            connection.execute("DELETE FROM deliveries WHERE received < ?", (now - REMEMBERED,))
             connection.execute(
-                "UPDATE jobs SET state = ?, finished = ?, error = ?, owner = '' WHERE state = ? AND owner != ?"
-                " AND attempts >= ?",
-                (FAILED, time.time(), "the agent died while it was built, three times", RUNNING, self._owner, ATTEMPTS),
+                "UPDATE jobs SET state = ?, finished = ?, error = ?, owner = ''"
+                " WHERE state = ? AND owner != ? AND attempts >= ?",
+                (FAILED, now, f"the agent died while it was built, {ATTEMPTS} times", RUNNING, self._owner, ATTEMPTS),
             )
             rows = connection.execute(
-                "SELECT id FROM jobs WHERE state = ? AND owner != ?", (RUNNING, self._owner)
+                "UPDATE jobs SET state = ?, owner = '' WHERE state = ? AND owner != ? RETURNING id",
+                (QUEUED, RUNNING, self._owner),
             ).fetchall()
-            connection.execute(
-                "UPDATE jobs SET state = ?, owner = '' WHERE state = ? AND owner != ?", (QUEUED, RUNNING, self._owner)
-            )
-        return tuple(row[0] for row in rows)
+        return tuple(sorted(row[0] for row in rows))
 
     def get(self, number: int) -> JobRecord:
         """The job of this number.
@@ -200,7 +233,7 @@ class Queue:
         with self._database.read() as connection:
             row = connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (number,)).fetchone()
         if row is None:
-            raise NotFound(f"there is no build {number}")
+            raise NoSuchBuild(number)
         return JobRecord(*row)
 
     def latest(self, count: int = 50) -> tuple[JobRecord, ...]:
@@ -210,8 +243,14 @@ class Queue:
         return tuple(JobRecord(*row) for row in rows)
 
 
-def process_owner() -> str:
-    """A name for this process that no other has had."""
-    from estiba.linux.processes import start_time
+def _queue_again(connection: sqlite3.Connection, number: int, now: float) -> None:
+    connection.execute(
+        "UPDATE jobs SET state = ?, entered = ?, attempts = 0, started = 0, finished = 0, image = '', error = ''"
+        " WHERE id = ?",
+        (QUEUED, now, number),
+    )
 
-    return f"{os.getpid()}-{start_time(os.getpid())}"
+
+def new_owner() -> str:
+    """A name for this process that no other has had or will have."""
+    return f"{os.getpid()}-{os.urandom(8).hex()}"

@@ -1,20 +1,15 @@
-"""The agent's HTTP side.
+"""The agent's HTTP side, which strangers can reach: it takes deliveries, and shows nothing of the builds.
 
 ::
 
     POST /webhooks/github     202 recorded · 200 understood, nothing to do · 400 · 401 · 413
     GET  /healthz             200
-    GET  /builds              the newest builds, as JSON
-    GET  /builds/N            one build
-    GET  /builds/N/log        what it said
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 from collections.abc import Callable
 
 from aiohttp import web
@@ -22,7 +17,7 @@ from aiohttp import web
 from estiba.agent.config import AgentConfig
 from estiba.agent.events import Ignored
 from estiba.agent.pipeline import job_for
-from estiba.agent.queue import JobRecord, Queue
+from estiba.agent.queue import Queue
 from estiba.agent.webhooks import github
 from estiba.errors import EstibaError, InvalidInput, NotFound
 from estiba.web.bodies import BodyCut, BodyTooLarge, read_all
@@ -30,20 +25,20 @@ from estiba.web.bodies import BodyCut, BodyTooLarge, read_all
 LARGEST_PAYLOAD = 25 * 1024 * 1024
 """GitHub sends at most 25 MB."""
 
-_BUILD = re.compile(r"/builds/([0-9]{1,18})(/log)?")
-
 
 class Unsigned(EstibaError):
     """A delivery that nobody who knows the secret has made."""
+
+    def __init__(self) -> None:
+        super().__init__("the signature is missing or wrong, or the repository is not watched")
 
 
 class AgentServer:
     """Answers requests; what is accepted is on the disk before its answer. `wake` tells the workers."""
 
-    def __init__(self, config: AgentConfig, queue: Queue, *, logs: str, wake: Callable[[], None]) -> None:
+    def __init__(self, config: AgentConfig, queue: Queue, *, wake: Callable[[], None]) -> None:
         self._config = config
         self._queue = queue
-        self._logs = logs
         self._wake = wake
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -63,49 +58,43 @@ class AgentServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/webhooks/github":
-            if request.method != "POST":
-                return _json(405, {"error": "deliveries are sent with POST"})
-            return await self._github(request)
-        if request.method not in ("GET", "HEAD"):
-            return _json(405, {"error": f"{request.method} is not allowed here"})
+            return await self._github(request) if request.method == "POST" else _not_allowed("POST")
         if request.path == "/healthz":
-            return _json(200, {"status": "ok"})
-        if request.path == "/builds":
-            return _json(200, {"builds": [_build(record) for record in self._queue.latest()]})
-        found = _BUILD.fullmatch(request.path)
-        if found is None:
-            raise NotFound(f"there is nothing at {request.path}")
-        record = self._queue.get(int(found[1]))
-        if found[2]:
-            return web.Response(text=self._log(record), content_type="text/plain", charset="utf-8")
-        return _json(200, _build(record))
+            return _json(200, {"status": "ok"}) if request.method in ("GET", "HEAD") else _not_allowed("GET, HEAD")
+        raise NotFound(f"there is nothing at {request.path}")
 
     async def _github(self, request: web.BaseRequest) -> web.StreamResponse:
+        signature = request.headers.get(github.SIGNATURE, "")
+        if not github.may_be_signed(signature):
+            raise Unsigned
         body = await read_all(request, limit=LARGEST_PAYLOAD)
+        loop = asyncio.get_running_loop()
+        signers = await loop.run_in_executor(None, self._signers, body, signature)
+        if not signers:
+            raise Unsigned
         delivery = github.read(request.headers, body)
-        repository = self._config.find(delivery.repository)
-        # A repository that is not watched is refused as one that is not signed, and as slowly.
-        secret = repository.secret if repository else os.urandom(32)
-        if not github.is_signed(body, request.headers.get(github.SIGNATURE, ""), secret=secret) or repository is None:
-            raise Unsigned("the signature is missing or wrong, or the repository is not watched")
+        if delivery.repository and delivery.repository.lower() not in signers:
+            raise Unsigned
         job = job_for(github.event(delivery), self._config)
         if isinstance(job, Ignored):
             return _json(200, {"ignored": job.reason})
-        accept = asyncio.get_running_loop().run_in_executor(None, self._queue.accept, delivery.identifier, job)
-        accepted = await accept
+        accepted = await loop.run_in_executor(None, self._queue.accept, delivery.identifier, job)
         self._wake()
         return _json(202, {"build": accepted.job, "is_new": accepted.is_new})
 
-    def _log(self, record: JobRecord) -> str:
-        try:
-            with open(f"{self._logs}/{record.id}.log", encoding="utf-8", errors="replace") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
+    def _signers(self, body: bytes, signature: str) -> frozenset[str]:
+        """The repositories (lower case) whose secret has signed: asked of all, so that only then the body is read."""
+        return frozenset(
+            repository.name.lower()
+            for repository in self._config.repositories
+            if github.is_signed(body, signature, secret=repository.secret)
+        )
 
 
-def _build(record: JobRecord) -> dict[str, object]:
-    return record._asdict()
+def _not_allowed(methods: str) -> web.Response:
+    response = _json(405, {"error": f"only {methods} is answered here"})
+    response.headers["Allow"] = methods
+    return response
 
 
 def _json(status: int, value: object) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TextIO
@@ -41,7 +42,7 @@ class Builder(Protocol):
 
 
 class Pusher(Protocol):
-    def __call__(self, image_id: Digest, name: Reference) -> str:
+    def __call__(self, image_id: Digest, name: Reference, *, cancellation: Cancellation) -> str:
         """Push an image under a name; gives a line that says what travelled."""
 
 
@@ -55,7 +56,7 @@ class Work:
         git: Git,
         build: Builder,
         push: Pusher,
-        containers: Callable[[], Containers],
+        containers: Callable[[Cancellation], Containers],
         platform: Platform,
         progress: Callable[[TextIO], Progress],
     ) -> None:
@@ -68,40 +69,52 @@ class Work:
         self._progress = progress
         self._deploying = threading.Lock()
 
+    def clear(self) -> None:
+        """Remove what an agent before this one left."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+
     def do(self, job: Job, repository: Repository, *, log: TextIO, cancellation: Cancellation) -> Built | Moved:
         """Clone, build, push, deploy, in this order; a step that fails ends the job, and what runs goes on running.
 
         Raises:
-            EstibaError: what went wrong.
+            EstibaError: what went wrong. Cancelled: it was given up; nothing is half done.
         """
-        head = self._git.head(repository)
+        head = self._git.head(repository, cancellation=cancellation)
         if head != job.commit:
             return Moved(head)
-        work_tree = f"{self._directory}/{job.commit}"
-        shutil.rmtree(work_tree, ignore_errors=True)
-        try:
-            _say(log, f"clone {repository.name} {job.branch} {job.commit}")
-            self._git.fetch(repository, job.commit, work_tree)
-            names = image_names(repository, job)
-            request = build_request(repository, names, work_tree, self._platform)
-            image_id = self._build(request, progress=self._progress(log), cancellation=cancellation)
-            for name in names:
-                _say(log, f"push {name}: {self._push(image_id, name)}")
-        finally:
-            shutil.rmtree(work_tree, ignore_errors=True)
-        self._deploy(repository, job, image_id, names[0], log)
+        names = image_names(repository, job)
+        image_id = self._make(job, repository, names, log, cancellation)
+        for name in names:
+            cancellation.raise_if_set()
+            _say(log, f"push {name}: {self._push(image_id, name, cancellation=cancellation)}")
+        if repository.deploy is not None:
+            release = Release(repository.deploy, image_id, str(names[0]), job.commit[:12])
+            with self._deploying:
+                cancellation.raise_if_set()
+                self._deploy(release, log, cancellation)
         return Built(image_id)
 
-    def _deploy(self, repository: Repository, job: Job, image_id: Digest, name: Reference, log: TextIO) -> None:
-        if repository.deploy is None:
-            return
-        release = Release(repository.deploy, image_id, str(name), job.commit[:12])
-        with self._deploying:
-            containers = self._containers()
-            steps = plan(release, containers.actual())
-            if not steps:
-                _say(log, f"deploy {release.app.name}: this image runs already")
-            execute(steps, release, containers, say=lambda line: _say(log, f"deploy {line}"))
+    def _make(
+        self, job: Job, repository: Repository, names: tuple[Reference, ...], log: TextIO, cancellation: Cancellation
+    ) -> Digest:
+        """Clone and build; the clone is gone afterwards."""
+        directory = tempfile.mkdtemp(prefix=f"{job.commit[:12]}-", dir=self._directory)
+        try:
+            _say(log, f"clone {repository.name} {job.branch} {job.commit}")
+            work_tree = f"{directory}/tree"
+            self._git.fetch(repository, job.commit, work_tree, cancellation=cancellation)
+            request = build_request(repository, names, work_tree, self._platform)
+            return self._build(request, progress=self._progress(log), cancellation=cancellation)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _deploy(self, release: Release, log: TextIO, cancellation: Cancellation) -> None:
+        containers = self._containers(cancellation)
+        steps = plan(release, containers.actual())
+        if not steps:
+            _say(log, f"deploy {release.app.name}: this release runs already")
+        execute(steps, release, containers, say=lambda line: _say(log, f"deploy {line}"))
 
 
 def build_request(
@@ -115,13 +128,15 @@ def build_request(
     context = _inside(work_tree, repository.context)
     if not os.path.isdir(context):
         raise NotFound(f"{repository.name} has no directory {repository.context}")
-    dockerfile = _inside(work_tree, os.path.join(repository.context, repository.dockerfile))
-    label = f"{repository.name}/{os.path.normpath(os.path.join(repository.context, repository.dockerfile))}"
+    path = os.path.normpath(os.path.join(repository.context, repository.dockerfile))
+    dockerfile = _text(_inside(work_tree, path))
+    if dockerfile is None:
+        raise NotFound(f"{repository.name} has no file {path}", remedy="Set dockerfile in the agent's configuration.")
     return BuildRequest(
         context=context,
-        dockerfile=_text(dockerfile, missing=f"{repository.name} has no {repository.dockerfile}"),
-        filename=label,
-        ignore=_text(_inside(work_tree, os.path.join(repository.context, ".dockerignore"))),
+        dockerfile=dockerfile,
+        filename=f"{repository.name}/{path}",
+        ignore=_ignore(work_tree, repository.context, path),
         platform=platform,
         tags=names,
         build_args=dict(repository.build_args),
@@ -129,23 +144,30 @@ def build_request(
     )
 
 
+def _ignore(work_tree: str, context: str, dockerfile: str) -> str:
+    """`Dockerfile.dockerignore` beside the Dockerfile, else `.dockerignore` of the context."""
+    for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
+        text = _text(_inside(work_tree, path))
+        if text is not None:
+            return text
+    return ""
+
+
 def _inside(work_tree: str, path: str) -> str:
     """A path of the repository with its links followed; they may come from anybody who can push."""
     root = os.path.realpath(work_tree)
     found = os.path.realpath(os.path.join(root, path))
     if found != root and not found.startswith(root + "/"):
-        raise InvalidInput(f"{path} is a link that leads out of the repository")
+        raise InvalidInput(f"{os.path.normpath(path)} is a link that leads out of the repository")
     return found
 
 
-def _text(path: str, *, missing: str = "") -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except (FileNotFoundError, IsADirectoryError):
-        if missing:
-            raise NotFound(missing) from None
-        return ""
+def _text(path: str) -> str | None:
+    """The text of a file; None where there is none."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def _secrets(paths: tuple[tuple[str, str], ...]) -> Mapping[str, bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import traceback
 from collections.abc import Callable
 from typing import TextIO
 
@@ -14,7 +16,7 @@ from estiba.agent.work import Moved, Work
 from estiba.errors import EstibaError
 from estiba.graph.cancellation import Cancellation, Cancelled
 
-_LOOKS_AGAIN = 30.0  # seconds; a worker is woken for what this agent itself accepts
+_LOOKS_AGAIN = 2.0  # seconds; a worker is woken for what this agent itself accepts
 
 
 class Workers:
@@ -26,70 +28,108 @@ class Workers:
         self._work = work
         self._logs = logs
         self._say = say
-        self._wake = threading.Condition()
+        self._changed = threading.Condition()
         self._cancellation = Cancellation()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
-            for number in range(1, config.workers + 1)
-        ]
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        """Take up what an agent before us left, and begin."""
         os.makedirs(self._logs, mode=0o700, exist_ok=True)
+        self._work.clear()
         for number in self._queue.recover():
             self._say(f"build {number} was cut; it is taken up again")
-        for thread in self._threads:
+        for number in range(1, self._config.workers + 1):
+            thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     def wake(self) -> None:
         """Something was put on the queue."""
-        with self._wake:
-            self._wake.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Give up what is running, which waits again, and end."""
+    def stop(self, patience: float) -> bool:
+        """Give up what is running, which waits again; False where it has not let go after `patience` seconds."""
         self._cancellation.set()
         self.wake()
+        deadline = time.monotonic() + patience
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
+        left = [thread for thread in self._threads if thread.is_alive()]
+        if left:
+            self._say("a build does not let go; it is cut, and taken up again at the next start")
+        return not left
 
     def _run(self) -> None:
         while not self._cancellation.is_set:
-            record = self._queue.claim()
-            if record is not None:
-                self._do(record)
-                continue
-            with self._wake:
-                if not self._cancellation.is_set:
-                    self._wake.wait(_LOOKS_AGAIN)
+            try:
+                record = self._queue.claim()
+                if record is not None:
+                    self._do(record)
+                    continue
+            except (EstibaError, OSError) as error:  # the disk is full, say: nothing is lost, and it is tried again
+                self._say(f"the queue cannot be worked on: {error}")
+            self._wait()
+
+    def _wait(self) -> None:
+        with self._changed:
+            if not self._cancellation.is_set:
+                self._changed.wait(_LOOKS_AGAIN)
 
     def _do(self, record: JobRecord) -> None:
-        self._say(f"build {record.id} of {record.repository} {record.commit[:12]} begins")
-        with open(f"{self._logs}/{record.id}.log", "a", encoding="utf-8", errors="replace") as log:
-            try:
-                self._finish(record, log)
-            except Cancelled:
-                self._queue.give_back(record.id)
-                self._say(f"build {record.id} was given up; it waits again")
-            except EstibaError as error:
-                self._fail(record, error.message, f"{error}", log)
-            except Exception as error:  # noqa: BLE001 - a defect ends this job, never the agent
-                self._fail(record, f"{type(error).__name__}: {error}", repr(error), log)
+        self._say(f"{_title(record)} begins")
+        try:
+            with open(f"{self._logs}/{record.id}.log", "a", encoding="utf-8", errors="replace") as log:
+                self._insist(self._outcome(record, log))
+        except OSError as error:
+            words = f"its log cannot be written: {error.strerror}"
+            self._insist(lambda: self._queue.fail(record.id, words))
 
-    def _finish(self, record: JobRecord, log: TextIO) -> None:
+    def _outcome(self, record: JobRecord, log: TextIO) -> Callable[[], None]:
+        """Do the job; gives what is to be recorded."""
+        try:
+            return self._worked(record, log)
+        except Cancelled:
+            self._say(f"{_title(record)} was given up; it waits again")
+            return lambda: self._queue.give_back(record.id)
+        except EstibaError as error:
+            return self._failed(record, log, error.message, str(error))
+        except Exception as error:  # noqa: BLE001 - a defect ends this job, never the agent
+            words = f"{type(error).__name__}: {error}"
+            return self._failed(record, log, words, traceback.format_exc())
+
+    def _worked(self, record: JobRecord, log: TextIO) -> Callable[[], None]:
         repository = self._config.find(record.repository)
-        if repository is None:
-            self._queue.finish(record.id, error=f"{record.repository} is not in the configuration any more")
-            return
+        if repository is None or repository.branch != record.branch:
+            words = f"{record.branch} of {record.repository} is not in the configuration any more"
+            return self._failed(record, log, words, words)
         outcome = self._work.do(record.job, repository, log=log, cancellation=self._cancellation)
         if isinstance(outcome, Moved):
-            self._queue.supersede(record.id, f"the branch has moved on to {outcome.head}")
-            self._queue.enter(Job(record.repository, record.branch, outcome.head))
-            self._say(f"build {record.id}: the branch has moved on to {outcome.head[:12]}")
-            return
-        self._queue.finish(record.id, image=str(outcome.image_id))
-        self._say(f"build {record.id} of {record.repository} {record.commit[:12]} runs as {outcome.image_id.short}")
+            self._say(f"{_title(record)}: the branch has moved on to {outcome.head[:12]}")
+            return lambda: self._move_on(record, outcome.head)
+        self._say(f"{_title(record)} is done: image {outcome.image_id.short}")
+        return lambda: self._queue.succeed(record.id, str(outcome.image_id))
 
-    def _fail(self, record: JobRecord, words: str, whole: str, log: TextIO) -> None:
+    def _move_on(self, record: JobRecord, head: str) -> None:
+        self._queue.move_on(record.id, Job(record.repository, record.branch, head))
+        self.wake()
+
+    def _failed(self, record: JobRecord, log: TextIO, words: str, whole: str) -> Callable[[], None]:
         print(f"FAILED: {whole}", file=log, flush=True)
-        self._queue.finish(record.id, error=words)
-        self._say(f"build {record.id} of {record.repository} {record.commit[:12]} failed: {words.splitlines()[-1]}")
+        self._say(f"{_title(record)} failed: {words.strip().rpartition(chr(10))[2]}")
+        return lambda: self._queue.fail(record.id, words)
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Record how a job ended; where that cannot be, try until it can, or until we stop: then it is built again."""
+        while True:
+            try:
+                return write()
+            except EstibaError as error:
+                self._say(f"the queue cannot be written: {error}")
+            if self._cancellation.is_set:
+                return None
+            self._wait()
+
+
+def _title(record: JobRecord) -> str:
+    return f"build {record.id} of {record.repository} {record.commit[:12]}"

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from estiba.oci.canonical_json import dumps
 from estiba.oci.digest import Digest
 
+APP_LABEL = "org.estiba.app"
 RELEASE_LABEL = "org.estiba.release"
 """The label of a container which holds the fingerprint of its release."""
-APP_LABEL = "org.estiba.app"
+VERSION_LABEL = "org.estiba.version"
 
 
 class App(NamedTuple):
@@ -50,9 +51,13 @@ class Release(NamedTuple):
 
 
 class Actual(NamedTuple):
-    """A container that is there. `fingerprint` is "" if it was not deployed by Estiba."""
+    """A container that is there. `app` and `fingerprint` are "" if it was not deployed by Estiba.
+
+    `is_running`: it has a process, or will have one again without being told.
+    """
 
     name: str
     is_running: bool
+    app: str = ""
     fingerprint: str = ""
     version: str = ""

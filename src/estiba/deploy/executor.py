@@ -9,21 +9,28 @@ from estiba.deploy import plan as steps
 from estiba.deploy.app import Actual, Release
 from estiba.deploy.plan import Step
 from estiba.errors import EstibaError
+from estiba.graph.cancellation import Cancelled
 
 Say = Callable[[str], None]
 
 
 class Containers(Protocol):
-    """What a deployment needs of the machine that it deploys to; names are names of containers."""
+    """What a deployment needs of the machine that it deploys to; names are names of containers.
+
+    Each method raises an `EstibaError` where it cannot: `NotFound` for a name that is not there, `AlreadyExists` for
+    one that is taken.
+    """
 
     def actual(self) -> dict[str, Actual]:
         """The containers that are there, by name."""
 
     def create(self, name: str, release: Release) -> None: ...
 
-    def start(self, name: str) -> None: ...
+    def start(self, name: str) -> None:
+        """Start it; one that runs already stays as it is."""
 
-    def stop(self, name: str) -> None: ...
+    def stop(self, name: str, *, at_once: bool = False) -> None:
+        """End it, `at_once` without waiting for it to end by itself; one that does not run stays as it is."""
 
     def remove(self, name: str) -> None:
         """Remove it, running or not."""
@@ -34,21 +41,21 @@ class Containers(Protocol):
         """Wait until it answers.
 
         Raises:
-            NotReady: it ended, or did not answer in time.
+            NotReady: it ended, or did not answer in time. Cancelled: the wait was given up.
         """
 
     def last_words(self, name: str) -> str:
-        """The end of its log."""
+        """The end of its log, "" where there is none. Never raises."""
 
 
 class ReleaseFailed(EstibaError):
-    """The new release could not take over; what ran before runs again."""
+    """The new release did not take over."""
 
-    def __init__(self, release: Release, step: Step, error: EstibaError, *, logs: str, restored: str) -> None:
-        tail = f"\nits last words:\n{logs}" if logs else ""
+    def __init__(self, release: Release, step: Step, error: EstibaError, *, last_words: str, outcome: str) -> None:
+        said = f"Its last words:\n{last_words}\n" if last_words else ""
         super().__init__(
-            f"{release.app.name} {release.version} did not take over: {step.action} failed: {error.message}{tail}",
-            remedy=restored,
+            f"{release.app.name} {release.version} did not take over: {step.action} failed: {error.message}",
+            remedy=said + outcome,
         )
 
 
@@ -56,18 +63,22 @@ def execute(plan: Sequence[Step], release: Release, containers: Containers, *, s
     """Do the steps in order, telling each.
 
     Raises:
-        ReleaseFailed: a step failed; the machine is as it was before.
+        ReleaseFailed: a step failed; what was done is taken back, or the error says what could not be.
+        Cancelled: it was given up, and taken back in the same way.
     """
-    done: list[Step] = []
-    for step in plan:
+    for number, step in enumerate(plan):
         say(str(step))
         try:
             _do(step, release, containers)
-        except EstibaError as error:
-            logs = containers.last_words(step.name) if step.action in (steps.START, steps.PROBE) else ""
-            restored = _take_back([*done, step], release, containers, say)
-            raise ReleaseFailed(release, step, error, logs=logs, restored=restored) from error
-        done.append(step)
+        except BaseException as error:
+            if _is_done_without(plan, number) and isinstance(error, EstibaError):
+                say(f"it goes on without that: {error.message}")
+                continue
+            words = containers.last_words(step.name) if step.action in (steps.START, steps.PROBE) else ""
+            outcome = _take_back(plan[:number], step, containers, say)
+            if isinstance(error, EstibaError) and not isinstance(error, Cancelled):
+                raise ReleaseFailed(release, step, error, last_words=words, outcome=outcome) from error
+            raise
 
 
 def _do(step: Step, release: Release, containers: Containers) -> None:
@@ -86,22 +97,58 @@ def _do(step: Step, release: Release, containers: Containers) -> None:
             containers.rename(step.name, step.to)
 
 
-def _take_back(done: Sequence[Step], release: Release, containers: Containers, say: Say) -> str:
-    """Undo what was done, the last first; gives what is the case afterwards, for people."""
-    restored = "Nothing of it is left."
-    for step in reversed(done):
+def _is_done_without(plan: Sequence[Step], number: int) -> bool:
+    """Whether the step may fail: removing the old release once the new one answers, or starting it before all else."""
+    action = plan[number].action
+    creation = next((index for index, step in enumerate(plan) if step.action == steps.CREATE), len(plan))
+    is_last_removal = action == steps.REMOVE and creation < number
+    return is_last_removal or (action == steps.START and number < creation < len(plan))
+
+
+def _take_back(done: Sequence[Step], failed: Step, containers: Containers, say: Say) -> str:
+    """Undo what was done, the last first; gives what is the case afterwards, for people.
+
+    A step that failed may have been done in part, so it is undone too.
+    """
+    problems = []
+    restored = False
+    for step in (failed, *reversed(done)):
         try:
-            match step.action:
-                case steps.CREATE:
-                    say(f"take back: remove {step.name}")
-                    containers.remove(step.name)
-                case steps.STOP:
-                    say(f"take back: start {step.name}")
-                    containers.start(step.name)
-                    restored = "The release before it runs again."
-                case steps.RENAME if step.to in containers.actual():
-                    containers.rename(step.to, step.name)
+            restored |= _undo(step, done, containers, say)
         except EstibaError as error:
-            say(f"could not take back {step}: {error.message}")
-            restored = f"It could not all be taken back: {error.message}"
-    return restored
+            say(f"could not take back {step.action} {step.name}: {error.message}")
+            problems.append(error.message)
+    if problems:
+        return f"It could not all be taken back: {'; '.join(problems)}"
+    return "The release before it runs again." if restored else "Nothing that ran before has changed."
+
+
+def _undo(step: Step, done: Sequence[Step], containers: Containers, say: Say) -> bool:
+    """Undo one step as far as it was done; gives whether an old release runs again by that."""
+    there = containers.actual()
+    match step.action:
+        case steps.CREATE if step.name in there:
+            say(f"take back: remove {step.name}")
+            containers.remove(step.name)
+        case steps.START if step.name in there and _is_new(step.name, done):
+            say(f"take back: stop {step.name}")
+            containers.stop(step.name, at_once=True)
+        case steps.STOP if step.name in there:
+            say(f"take back: start {step.name}")
+            containers.start(step.name)
+            return True
+        case steps.RENAME if step.to in there and step.name not in there and _is_undone(step, done):
+            say(f"take back: rename {step.to} to {step.name}")
+            containers.rename(step.to, step.name)
+    return False
+
+
+def _is_new(name: str, done: Sequence[Step]) -> bool:
+    """Whether the plan itself made the container: what was there before may run."""
+    return any(step.action == steps.CREATE and step.name == name for step in done)
+
+
+def _is_undone(step: Step, done: Sequence[Step]) -> bool:
+    """A rename that puts back what a cut deployment left is no part of the new release."""
+    first = next((number for number, each in enumerate(done) if each.action == steps.CREATE), len(done))
+    return step not in done[:first]

@@ -1,4 +1,16 @@
-"""From wanted and actual to the steps between them, each with its reason. Pure."""
+"""From wanted and actual to the steps between them, each with its reason. Pure.
+
+How a release takes over; in brackets the names of the containers that are there afterwards, * runs::
+
+    [app*]  create app.next              [app* app.next]
+            rename app to app.previous   [app.previous* app.next]
+            stop app.previous            [app.previous app.next]
+            start app.next, probe it     [app.previous app.next*]
+            rename app.next to app       [app.previous app*]
+            remove app.previous          [app*]
+
+Whatever of these is found says where a deployment was cut. Until the last but one line the old release counts.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +27,8 @@ STOP = "stop"
 REMOVE = "remove"
 RENAME = "rename"
 
+_CUT = "it is left of a deployment that was cut"
+
 
 class Step(NamedTuple):
     """`action` on the container `name`; a rename's new name is `to`."""
@@ -26,6 +40,14 @@ class Step(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.action} {self.name}{' to ' + self.to if self.to else ''}: {self.reason}"
+
+
+class ForeignContainer(Conflict):
+    def __init__(self, name: str, app: str) -> None:
+        super().__init__(
+            f"there is a container {name} which was not deployed as the app {app}",
+            remedy=f"Rename or remove it (estiba rm -f {name}), or give the app another name.",
+        )
 
 
 def next_name(app: str) -> str:
@@ -41,34 +63,39 @@ def previous_name(app: str) -> str:
 def plan(release: Release, actual: Mapping[str, Actual]) -> tuple[Step, ...]:
     """The steps that make `release` the running one; none where it is that already.
 
-    `actual` holds the containers of this machine by name. Leftovers of a deployment that was cut go first: if the app
-    itself is missing, its previous container is put back before anything else.
+    `actual` holds the containers of this machine by name. Leftovers of a deployment that was cut go first; where that
+    one had not got to its end, the release before it is put back and started before anything else.
 
     The old container keeps running while the new one is made; it is stopped before the new one starts, because both
     want the same ports, and removed only when the new one has answered.
 
     Raises:
-        Conflict: a container of the app's name is there that Estiba has not deployed.
+        ForeignContainer: a container with one of the app's names is there that was not deployed as this app.
     """
-    name = release.app.name
-    current = actual.get(name)
-    steps: list[Step] = []
-    if next_name(name) in actual:
-        steps.append(Step(REMOVE, next_name(name), "it is left of a deployment that was cut"))
-    previous = actual.get(previous_name(name))
-    if previous is not None and current is None:
-        steps.append(Step(RENAME, previous.name, "a deployment was cut before the new one had proved itself", to=name))
-        current = previous._replace(name=name)
-    elif previous is not None:
-        steps.append(Step(REMOVE, previous.name, "it is left of a deployment that was cut"))
-    if current is not None and not current.fingerprint:
-        raise Conflict(
-            f"there is a container {name} which was not deployed by Estiba",
-            remedy=f"Rename or remove it (estiba rm -f {name}), or give the app another name.",
-        )
+    app = release.app.name
+    for name in (app, next_name(app), previous_name(app)):
+        if name in actual and (actual[name].app != app or not actual[name].fingerprint):
+            raise ForeignContainer(name, app)
+    leftovers, current = _leftovers(app, actual)
     if current is not None and current.fingerprint == release.fingerprint:
-        return (*steps, *_keep(current))
-    return (*steps, *_replace(release, current))
+        return (*leftovers, *_keep(current))
+    return (*leftovers, *_replace(release, current))
+
+
+def _leftovers(app: str, actual: Mapping[str, Actual]) -> tuple[tuple[Step, ...], Actual | None]:
+    """The steps that undo or finish a deployment that was cut, and the app's container after them."""
+    current, previous = actual.get(app), actual.get(previous_name(app))
+    steps = []
+    if next_name(app) in actual:
+        steps.append(Step(REMOVE, next_name(app), _CUT))
+    if previous is not None and current is not None:
+        steps.append(Step(REMOVE, previous.name, _CUT))
+    elif previous is not None:
+        steps.append(Step(RENAME, previous.name, "a deployment was cut before the new one had proved itself", to=app))
+        if not previous.is_running:
+            steps.append(Step(START, app, "it ran before that deployment"))
+        current = previous._replace(name=app, is_running=True)
+    return tuple(steps), current
 
 
 def _keep(current: Actual) -> tuple[Step, ...]:
@@ -84,14 +111,16 @@ def _replace(release: Release, current: Actual | None) -> tuple[Step, ...]:
     name, new = release.app.name, next_name(release.app.name)
     if current is None:
         return (
-            Step(CREATE, new, f"nothing of {name} runs yet"),
+            Step(CREATE, new, f"nothing of {name} is there yet"),
             Step(START, new, "it is the first release"),
             Step(PROBE, new, "it must answer before it counts"),
             Step(RENAME, new, "it has answered", to=name),
         )
     old = previous_name(name)
-    steps = [Step(CREATE, new, f"{current.version or 'what runs'} becomes {release.version}")]
-    steps.append(Step(RENAME, name, "the name is for the new one", to=old))
+    steps = [
+        Step(CREATE, new, f"{current.version or 'what is there'} becomes {release.version}"),
+        Step(RENAME, name, "the name is for the new one", to=old),
+    ]
     if current.is_running:
         steps.append(Step(STOP, old, "the new one wants its ports"))
     return (

@@ -30,13 +30,8 @@ def read_config(path: str) -> AgentConfig:
         NotFound: the file, or one that it names, cannot be read. InvalidConfig: what stands in it.
     """
     text = _read(path).decode("utf-8", "replace")
-    document = configuration.load(text, filename=path)
-    tables = document.get("repository", [])
-    files = (
-        [table.get("secret_file") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
-    )
-    secrets = {file: _read(file) for file in files if isinstance(file, str) and file}
-    return configuration.parse(text, filename=path, secret_files=secrets)
+    files = configuration.secret_files(configuration.load(text, filename=path))
+    return configuration.parse(text, filename=path, secret_files={file: _read(file) for file in files})
 
 
 def agent_work(house: House, *, directory: str, progress: Callable[[TextIO], Progress]) -> Work:
@@ -52,21 +47,38 @@ def agent_work(house: House, *, directory: str, progress: Callable[[TextIO], Pro
             cancellation=cancellation,
         ).image_id
 
-    def push_image(image_id: Digest, name: Reference) -> str:
+    def push_image(image_id: Digest, name: Reference, *, cancellation: Cancellation) -> str:
         from estiba.registry.client.push import push
 
-        result = push(house.store, image_id, name, credentials=house.credentials)
+        watch = _Watch(cancellation)
+        result = push(house.store, image_id, name, credentials=house.credentials, progress=watch)
         return f"{result.digest}, {result.bytes_sent} bytes sent"
+
+    def containers(cancellation: Cancellation) -> MachineContainers:
+        return MachineContainers(house.engine, cancellation=cancellation)
 
     return Work(
         directory=f"{directory}/work",
         git=Git(house.settings.environment),
         build=build_image,
         push=push_image,
-        containers=lambda: MachineContainers(house.engine),
+        containers=containers,
         platform=house.settings.platform,
         progress=progress,
     )
+
+
+class _Watch:
+    """The progress of a push, which ends it at its next step where it is given up."""
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+
+    def line(self, text: str) -> None:
+        self._cancellation.raise_if_set()
+
+    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
+        self._cancellation.raise_if_set()
 
 
 def _read(path: str) -> bytes:
