@@ -218,6 +218,11 @@ class Networks:
                 allotment.forget(ledger, self._table, rows)
             allotment.unplug(rows)
 
+    def close(self) -> None:
+        """Let go of the ports that this object holds, as the end of the process does; their containers keep them."""
+        for key in list(self._held):
+            allotment.release(self._held.pop(key))
+
     def reconcile(self, alive_keys: Collection[str]) -> tuple[str, ...]:
         """Give back what containers had that are not in `alive_keys` and whose owner has died; gives their keys.
 
