@@ -39,6 +39,16 @@ class LayerChanged(Corrupt):
         )
 
 
+class BlobsLost(Corrupt):
+    """The exact layers that an image came with cannot be made here."""
+
+    def __init__(self, image: Digest, manifest: Digest) -> None:
+        super().__init__(
+            f"image {image.short} came with manifest {manifest}, whose blobs are not here any more",
+            remedy="Pull or load the image again.",
+        )
+
+
 def materialise(store: Store, image_id: Digest, *, compression: str = compressions.GZIP) -> Descriptor:
     """The manifest of the image; every blob that it names is stored when this returns.
 
@@ -48,6 +58,7 @@ def materialise(store: Store, image_id: Digest, *, compression: str = compressio
 
     Raises:
         NotFound: no such image. LayerChanged: a tree was altered. Unavailable: no space.
+        BlobsLost: it came with a manifest, and what that names is not here any more.
     """
     with store.leases.hold(f"compress image {image_id.short}"):
         record = store.images.get(image_id)
@@ -56,6 +67,8 @@ def materialise(store: Store, image_id: Digest, *, compression: str = compressio
         manifest = existing_manifest(store, record)
         if manifest is None:
             manifest = _make(store, record, compression)
+            if record.manifest is not None and manifest.digest != record.manifest:
+                raise BlobsLost(image_id, record.manifest)
             store.blobs.put(manifest.raw)
             store.images.add(record._replace(manifest=manifest.digest))
         return manifest.descriptor
