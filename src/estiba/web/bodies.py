@@ -11,6 +11,7 @@ from aiohttp import web
 from estiba.errors import InvalidInput, Unavailable
 
 _BUFFER = 1 << 20
+_SILENCE_SECONDS = 60
 
 
 class BodyCut(Unavailable):
@@ -40,7 +41,7 @@ async def receive(request: web.BaseRequest, append: Callable[[bytes], None]) -> 
     parts: list[bytes] = []
     held = received = 0
     try:
-        while part := await request.content.readany():
+        while part := await _next_part(request):
             parts.append(part)
             held += len(part)
             received += len(part)
@@ -49,7 +50,7 @@ async def receive(request: web.BaseRequest, append: Callable[[bytes], None]) -> 
                     await pending
                 pending = loop.run_in_executor(None, append, b"".join(parts))
                 parts, held = [], 0
-    except (ConnectionError, aiohttp.ClientError, asyncio.CancelledError) as error:
+    except (ConnectionError, TimeoutError, aiohttp.ClientError, asyncio.CancelledError) as error:
         await _flush(pending, parts, append)
         if isinstance(error, asyncio.CancelledError):
             raise
@@ -60,6 +61,12 @@ async def receive(request: web.BaseRequest, append: Callable[[bytes], None]) -> 
         raise
     await _flush(pending, parts, append)
     return received
+
+
+async def _next_part(request: web.BaseRequest) -> bytes:
+    """What has come, b"" at the end. A client that says nothing for a minute is taken for gone: TimeoutError."""
+    async with asyncio.timeout(_SILENCE_SECONDS):
+        return await request.content.readany()
 
 
 async def _flush(pending: asyncio.Future[None] | None, parts: list[bytes], append: Callable[[bytes], None]) -> None:
@@ -80,11 +87,11 @@ async def read_all(request: web.BaseRequest, *, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        while part := await request.content.readany():
+        while part := await _next_part(request):
             size += len(part)
             if size > limit:
                 raise BodyTooLarge(limit)
             parts.append(part)
-    except (ConnectionError, aiohttp.ClientError) as error:
+    except (ConnectionError, TimeoutError, aiohttp.ClientError) as error:
         raise BodyCut(size) from error
     return b"".join(parts)

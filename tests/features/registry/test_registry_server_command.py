@@ -45,7 +45,7 @@ def test_a_certificate_without_its_key_is_refused(tmp_path):
     assert "belong together" in done.stderr
 
 
-def test_https_is_spoken_with_a_certificate(make_server, tmp_path):
+def test_https_is_spoken_with_a_certificate(make_server, tmp_path, estiba_home):
     certificate, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key]
@@ -63,6 +63,11 @@ def test_https_is_spoken_with_a_certificate(make_server, tmp_path):
     connection.request("GET", f"/v2/a/blobs/{registries.sha256(data)}")
     assert connection.getresponse().read() == data
     connection.close()
+    told = estiba_home.estiba("pull", f"{server.address}/a:1", check=False)
+    assert "certificate is not trusted" in told.stderr
+    environment = os.environ | {"SSL_CERT_FILE": certificate}
+    told = estiba_home.estiba("pull", f"{server.address}/a:1", check=False, env=environment)
+    assert "MANIFEST_UNKNOWN" in told.stderr, "our client found that this loopback registry wants TLS"
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ class RegistryAddress(NamedTuple):
         return cls(registry, f"{scheme}://{registry}", registry)
 
     @property
+    def encrypted(self) -> RegistryAddress:
+        """The same over TLS."""
+        return self._replace(url="https://" + self.url.partition("://")[2])
+
+    @property
     def is_encrypted(self) -> bool:
         return self.url.startswith("https:")
 

@@ -143,9 +143,22 @@ async def connect(
     registry: str, *, credentials: CredentialSource, patience: Patience | None = None, plain_http: bool = False
 ) -> AsyncIterator[Connection]:
     """A session with `registry`, closed at the end. Nothing is sent yet."""
-    address = RegistryAddress.of(registry, plain_http=plain_http)
     async with open_session(agent=f"estiba/{__version__}") as session:
+        address = RegistryAddress.of(registry, plain_http=plain_http)
+        if not address.is_encrypted and not plain_http and await _wants_tls(session, address):
+            address = address.encrypted
         yield Connection(session, address, Authenticator(session, address, credentials), patience or Patience())
+
+
+async def _wants_tls(session: aiohttp.ClientSession, address: RegistryAddress) -> bool:
+    """Whether a loopback registry hangs up on plain HTTP, or says that it wants TLS, as Go's servers do."""
+    try:
+        async with session.get(f"{address.url}/v2/", allow_redirects=False) as response:
+            return response.status == 400 and b"HTTPS" in await response.content.read(_LARGEST_ERROR)
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError, ConnectionResetError):
+        return True
+    except CONNECTION_ERRORS:
+        return False  # the first real request tells what is wrong
 
 
 async def _error_text(response: aiohttp.ClientResponse) -> bytes:

@@ -22,7 +22,7 @@ def measure(directory: str) -> Measured:
     database = open_database(directory)
     try:
         storage = DirectoryStorage(directory)
-        usage = database.write_now(accounting.usage)
+        usage = database.view(accounting.usage)
         on_disk = sum(blob.size for blob in storage.blobs())
         return Measured(usage, on_disk, sum(upload.size for upload in storage.uploads()))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -143,7 +144,7 @@ class Catalogue:
             await self._database.write(partial(writes.delete_tag, repository=repository, tag=reference, now=now, by=by))
 
     async def usage(self) -> accounting.Usage:
-        return await self._database.write(accounting.usage)
+        return await asyncio.get_running_loop().run_in_executor(None, self._database.view, accounting.usage)
 
 
 def _listing(rows: list[tuple[str | int | bytes | None, ...]], page: Page) -> Listing:

@@ -130,6 +130,17 @@ class Database:
         """`write` for callers without an event loop."""
         return self._submit(operation).result()
 
+    def view(self, operation: Operation[T]) -> T:
+        """Carry out an `operation` that only reads, on one state of the database; it may take long and blocks nobody.
+
+        From any thread.
+        """
+        try:
+            with self._engine.connect().execution_options(only_reads=True) as connection:
+                return operation(connection)
+        except sa.exc.OperationalError as error:
+            raise DatabaseFailed(self.path, error) from error
+
     def _submit(self, operation: Operation[T]) -> Future[T]:
         future: Future[T] = Future()
         self._queue.put((operation, cast("Future[object]", future)))
@@ -189,7 +200,8 @@ def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    only_reads = connection.get_execution_options().get("only_reads")
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
 def _upgrade(connection: sa.Connection) -> None:
