@@ -9,6 +9,7 @@ from estiba.errors import Conflict, InvalidInput, Unavailable
 from estiba.linux.overlay import create_detached
 from estiba.store.database import Database
 from estiba.store.paths import StorePaths
+from estiba.store.scratch import Scratch
 from estiba.store.snapshots.base import Snapshotter
 from estiba.store.snapshots.copying import CopyingSnapshotter
 from estiba.store.snapshots.overlay import OverlaySnapshotter
@@ -42,7 +43,7 @@ def open_snapshotter(database: Database, paths: StorePaths, *, kind: str = AUTO)
     if known.startswith(answer):
         works = known.removeprefix(answer)
     else:
-        works = overlay_that_works(paths.snapshots)
+        works = overlay_that_works(Scratch(paths.tmp))
         records.set_setting("works", answer + works)
     wanted = _decide(kind, made_of=made_of if made_of and records.list() else "", works=works)
     if wanted != made_of:
@@ -69,19 +70,19 @@ def _decide(kind: str, *, made_of: str, works: str) -> str:
     return wanted
 
 
-def overlay_that_works(directory: str) -> str:
-    """Try to make an overlay in `directory`, mounted nowhere: ``overlay``, ``user-overlay``, or ``copying`` if none."""
-    trial = f"{directory}/.trial-{os.getpid()}"
-    remove_tree(trial)
+def overlay_that_works(scratch: Scratch) -> str:
+    """Try to make an overlay in `scratch`, mounted nowhere: ``overlay``, ``user-overlay``, or ``copying`` if none."""
+    held, trial = scratch.folder("trial")
     try:
-        for name in ("", "/lower", "/upper", "/work"):
-            os.mkdir(trial + name, 0o700)
+        for name in ("lower", "upper", "work"):
+            os.mkdir(f"{trial}/{name}", 0o700)
         for kind, attribute in ((OVERLAY, "trusted.overlay.opaque"), (USER_OVERLAY, "user.overlay.opaque")):
             if _works(trial, kind, attribute):
                 return kind
         return COPYING
     finally:
         remove_tree(trial)
+        os.close(held)
 
 
 def _works(trial: str, kind: str, attribute: str) -> bool:
