@@ -11,10 +11,28 @@ import os
 import stat
 from types import TracebackType
 
+from estiba.errors import InvalidInput
 from estiba.linux.paths import open_in_root
 
 _MOST_OPEN = 64
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+
+
+class Memory:
+    """How many bytes of names may be remembered: a small stream can hold a million long ones."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+
+    def take(self, name: bytes) -> None:
+        """Count one more name.
+
+        Raises:
+            InvalidInput: that is too much.
+        """
+        self._left -= len(name) + 100
+        if self._left < 0:
+            raise InvalidInput(f"the names of the layer's directories and links take more than {self._limit} bytes")
 
 
 class Directories:
@@ -23,7 +41,8 @@ class Directories:
     `implied` are the directories that were made because an entry lay in them, without an entry of their own (yet).
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, memory: Memory) -> None:
+        self._memory = memory
         self.root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.implied: dict[bytes, None] = {}
         self._open: dict[bytes, int] = {}
@@ -106,7 +125,9 @@ class Directories:
             finally:
                 os.close(descriptor)
             descriptor = child
-            self.implied[b"/".join(parts[: count + 1])] = None
+            made = b"/".join(parts[: count + 1])
+            self._memory.take(made)
+            self.implied[made] = None
         return descriptor
 
     def _forget(self, keep: int = -1) -> None:

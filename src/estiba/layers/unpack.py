@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from estiba.errors import Corrupt, EstibaError, InvalidInput, PermissionDenied, Unavailable
 from estiba.layers.decompress import Readable, VerifiedStream
-from estiba.layers.directories import Directories
+from estiba.layers.directories import Directories, Memory
 from estiba.layers.tar.header import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
@@ -48,10 +48,11 @@ _KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_
 
 
 class UnpackLimits(NamedTuple):
-    """The most that a layer may have: `size` in bytes of its tar, `entries`."""
+    """The most that a layer may have: `size` in bytes of its tar, `entries`, bytes of `names` kept in memory."""
 
     size: int = 1 << 40
     entries: int = 20_000_000
+    names: int = 1 << 28
 
 
 class LowerLink(NamedTuple):
@@ -114,8 +115,9 @@ def unpack(
     limits = limits or UnpackLimits()
     verified = VerifiedStream(stream, limit=limits.size)
     reader = TarReader(verified.pieces())
-    with Directories(into) as directories:
-        tree = _Tree(directories, reader, whiteouts)
+    memory = Memory(limits.names)
+    with Directories(into, memory) as directories:
+        tree = _Tree(directories, reader, whiteouts, memory)
         entry = None
         count = 0
         try:
@@ -152,7 +154,8 @@ def unpack(
 class _Tree:
     """The tree while it grows. Paths are normalised: bytes, relative, without ``.``; the root is ``b""``."""
 
-    def __init__(self, directories: Directories, reader: TarReader, whiteouts: str) -> None:
+    def __init__(self, directories: Directories, reader: TarReader, whiteouts: str, memory: Memory) -> None:
+        self._memory = memory
         self.lower_links: list[LowerLink] = []
         self.has_root = False
         self._directories = directories
@@ -248,6 +251,7 @@ class _Tree:
 
     def _directory_attributes(self, entry: Entry, path: bytes, place: int, name: bytes) -> None:
         mode = entry.mode
+        self._memory.take(path)
         if self._is_root:
             os.chown(name, entry.uid, entry.gid, dir_fd=place, follow_symlinks=False)
             os.chmod(name, mode, dir_fd=place)
@@ -289,6 +293,7 @@ class _Tree:
     def _exists_below(self, entry: Entry, path: bytes, target: bytes) -> None:
         if self._whiteouts in (DELETE, IGNORE):
             raise UnsafeEntry(entry.name, f"that is a hard link to {os.fsdecode(target)!r}, which is not there")
+        self._memory.take(path + target)
         self.lower_links.append(LowerLink(os.fsdecode(path), os.fsdecode(target)))
 
     def _special(self, entry: Entry, place: int, name: bytes, path: bytes) -> None:
@@ -393,6 +398,7 @@ class _Tree:
 
     def _remember(self, path: bytes) -> None:
         while path and path not in self._made:
+            self._memory.take(path)
             self._made.add(path)
             path = path.rpartition(b"/")[0]
 

@@ -284,6 +284,16 @@ def test_too_many_entries_are_refused(world, whiteouts):
         unpack(io.BytesIO(tar(*members)), str(world), whiteouts=whiteouts, limits=UnpackLimits(entries=10))
 
 
+def test_names_without_end_do_not_fill_the_memory(world, whiteouts):
+    limits = UnpackLimits(names=200_000)
+    for members in (
+        [directory(f"{number}" + "x" * 200) for number in range(1000)],
+        [file(f"{number}/{'d/' * 500}f") for number in range(3)],
+    ):
+        with pytest.raises(InvalidInput, match="200000 bytes"):
+            unpack(io.BytesIO(tar(*members)), str(world), whiteouts=whiteouts, limits=limits)
+
+
 def test_a_cut_gzip_stream_is_damaged(world, whiteouts):
     data = gzip.compress(tar(file("a", os.urandom(100_000))))
     for length in (1, 9, 30, 5_000, len(data) - 1):
