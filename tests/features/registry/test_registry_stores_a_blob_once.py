@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 registries = sys.modules["estiba_test_registries"]
@@ -136,3 +137,15 @@ def test_gc_and_pushes_of_what_it_takes_do_not_harm_each_other(make_server):
     estiba("registry", "gc", "--storage", server.storage, "--grace", "-1")
     assert stored(server) == {}
     assert os.listdir(f"{server.storage}/hidden") == os.listdir(f"{server.storage}/uploads") == []
+
+
+def test_a_running_server_frees_what_nothing_needs_by_itself(make_server):
+    server = make_server("--gc-interval", "1", "--grace", "0")
+    digest = server.push_blob("a", b"nobody needs this")
+    deadline = time.monotonic() + 20
+    while server.request("GET", f"/v2/a/blobs/{digest}").status != 404:
+        assert time.monotonic() < deadline, "gc did not come"
+        time.sleep(0.05)
+    while stored(server):
+        assert time.monotonic() < deadline, "the bytes stay"
+    assert '"event": "gc"' in server.log
