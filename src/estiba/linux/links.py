@@ -34,6 +34,7 @@ _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_MASTER = 10
 _IFLA_LINKINFO = 18
+_IFLA_IFALIAS = 20
 _IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
@@ -65,12 +66,13 @@ LOOPBACK_INDEX = 1  # the first link of every namespace
 
 
 class Link(NamedTuple):
-    """A link: its number in the namespace, name, largest packet in bytes, and the number of its bridge (0: none)."""
+    """A link: its number, name, largest packet in bytes, the number of its bridge (0: none), and a note (its alias)."""
 
     number: int
     name: str
     mtu: int
     master: int
+    note: str = ""
 
 
 class Route(NamedTuple):
@@ -116,6 +118,12 @@ def allow_hairpin(name: str) -> Message:
 def delete_link(name: str) -> Message:
     """Remove a link; the other end of a veth goes with it."""
     return Message(_RTM_DELLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name), f"remove the link {name}")
+
+
+def annotate(name: str, note: str) -> Message:
+    """Give a link a note that `ip link` shows (its alias), at most 255 bytes."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name) + attribute(_IFLA_IFALIAS, note.encode()[:255])
+    return Message(_RTM_NEWLINK, 0, body, f"annotate the link {name}")
 
 
 def link_up(index: int) -> Message:
@@ -170,9 +178,11 @@ def links(netlink: NetlinkSocket) -> list[Link]:
     for reply in netlink.dump(Message(_RTM_GETLINK, 0, _LINK.pack(0, 0, 0, 0, 0), "list the links")):
         index = _LINK.unpack_from(reply.body)[2]
         values = attributes(reply.body[_LINK.size :])
-        name = values.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+        name, note = (
+            values.get(kind, b"").rstrip(b"\0").decode(errors="replace") for kind in (_IFLA_IFNAME, _IFLA_IFALIAS)
+        )
         mtu = _integer(values.get(_IFLA_MTU), 1500)
-        found.append(Link(index, name, mtu, _integer(values.get(_IFLA_MASTER), 0)))
+        found.append(Link(index, name, mtu, _integer(values.get(_IFLA_MASTER), 0), note))
     return found
 
 

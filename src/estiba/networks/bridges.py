@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from estiba.errors import Conflict
 from estiba.linux import links, nftables
@@ -41,6 +42,7 @@ def realise(ledger: Ledger, run: str, network: str, definition: Definition | Non
             install_rules(ledger, table)
         return row
     with NetlinkSocket(NETLINK_ROUTE) as netlink:
+        sweep(netlink)
         device = naming.device_of(run, network)
         if links.index_of(device) is not None:  # of a killed process, before it could note it
             netlink.transact([links.delete_link(device)])
@@ -52,7 +54,7 @@ def realise(ledger: Ledger, run: str, network: str, definition: Definition | Non
             ledger.put_bridge(made)
             install_rules(ledger, table)
             try:
-                _make_device(ledger, netlink, made)
+                _make_device(ledger, netlink, run, made)
                 if attempt == _ATTEMPTS - 1 or not _routed_elsewhere(netlink, subnet, device):
                     return made
             except BaseException:
@@ -60,6 +62,21 @@ def realise(ledger: Ledger, run: str, network: str, definition: Definition | Non
                 raise
             remove_device(netlink, device)  # another installation chose the same at the same moment
     raise AssertionError("unreachable")
+
+
+def sweep(netlink: NetlinkSocket) -> tuple[str, ...]:
+    """Remove bridges without containers of installations whose run directory is gone; gives their names."""
+    known = links.links(netlink)
+    used = {link.master for link in known}
+    gone: list[str] = []
+    for link in known:
+        run = naming.run_of_note(link.note)
+        if run is None or link.number in used or os.path.lexists(run) or not link.name.startswith("est"):
+            continue
+        remove_device(netlink, link.name)
+        nftables.delete_table(naming.table_of(run))
+        gone.append(link.name)
+    return tuple(gone)
 
 
 def install_rules(ledger: Ledger, table: str) -> None:
@@ -114,7 +131,7 @@ def _routed_elsewhere(netlink: NetlinkSocket, subnet: Subnet, device: str) -> bo
     return any(subnet.overlaps(other) and name != device for other, name in host_routes(netlink))
 
 
-def _make_device(ledger: Ledger, netlink: NetlinkSocket, row: BridgeRow) -> None:
+def _make_device(ledger: Ledger, netlink: NetlinkSocket, run: str, row: BridgeRow) -> None:
     """The rules must be in place already: route_localnet opens a door that they guard."""
     subnet = Subnet.parse(row.subnet)
     netlink.transact([links.new_bridge(row.device, mac=ipam.mac_of(subnet.base + 1), mtu=row.mtu)])
@@ -123,7 +140,13 @@ def _make_device(ledger: Ledger, netlink: NetlinkSocket, row: BridgeRow) -> None
         raise OSError(errno.ENODEV, f"the bridge {row.device} went away while it was being made")
     forwarding.change(ledger, f"net/ipv6/conf/{row.device}/disable_ipv6", "1")
     forwarding.change(ledger, f"net/ipv4/conf/{row.device}/route_localnet", "1")
-    netlink.transact([links.new_address(index, subnet.gateway, subnet.prefix), links.link_up(index)])
+    netlink.transact(
+        [
+            links.annotate(row.device, naming.note_of(run, row.network)),
+            links.new_address(index, subnet.gateway, subnet.prefix),
+            links.link_up(index),
+        ]
+    )
     if not row.internal:
         own = frozenset(other.device for other in ledger.bridges())
         forwarding.allow(ledger, (row.device, *forwarding.uplinks(netlink, own=own)))

@@ -22,13 +22,23 @@ class Endpoint(NamedTuple):
     gateway: str
     mac: str
     ports: tuple[PortMapping, ...] = ()
+    hostname: str = ""
 
 
 def describe(row: EndpointRow, bridge: BridgeRow, ports: tuple[PortMapping, ...]) -> Endpoint:
     """The endpoint that a row of the ledger stands for."""
     subnet = Subnet.parse(bridge.subnet)
     gateway = "" if bridge.internal else subnet.gateway
-    return Endpoint(row.network, row.interface, address_text(row.address), subnet.prefix, gateway, row.mac, ports)
+    return Endpoint(
+        network=row.network,
+        interface=row.interface,
+        address=address_text(row.address),
+        prefix=subnet.prefix,
+        gateway=gateway,
+        mac=row.mac,
+        ports=ports,
+        hostname=row.hostname,
+    )
 
 
 def new_namespace() -> int:

@@ -44,6 +44,20 @@ def device_of(run: str, network: str) -> str:
     return f"est-{_short(run, network)}"
 
 
+_NOTE = "estiba network {} of {}"
+
+
+def note_of(run: str, network: str) -> str:
+    """What `ip link` says of the bridge; `run_of_note` reads it back."""
+    return _NOTE.format(network, run)
+
+
+def run_of_note(note: str) -> str | None:
+    """The run directory of the installation that made a bridge with such a note, or None."""
+    match = re.fullmatch(r"estiba network [\w.-]+ of (/.+)", note, re.ASCII | re.DOTALL)
+    return match[1] if match and len(note.encode()) < 255 else None
+
+
 def veth_of(run: str, network: str, key: str) -> str:
     """The host's end of a container's link."""
     return f"ve{_short(run, network, key)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,24 @@ def test_a_failed_attachment_leaves_nothing(world, networks) -> None:
         os.close(other)
     assert set(networks.endpoints("bridge")) == {"first"}
     networks.attach(world.container(networks), key="box", ports=parse_port("8080:80"))
+
+
+def test_what_is_left_of_an_installation_whose_directory_is_gone_is_swept_away(world, tmp_path) -> None:
+    before = world.run(world.host, "ip", "-br", "link")
+    places = [(str(tmp_path / f"root{number}"), str(tmp_path / f"run{number}")) for number in range(3)]
+    first, second, third = (Networks(root=root, run=run) for root, run in places)
+    first.attach(world.container(first), key="box")
+    first.detach("box")
+    second.attach(world.container(second), key="box")
+    for _, run in places[:2]:
+        shutil.rmtree(run)
+    third.attach(world.container(third), key="box")
+    third.detach("box")
+    assert len(world.run(world.host, "nft", "list", "tables").splitlines()) == 2, "the second still has a container"
+    second.detach("box")
+    second.teardown()
+    third.teardown()
+    assert world.run(world.host, "ip", "-br", "link").splitlines()[: len(before.splitlines())] == before.splitlines()
 
 
 def _wait_until(condition) -> None:

@@ -1,0 +1,188 @@
+"""`estiba network …`: ls, create, inspect, rm, prune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from estiba.errors import InvalidInput, NotThereYet
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.networks.definitions import NetworkRecord
+    from estiba.networks.endpoints import Endpoint
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", metavar="COMMAND", required=True)
+    ls = commands.add_parser("ls", aliases=["list"], help="list networks")
+    ls.add_argument("-q", "--quiet", action="store_true", help="only IDs")
+    ls.add_argument("--no-trunc", action="store_true", help="whole IDs")
+    ls.add_argument("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help="name, id, driver, label")
+    ls.add_argument("--format", default="", help="table, json, 'table TEMPLATE' or a template")
+    create = commands.add_parser("create", help="make a network")
+    create.add_argument("-d", "--driver", default="bridge", help="only bridge")
+    create.add_argument("--subnet", default="", metavar="ADDRESS/PREFIX", help="default: a free one")
+    create.add_argument("--internal", action="store_true", help="without a way to the outside")
+    create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
+    create.add_argument("--ipv6", action="store_true", help="not there yet")
+    create.add_argument("name", metavar="NAME")
+    inspect = commands.add_parser("inspect", help="show all about networks")
+    inspect.add_argument("-f", "--format", default="", metavar="TEMPLATE")
+    inspect.add_argument("names", nargs="+", metavar="NETWORK")
+    remove = commands.add_parser("rm", aliases=["remove"], help="remove networks")
+    remove.add_argument("-f", "--force", action="store_true", help="a missing network is no error")
+    remove.add_argument("names", nargs="+", metavar="NETWORK")
+    prune = commands.add_parser("prune", help="remove networks that no container is in")
+    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    for later in ("connect", "disconnect"):
+        commands.add_parser(later, help="not there yet").add_argument("names", nargs="*")
+
+
+def run(arguments: argparse.Namespace, house: House) -> int:
+    actions = {"ls": _list, "list": _list, "create": _create, "inspect": _inspect, "rm": _remove, "remove": _remove}
+    if arguments.action in ("connect", "disconnect"):
+        raise NotThereYet(
+            f"estiba network {arguments.action} is not there yet",
+            remedy="Choose the network when the container is created: estiba run --network NAME",
+        )
+    return actions.get(arguments.action, _prune)(arguments, house)
+
+
+def _list(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.cli.format import Column, render
+
+    found = [record for record in house.networks.list() if _matches(record, arguments.filter)]
+    rows = [
+        {
+            "ID": record.id if arguments.no_trunc else record.id[:12],
+            "Name": record.name,
+            "Driver": record.driver,
+            "Scope": "local",
+            "Internal": str(record.internal).lower(),
+            "IPv6": "false",
+            "Labels": ",".join(f"{name}={value}" for name, value in record.labels.items()),
+            "CreatedAt": _moment(record.created),
+        }
+        for record in found
+    ]
+    if arguments.quiet and not arguments.format:
+        for row in rows:
+            print(row["ID"])
+        return 0
+    columns = [Column("NETWORK ID", "ID"), Column("NAME", "Name"), Column("DRIVER", "Driver"), Column("SCOPE", "Scope")]
+    print(render(rows, columns, form=arguments.format), end="")
+    return 0
+
+
+def _matches(record: NetworkRecord, filters: list[str]) -> bool:
+    for text in filters:
+        key, _, value = text.partition("=")
+        if key == "name":
+            matches = value in record.name
+        elif key == "id":
+            matches = record.id.startswith(value)
+        elif key == "driver":
+            matches = record.driver == value
+        elif key == "label":
+            name, equals, wanted = value.partition("=")
+            matches = name in record.labels and (not equals or record.labels[name] == wanted)
+        else:
+            raise InvalidInput(f"invalid filter {text!r}", remedy="Keys are name, id, driver and label.")
+        if not matches:
+            return False
+    return True
+
+
+def _create(arguments: argparse.Namespace, house: House) -> int:
+    if arguments.ipv6:
+        raise NotThereYet("networks with IPv6 are not there yet", remedy="Leave --ipv6 out, or use --network host.")
+    if arguments.driver != "bridge":
+        raise NotThereYet(f"networks of the driver {arguments.driver!r} are not there yet", remedy="Use bridge.")
+    labels = dict(entry.partition("=")[::2] for entry in arguments.label)
+    record = house.networks.create(
+        arguments.name, subnet=arguments.subnet or None, internal=arguments.internal, labels=labels
+    )
+    print(record.id)
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.cli.inspect import show
+
+    def inspect(name: str) -> dict[str, object]:
+        record = house.networks.inspect(name)
+        return _described(record, house.networks.endpoints(record.name))
+
+    return show(arguments.names, [inspect], form=arguments.format, what="network")
+
+
+def _described(record: NetworkRecord, endpoints: dict[str, Endpoint]) -> dict[str, object]:
+    """As Docker shows it."""
+    return {
+        "Name": record.name,
+        "Id": record.id,
+        "Created": _moment(record.created),
+        "Scope": "local",
+        "Driver": record.driver,
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+        "IPAM": {
+            "Driver": "default",
+            "Config": [{"Subnet": record.subnet, "Gateway": record.gateway}] if record.subnet else [],
+        },
+        "Internal": record.internal,
+        "Containers": {
+            key: {
+                "Name": endpoint.hostname,
+                "MacAddress": endpoint.mac,
+                "IPv4Address": f"{endpoint.address}/{endpoint.prefix}",
+                "IPv6Address": "",
+            }
+            for key, endpoint in endpoints.items()
+        },
+        "Options": {"com.docker.network.bridge.name": record.device} if record.device else {},
+        "Labels": dict(record.labels),
+    }
+
+
+def _remove(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.cli.each import for_each
+    from estiba.networks.definitions import NetworkNotFound
+
+    def remove(name: str) -> str | None:
+        try:
+            house.networks.remove(house.networks.inspect(name).name)
+        except NetworkNotFound:
+            if not arguments.force:
+                raise
+            return None
+        return name
+
+    return for_each(arguments.names, remove)
+
+
+def _prune(arguments: argparse.Namespace, house: House) -> int:
+    """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli.questions import agrees
+
+    plan = house.networks.unused()
+    if not plan:
+        print("No unused networks.")
+        return 0
+    print("Unused networks, which will be removed:")
+    for record in plan:
+        print(f"  {record.name}  {record.subnet}")
+    if not arguments.force and not agrees("Go on?"):
+        return 1
+    for record in plan:
+        house.networks.remove(record.name)
+    print(f"Removed {len(plan)} networks.")
+    return 0
+
+
+def _moment(seconds: int) -> str:
+    import time
+
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
