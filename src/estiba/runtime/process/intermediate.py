@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def run(plan: Plan, channel: Channel) -> NoReturn:
     """Become the father of init and end."""
     try:
+        if plan.held >= 0:
+            os.close(plan.held)
         _stop_imports()
         _enter(plan, channel)
         pid = os.fork()
