@@ -41,5 +41,11 @@ def passed_by(chains: Sequence[BaseChain], *, own_table: str) -> BaseChain | Non
     return denying[0] if denying and not forward else None
 
 
+def forward_denials(chains: Sequence[BaseChain]) -> tuple[BaseChain, ...]:
+    """The chains of others that drop what is passed on unless they allow it; pure."""
+    found = [chain for chain in chains if chain.hook == "forward" and chain.drops and not _is_estibas(chain)]
+    return tuple(chain for chain in found if chain.family in ("ip", "inet"))
+
+
 def _is_estibas(chain: BaseChain) -> bool:
     return chain.table == "estiba" or chain.table.startswith("est-")

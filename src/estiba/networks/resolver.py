@@ -55,6 +55,11 @@ def hosts(*, hostname: str, address: str = "", names: Sequence[tuple[str, str]] 
     return "".join(lines)
 
 
+def name_servers(text: str) -> tuple[str, ...]:
+    """The servers that a resolv.conf names."""
+    return tuple(_values(text, "nameserver"))
+
+
 def _lines(text: str) -> list[list[str]]:
     words = (line.split() for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
     return [line for line in words if len(line) > 1]
