@@ -13,21 +13,24 @@ class CommandFailed(Exception):
     """A contender's command did not work: a row without it is better than a wrong number."""
 
 
-def call(command: Sequence[str], *, environment: dict[str, str] | None = None, timeout: float = 600) -> str:
+def call(command: Sequence[str], *, environment: dict[str, str] | None = None, timeout: float = 120) -> str:
     """Runs a command to its end and gives its standard output.
 
     Raises:
-        CommandFailed: an exit code other than 0.
+        CommandFailed: an exit code other than 0, or no end within `timeout` seconds.
     """
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env=None if environment is None else os.environ | environment,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=None if environment is None else os.environ | environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(f"{os.path.basename(command[0])}: did not end within {timeout:.0f} s") from None
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise CommandFailed(f"{os.path.basename(command[0])}: {said[-1] if said else done.returncode}")
