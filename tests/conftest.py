@@ -24,6 +24,16 @@ _RUN = os.environ[leaks.MARK] = uuid.uuid4().hex
 _PATIENCE = float(os.environ.get("ESTIBA_TEST_PATIENCE", "3"))
 
 
+# Where tests work
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A directory of the run's own, unless one was asked for: pytest's default is shared, and cleaned by every run."""
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="est-")
+        config.add_cleanup(lambda: remove_home(config.option.basetemp))
+
+
 # What the markers mean
 
 
@@ -138,4 +148,8 @@ def remove_home(directory: str) -> None:
         Networks(root=os.path.join(directory, "root"), run=os.path.join(directory, "run")).teardown()
     if any(mount.target.startswith(directory + "/") for mount in leaks.read_mounts()):
         return
+    for top, _, _ in os.walk(directory):
+        for name in os.scandir(top):  # an unpacked directory may be closed even to its owner
+            if name.is_dir(follow_symlinks=False):
+                os.chmod(name.path, 0o700)
     shutil.rmtree(directory)
