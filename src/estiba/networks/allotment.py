@@ -110,9 +110,8 @@ def forget(ledger: Ledger, table: str, rows: Sequence[EndpointRow]) -> None:
 
 
 def forget_dead(ledger: Ledger, table: str) -> None:
-    """Give back what killed processes had: neither a link nor the owner is left, so there is nothing to unplug."""
-    dead = [row for row in ledger.endpoints() if links.index_of(row.link) is None and not owner_lives(row)]
-    forget(ledger, table, dead)
+    """Give back what killed processes had; there is nothing to unplug."""
+    forget(ledger, table, [row for row in ledger.endpoints() if is_dead(row)])
 
 
 def unplug(rows: Sequence[EndpointRow]) -> None:
@@ -124,6 +123,11 @@ def unplug(rows: Sequence[EndpointRow]) -> None:
     with NetlinkSocket(NETLINK_ROUTE) as netlink:
         for row in rows:
             bridges.remove_device(netlink, row.link)
+
+
+def is_dead(row: EndpointRow) -> bool:
+    """Whether nothing is left of a container: its link ended with its namespace, and its owner has ended too."""
+    return links.index_of(row.link) is None and not owner_lives(row)
 
 
 def owner_lives(row: EndpointRow) -> bool:

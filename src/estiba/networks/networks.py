@@ -130,14 +130,14 @@ class Networks:
     def unused(self) -> tuple[NetworkRecord, ...]:
         """The users' networks that no container is in: what a prune would remove."""
         with Ledger(self._run) as ledger:
-            used = {row.network for row in ledger.endpoints()}
+            used = {row.network for row in ledger.endpoints() if not allotment.is_dead(row)}
         return tuple(record for record in self.list() if record.created and record.name not in used)
 
     def endpoints(self, name: str) -> dict[str, Endpoint]:
         """The containers in a network: key -> endpoint."""
         with Ledger(self._run) as ledger, ledger.transaction():
             bridge = ledger.bridge(name)
-            rows = ledger.endpoints(network=name)
+            rows = [row for row in ledger.endpoints(network=name) if not allotment.is_dead(row)]
             ports = ledger.ports()
         if bridge is None:
             return {}

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from estiba.errors import Conflict, InvalidInput
-from estiba.linux import netns
+from estiba.linux import netns, sysctl
 from estiba.networks.host_firewall import PassesFirewallBy
 from estiba.networks.ports import PortMapping, parse_port
 from estiba.networks.reservations import PortTaken
@@ -38,7 +38,13 @@ def test_a_port_is_published_on_loopback_unless_asked(world, networks) -> None:
     assert world.ask(world.peer, HOST, 5353, "udp") == "ConnectionRefusedError"
 
 
-def test_a_port_on_every_address_is_reached_from_everywhere(world, networks) -> None:
+@pytest.mark.parametrize("bridged", ["0", "1"], ids=["bridged packets pass unseen", "bridged packets pass the rules"])
+def test_a_port_on_every_address_is_reached_from_everywhere(world, networks, bridged: str) -> None:
+    """Docker and Kubernetes load br_netfilter, which shows the rules what passes inside a bridge."""
+    try:
+        sysctl.write("net/bridge/bridge-nf-call-iptables", bridged)
+    except FileNotFoundError:
+        pass  # br_netfilter is not loaded: bridged packets pass unseen
     box = publish(world, networks, "0.0.0.0:8080:80", "0.0.0.0:5353:53/udp")
     other = world.container(networks)
     networks.attach(other, key="other")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from estiba.linux.nftables import BaseChain, Element
 from estiba.networks.firewall import Bridge, Published, element, table_script
-from estiba.networks.host_firewall import passed_by
+from estiba.networks.host_firewall import forward_denials, passed_by
 from estiba.networks.ports import PortMapping
 
 WEB = Published(PortMapping(80, 8080), "10.87.0.2")
@@ -47,3 +47,8 @@ def test_a_host_with_a_forward_chain_of_its_own_decides_there() -> None:
 def test_a_host_that_denies_nothing_is_not_passed_by() -> None:
     assert passed_by([OURS, INPUT._replace(drops=False)], own_table="estiba") is None
     assert passed_by([OURS, INPUT._replace(family="ip6")], own_table="estiba") is None
+
+
+def test_dockers_forward_chain_denies_what_it_does_not_know() -> None:
+    docker = BaseChain("ip", "filter", "FORWARD", "forward", 0, True)
+    assert forward_denials([OURS, INPUT, docker, docker._replace(family="ip6")]) == (docker,)
