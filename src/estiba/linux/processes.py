@@ -11,6 +11,10 @@ from estiba.errors import InvalidInput
 from estiba.linux.libc import checked, libc, syscall
 from estiba.linux.signals import pidfd_send_signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -135,6 +139,21 @@ def close_on_exec_from(first: int) -> None:
         for name in os.listdir("/proc/self/fd"):
             if int(name) >= first:
                 _mark(int(name))
+
+
+def close_all_but(keep: Iterable[int], *, first: int = 3) -> None:
+    """Close every descriptor from `first` on that is not in `keep`, known or not."""
+    position = first
+    for descriptor in sorted(set(keep)):
+        if descriptor >= first:
+            if descriptor > position:
+                _close_range(position, descriptor - 1)
+            position = descriptor + 1
+    _close_range(position, 0xFFFFFFFF)
+
+
+def _close_range(first: int, last: int) -> None:
+    syscall(_SYS_CLOSE_RANGE, first, last, 0, what="close_range")
 
 
 def _mark(descriptor: int) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DirectClient(RuntimeClient):
-    """As `RuntimeClient`. A container with hooks goes the long way: they fork, and the caller may be large or threaded."""
+    """As `RuntimeClient`. Where there are hooks it goes the long way: they fork, and the caller may be large."""
 
     def start(self, container_id: str) -> None:
         container = self._load(container_id)

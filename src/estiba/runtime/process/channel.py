@@ -62,6 +62,9 @@ class Channel:
         except OSError:
             pass
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def close(self) -> None:
         self._socket.close()
 
