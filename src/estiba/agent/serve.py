@@ -79,18 +79,19 @@ def serve(
         database = Database.open(f"{directory}/queue.db")
         queue = Queue(database, owner=new_owner())
         workers = Workers(config, queue, work, logs=logs_of(directory), say=say)
-        server = HttpServer(AgentServer(config, queue, wake=workers.wake).handle, address=listen)
-        if not asyncio.run(_serve(server, workers, announce)):
+        application = AgentServer(config, queue, wake=workers.wake)
+        if not asyncio.run(_serve(application, listen, workers, announce)):
             return False
         database.close()
         return True
 
 
-async def _serve(server: HttpServer, workers: Workers, announce: Callable[[str], None]) -> bool:
+async def _serve(application: AgentServer, listen: Address, workers: Workers, announce: Callable[[str], None]) -> bool:
     def begin(url: str) -> None:
         workers.start()
         announce(url)
 
+    server = HttpServer(application.handle, address=listen)  # it belongs to the loop that runs
     try:
         await run_until_signal(server, announce=begin, patience=_PATIENCE_WITH_REQUESTS)
     finally:
