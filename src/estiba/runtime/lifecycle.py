@@ -59,7 +59,6 @@ def create(
     try:
         group = _make_group(container, config)
         plan = _plan(container, bundle, group)
-        plan.held = held
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
         if group is not None:
             group.apply((config.get("linux") or {}).get("resources") or {})

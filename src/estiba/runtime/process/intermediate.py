@@ -10,7 +10,7 @@ import os
 import sys
 
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
-from estiba.linux.processes import PR_SET_DUMPABLE, prctl
+from estiba.linux.processes import PR_SET_DUMPABLE, close_all_but, prctl
 from estiba.runtime.process import init
 
 TYPE_CHECKING = False
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 def run(plan: Plan, channel: Channel) -> NoReturn:
     """Become the father of init and end."""
     try:
-        if plan.held >= 0:
-            os.close(plan.held)
         _stop_imports()
+        # Not one descriptor more than needed: the caller's, the lock of the record, a log, a directory of the host.
+        joins = [descriptor for _, descriptor in plan.joins]
+        close_all_but([channel.fileno(), plan.fifo, plan.target, *joins], first=3 + plan.preserve)
         _enter(plan, channel)
         pid = os.fork()
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened

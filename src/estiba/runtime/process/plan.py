@@ -22,7 +22,6 @@ class Plan:
         "document",
         "fifo",
         "group",
-        "held",
         "id",
         "joins",
         "maps",
@@ -49,7 +48,6 @@ class Plan:
         self.target = -1  # a pidfd: join that process's namespaces (`new` has the flags)
         self.group: Group | None = None
         self.fifo = -1
-        self.held = -1  # the container's lock, which only the runtime itself may hold
         self.preserve = 0
         self.seccomp: dict[str, Any] | None = None
         self.no_pivot = False

@@ -1,0 +1,107 @@
+"""Limits of the control group, and what pausing and killing by it do."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import threading
+
+import pytest
+
+from estiba.runtime.client import RuntimeFailed
+from estiba.runtime.spec import Resources
+
+pytestmark = pytest.mark.root
+
+
+def test_a_program_that_takes_too_much_memory_is_killed(box):
+    result = box.run("dd if=/dev/zero of=/dev/null bs=200M count=1; echo code $?", resources=Resources(memory=32 << 20))
+    assert "code 137" in result.stdout
+
+
+def test_forks_beyond_the_limit_fail(box):
+    result = box.run("for i in 1 2 3 4 5 6 7 8 9; do sleep 3 & done; kill %1", resources=Resources(pids=5))
+    assert "can't fork" in result.stderr
+
+
+def test_values_are_written_where_the_kernel_reads_them(box):
+    limits = Resources(memory=64 << 20, cpu_quota=50_000, cpu_period=100_000, cpu_shares=512, cpuset_cpus="0", pids=77)
+    box.start("est-values", "sleep", "1000", resources=limits)
+    found = {}
+    for name in ("memory.limit_in_bytes", "cpu.cfs_quota_us", "cpu.shares", "cpuset.cpus", "pids.max"):
+        for path in glob.glob(f"/sys/fs/cgroup/{name.partition('.')[0]}/estiba/est-values/{name}"):
+            with open(path, encoding="ascii") as file:
+                found[name] = file.read().strip()
+    if not found:
+        pytest.skip("the machine has no control groups of version 1")
+    assert found == {
+        "memory.limit_in_bytes": str(64 << 20),
+        "cpu.cfs_quota_us": "50000",
+        "cpu.shares": "512",
+        "cpuset.cpus": "0",
+        "pids.max": "77",
+    }
+    box.call("update", "--memory", str(32 << 20), "--pids-limit", "9", "est-values")
+    result = box.call(
+        "exec", "est-values", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/pids/pids.max"
+    )
+    assert result.stdout.split() == [str(32 << 20), "9"]
+
+
+def test_a_limit_that_is_not_supported_is_refused_not_ignored(box):
+    def ask(spec):
+        spec["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 1}]
+
+    result = box.run("true", change=ask)
+    assert result.returncode == 125
+    assert "hugepageLimits" in result.stderr
+
+
+def test_pause_stops_every_process_and_resume_lets_them_go_on(box, wait_until):
+    count = os.path.join(box.rootfs, "tmp/count")
+    box.start("est-pause", "sh", "-c", "i=0; while true; do i=$((i+1)); echo $i > /tmp/count; done")
+    wait_until(lambda: os.path.exists(count) and os.path.getsize(count) > 0, "the program counts")
+    box.client.pause("est-pause")
+    assert box.client.state("est-pause").status == "paused"
+    before = os.stat(count).st_mtime_ns
+    threading.Event().wait(0.05)  # nothing to wait for: it is the absence of a change that counts
+    assert os.stat(count).st_mtime_ns == before
+    with pytest.raises(RuntimeFailed, match="paused"):
+        box.client.exec("est-pause", {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})
+    box.client.resume("est-pause")
+    assert box.client.state("est-pause").status == "running"
+    wait_until(lambda: os.stat(count).st_mtime_ns != before, "the program counts on")
+
+
+def test_a_paused_container_can_be_killed(box, wait_until):
+    box.start("est-frozen", "sleep", "1000")
+    box.client.pause("est-frozen")
+    box.client.kill("est-frozen", signal.SIGKILL)
+    wait_until(lambda: box.client.state("est-frozen").status == "stopped", "it ends")
+
+
+def test_kill_all_reaches_every_process(box, wait_until):
+    """Also in a container without a PID namespace of its own, where the end of the first ends no other."""
+    box.start("est-all", "sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1000", pid="host")
+    wait_until(lambda: len(box.call("ps", "--format", "json", "est-all").stdout.split(",")) == 3, "three processes")
+    pids = [int(p) for p in box.call("ps", "--format", "json", "est-all").stdout.strip("[]\n").split(",")]
+    box.client.kill("est-all", signal.SIGKILL, everything=True)
+    wait_until(lambda: not any(_lives(pid) for pid in pids), "all end")
+
+
+def test_delete_ends_what_the_first_process_left(box, wait_until):
+    box.start("est-orphans", "sh", "-c", "sleep 1000 & true", pid="host")
+    wait_until(lambda: box.client.state("est-orphans").status == "stopped", "the first ends")
+    [orphan] = [int(p) for p in box.call("ps", "--format", "json", "est-orphans").stdout.strip("[]\n").split(",")]
+    box.client.delete("est-orphans")
+    wait_until(lambda: not _lives(orphan), "the orphan ends")
+    assert not glob.glob("/sys/fs/cgroup/*/estiba/est-orphans")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
