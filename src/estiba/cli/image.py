@@ -78,7 +78,9 @@ def _prune(args: argparse.Namespace, house: House) -> int:
     options = gc.Options(dangling=True)
     plan = gc.plan(gc.gather(house.store, options), options)
     gc_command.show(plan)
-    if args.dry_run or not plan.removals or not (args.force or agrees("Remove this?")):
+    if args.dry_run:
+        return 0
+    if plan.removals and not (args.force or agrees("Remove this?")):
         return 0
     done = gc.apply(house.store, plan, options)
     print(f"Total reclaimed space: {human_size(done.size, digits=4)}")

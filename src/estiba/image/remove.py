@@ -28,7 +28,7 @@ class Removed(NamedTuple):
 
 class ImageInUse(Conflict):
     def __init__(self, text: str, holder: str) -> None:
-        kind, _, name = holder.partition(":")
+        kind, _, name = holder.partition("/")
         super().__init__(
             f"image {text} is used by {kind} {name[:12]}",
             remedy="Remove the container first, or take only the names away with --force.",

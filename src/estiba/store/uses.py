@@ -19,7 +19,7 @@ BLOB = "blob"
 
 
 class Use(NamedTuple):
-    """`holder` is such as ``container:ID``; `kind` is one of the above; `target` an image ID, the key of an active
+    """`holder` is such as ``container/ID``; `kind` is one of the above; `target` an image ID, the key of an active
     snapshot or the chain ID of a committed one, or a blob's digest, as text.
     """
 

@@ -67,7 +67,7 @@ def test_an_id_with_names_in_several_repositories_wants_force(store, add):
 
 def test_an_image_that_a_container_needs_stays(store, add):
     image = add("app:1", SHARED)
-    store.uses.add("container:0123456789abcdef", "image", image)
+    store.uses.add("container/0123456789abcdef", "image", image)
     with pytest.raises(ImageInUse, match="used by container 0123456789ab"):
         remove_image(store, "app:1")
     assert remove_image(store, "app:1", force=True) == (Removed(UNTAGGED, "app:1"),)

@@ -50,14 +50,14 @@ def test_an_image_without_a_name_stays_unless_dangling_ones_are_asked_for():
 
 
 def test_an_image_that_a_container_uses_is_not_dangling():
-    facts = Facts(images=(UNNAMED,), uses=(Use("container:1", IMAGE, str(UNNAMED.id)),), snapshots=STACK[:2])
+    facts = Facts(images=(UNNAMED,), uses=(Use("container/1", IMAGE, str(UNNAMED.id)),), snapshots=STACK[:2])
     assert gc.plan(facts, Options(dangling=True)).removals == ()
 
 
 def test_a_container_keeps_its_own_snapshot_and_those_below():
     facts = Facts(
         snapshots=(*STACK[:2], SnapshotFact("container-1", None, d("c2"), 5), SnapshotFact("lost", None, d("c2"), 6)),
-        uses=(Use("container:1", SNAPSHOT, "container-1"),),
+        uses=(Use("container/1", SNAPSHOT, "container-1"),),
     )
     assert gc.plan(facts).removals == (Removal(gc.ACTIVE_SNAPSHOT, "lost", "nobody is working on it", 6),)
 

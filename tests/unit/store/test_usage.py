@@ -46,7 +46,7 @@ def test_a_shared_layer_is_shared_and_the_rest_unique(filled):
 
 def test_an_image_that_a_container_uses_is_not_reclaimable(filled):
     image = archives.config_of([LOW, A]).image_id
-    filled.uses.add("container:1", "image", image)
+    filled.uses.add("container/1", "image", image)
     line = measure(filled).images
     assert (line.total, line.active) == (2, 1)
     assert line.reclaimable == _size(filled, B) + 4096
