@@ -61,7 +61,8 @@ def _write_tree(root: str, files: dict[str, str]) -> None:
         os.makedirs(f"{root}/{directory}", mode=0o755)
     os.chmod(f"{root}/tmp", 0o1777)
     os.chmod(f"{root}/root", 0o700)
-    os.chown(f"{root}/home/app", 1000, 1000)
+    if os.geteuid() == 0:
+        os.chown(f"{root}/home/app", 1000, 1000)
     shutil.copy(BUSYBOX, f"{root}/bin/busybox")
     os.chmod(f"{root}/bin/busybox", 0o755)
     applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()

@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.build_progress import PlainProgress, QuietProgress
     from estiba.graph.cancellation import Cancellation
 
+    if arguments.push and not arguments.tag:
+        raise InvalidInput("--push needs a name to push", remedy="Give it with -t REGISTRY/NAME:TAG.")
     exports = Exports.parse(arguments.output)
     request = _request(arguments, house)
     quiet = arguments.quiet or arguments.progress == "quiet"

@@ -8,7 +8,9 @@ from estiba.errors import NotThereYet
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from estiba.oci.reference import Reference
     from estiba.registry.client.push import PushResult
     from estiba.wiring.house import House
 
@@ -23,11 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.cli.transfers import Lines
     from estiba.oci.reference import Reference
-    from estiba.registry.client.credentials import CredentialFile
-    from estiba.registry.client.progress import Silence
-    from estiba.registry.client.push import push
 
     if args.all_tags:
         raise NotThereYet("push --all-tags is not there yet", remedy="Push the tags one by one.")
@@ -35,21 +33,31 @@ def run(args: argparse.Namespace, house: House) -> int:
     reference = written.tagged
     if reference != written and not args.quiet:
         print("Using default tag: latest")
-    image = house.store.images.find(str(reference))
-    result = push(
-        house.store,
-        image.id,
-        reference,
-        credentials=CredentialFile(house.settings.credentials),
-        progress=Silence() if args.quiet else Lines(),
-        compression=args.compression,
-    )
+    push_names(house, (reference,), quiet=args.quiet, compression=args.compression)
     if args.quiet:
         print(reference.familiar)
-    else:
-        print(_summary(result))
-        print(f"{reference.tag or 'digest'}: digest: {result.digest} size: {result.manifest_size}")
     return 0
+
+
+def push_names(house: House, names: Sequence[Reference], *, quiet: bool, compression: str = "gzip") -> None:
+    """Send the images of these names, one after the other, and print what travelled unless `quiet`."""
+    from estiba.cli.transfers import Lines
+    from estiba.registry.client.credentials import CredentialFile
+    from estiba.registry.client.progress import Silence
+    from estiba.registry.client.push import push
+
+    for name in names:
+        result = push(
+            house.store,
+            house.store.images.find(str(name)).id,
+            name,
+            credentials=CredentialFile(house.settings.credentials),
+            progress=Silence() if quiet else Lines(),
+            compression=compression,
+        )
+        if not quiet:
+            print(_summary(result))
+            print(f"{name.tag or 'digest'}: digest: {result.digest} size: {result.manifest_size}")
 
 
 def _summary(result: PushResult) -> str:

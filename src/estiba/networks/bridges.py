@@ -87,7 +87,9 @@ def install_rules(ledger: Ledger, table: str) -> None:
 
 
 def remove_device(netlink: NetlinkSocket, device: str) -> None:
-    """Remove a link, also where it is gone already."""
+    """Remove a link, also where it is gone already (asked first: without rights the kernel says EPERM, not ENODEV)."""
+    if links.index_of(device) is None:
+        return
     try:
         netlink.transact([links.delete_link(device)])
     except OSError as error:

@@ -54,6 +54,21 @@ def test_quiet_prints_the_name_alone(server, make_estiba_home, repository):
     assert make_estiba_home().estiba("pull", "--quiet", name).stdout == f"{name}\n"
 
 
+def test_a_build_pushes_its_names(server, make_estiba_home, repository, tmp_path):
+    here, there = make_estiba_home(), make_estiba_home()
+    name = f"{server.address}/{repository}:built"
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    told = here.estiba("build", "-q", "--push", "-t", name, str(tmp_path)).stdout.split()
+    there.estiba("pull", "-q", name)
+    assert there.estiba("images", "-q", "--no-trunc").stdout.split() == told, "quiet: the image ID alone"
+
+
+def test_a_build_without_a_name_has_nothing_to_push(estiba_home, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    done = estiba_home.estiba("build", "--push", str(tmp_path), check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "estiba: --push needs a name to push")
+
+
 def test_what_is_not_here_is_not_pushed(estiba_home, server):
     done = estiba_home.estiba("push", f"{server.address}/nothing:1", check=False)
     assert done.returncode == 1
