@@ -21,6 +21,7 @@ RESOLVE_IN_ROOT = 0x10
 IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 IN_ROOT_NO_LINKS = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 
+_MOST_LINKS = 40  # as the kernel
 _ATTEMPTS = 64  # openat2 gives EAGAIN while somebody renames directories under the root
 
 
@@ -57,33 +58,54 @@ def open_in_root(
 def make_directories(root_fd: int, path: str, mode: int = 0o755, *, resolve: int = IN_ROOT) -> int:
     """Make the directory `path` and those above it where they lack, all inside the root; gives an O_PATH descriptor.
 
+    A link that leads to nothing gets its target made, inside the root.
+
     Raises:
-        OSError: ENOTDIR where a file is in the way, ELOOP for a link that `resolve` forbids.
+        OSError: ENOTDIR where a file is in the way, ELOOP for a link that `resolve` forbids, or too many of them.
     """
-    current = open_in_root(root_fd, ".", os.O_PATH | os.O_DIRECTORY)
+    waiting = [part for part in path.split("/") if part not in ("", ".")]
+    waiting.reverse()
+    links = 0
     done = ""
-    for part in path.split("/"):
-        if part in ("", "."):
-            continue
-        done = f"{done}/{part}"
-        try:
-            following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
-        except FileNotFoundError:
-            try:
-                os.mkdir(part, mode, dir_fd=current)
-            except FileExistsError:
-                pass  # made in between, or a dangling link: opening it tells
-            try:
-                following = open_in_root(root_fd, done, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
-            except OSError:
+    current = open_in_root(root_fd, ".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        while waiting:
+            part = waiting.pop()
+            following = _enter_or_make(root_fd, current, f"{done}/{part}", part, mode, resolve)
+            if following >= 0:
+                done = f"{done}/{part}"
                 os.close(current)
-                raise
-        except OSError:
-            os.close(current)
-            raise
+                current = following
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, f"too many links in {path!r}")
+            target = os.readlink(part, dir_fd=current)
+            if target.startswith("/"):
+                done = ""
+                os.close(current)
+                current = open_in_root(root_fd, ".", os.O_PATH | os.O_DIRECTORY)
+            waiting.extend(reversed([piece for piece in target.split("/") if piece not in ("", ".")]))
+    except BaseException:
         os.close(current)
-        current = following
+        raise
     return current
+
+
+def _enter_or_make(root_fd: int, current: int, path: str, name: str, mode: int, resolve: int) -> int:
+    """A descriptor of the directory `path`, which is `name` in `current`; -1 for a link that leads to nothing."""
+    try:
+        return open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+    except FileNotFoundError:
+        pass
+    try:
+        os.mkdir(name, mode, dir_fd=current)
+    except FileExistsError:
+        pass  # made in between, or a link that leads to nothing: opening it tells
+    try:
+        return open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+    except FileNotFoundError:
+        return -1
 
 
 def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:

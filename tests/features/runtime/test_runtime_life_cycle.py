@@ -92,7 +92,8 @@ def test_a_file_in_a_wrong_format_is_told_by_the_exit_code(box):
 
 def test_exec_runs_in_every_namespace_and_limit_of_the_container(box):
     pid = box.start("est-exec", "sleep", "1000", hostname="box")
-    script = "hostname; readlink /proc/self/ns/net; grep -c '/$' /proc/self/cgroup; grep -E 'Seccomp:|CapE' /proc/self/status"
+    script = "hostname; readlink /proc/self/ns/net; grep -c '/$' /proc/self/cgroup"
+    script += "; grep -E 'Seccomp:|CapE' /proc/self/status"
     result = box.call("exec", "-e", "A=b", "--cwd", "/tmp", "est-exec", "sh", "-c", script + "; echo $A; pwd; exit 5")
     lines = result.stdout.split("\n")
     assert result.returncode == 5

@@ -1,0 +1,133 @@
+"""`podman --runtime estiba-runtime`: conmon, libpod and our runtime agree on every verb that a day's work needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from bundles import busybox_rootfs
+
+pytestmark = pytest.mark.root
+
+RUNTIME = os.path.join(os.path.dirname(sys.executable), "estiba-runtime")
+
+
+class Podman:
+    """podman with storage and state of the test's own, without network."""
+
+    def __init__(self, directory: str) -> None:
+        self.command = ["podman", "--root", f"{directory}/root", "--runroot", f"{directory}/run"]
+        self.command += ["--tmpdir", f"{directory}/tmp", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
+        self.command += ["--storage-driver", "vfs", "--runtime", RUNTIME]
+
+    def __call__(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*self.command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+        if check and done.returncode:
+            pytest.fail(f"podman {' '.join(words)}: {done.stderr}")
+        return done
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self("run", "--rm", "--network", "none", *words)
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    if shutil.which("podman") is None or shutil.which("conmon") is None:
+        pytest.skip("podman or conmon is not installed")
+    if not os.path.exists(RUNTIME):
+        pytest.skip("the command estiba-runtime is not installed beside this interpreter")
+    directory = tmp_path_factory.mktemp("pod")
+    parent = "/sys/fs/cgroup/pids/libpod_parent"
+    had_parent = os.path.isdir(parent)
+    podman = Podman(str(directory))
+    tree = busybox_rootfs(str(directory / "tree"))
+    archive = str(directory / "tree.tar")
+    subprocess.run(["tar", "-C", tree, "-cf", archive, "."], check=True)
+    podman("import", archive, "bb", check=True)
+    yield podman
+    podman("rm", "-af")
+    if not had_parent:
+        _remove_cgroups("libpod_parent")  # conmon's, which podman leaves with every runtime
+
+
+def _remove_cgroups(name: str) -> None:
+    for hierarchy in os.listdir("/sys/fs/cgroup"):
+        top = os.path.join("/sys/fs/cgroup", hierarchy, name)
+        for directory, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                continue
+
+
+def test_run_gives_output_and_exit_code(podman: Podman) -> None:
+    done = podman.run("bb", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
+
+
+def test_podmans_own_guards_arrive(podman: Podman) -> None:
+    done = podman.run(
+        "--security-opt", "no-new-privileges", "bb", "grep", "-E", "CapEff|NoNew|Seccomp:", "/proc/self/status"
+    )
+    values = dict(line.split(":\t") for line in done.stdout.splitlines())
+    assert values["NoNewPrivs"] == "1"
+    assert values["Seccomp"] == "2"
+    assert values["CapEff"] != "0000000000000000"
+
+
+def test_a_container_lives_is_entered_paused_and_stopped(podman: Podman) -> None:
+    script = "trap 'exit 3' TERM; while true; do sleep 0.1; done"
+    podman("run", "-d", "--name", "life", "--network", "none", "bb", "sh", "-c", script, check=True)
+    assert podman("exec", "life", "sh", "-c", "echo in; exit 5").returncode == 5
+    assert "/dev/pts/" in podman("exec", "-t", "life", "tty").stdout
+    assert podman("exec", "--user", "1000", "-w", "/tmp", "life", "sh", "-c", "id -u; pwd").stdout == "1000\n/tmp\n"
+    assert podman("exec", "life", "nope").returncode == 127
+    podman("pause", "life", check=True)
+    assert podman("inspect", "-f", "{{.State.Status}}", "life").stdout == "paused\n"
+    podman("unpause", "life", check=True)
+    podman("stop", "-t", "10", "life", check=True)
+    assert podman("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "life").stdout == "exited 3\n"
+    podman("start", "life", check=True)
+    podman("rm", "-f", "-t", "0", "life", check=True)
+
+
+def test_a_terminal_is_a_terminal(podman: Podman) -> None:
+    assert "/dev/pts/0" in podman.run("-t", "bb", "tty").stdout
+
+
+def test_limits_bite(podman: Podman) -> None:
+    assert podman.run("-m", "20m", "bb", "dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1").returncode == 137
+    done = podman.run("--pids-limit", "4", "bb", "sh", "-c", "for i in 1 2 3 4 5 6; do sleep 1 & done; kill %1")
+    assert "can't fork" in done.stderr
+
+
+def test_read_only_with_tmpfs_and_volumes(podman: Podman, tmp_path: object) -> None:
+    done = podman.run(
+        "--read-only", "--tmpfs", "/etc", "-v", f"{tmp_path}:/data", "bb",
+        "sh", "-c", "touch /x || echo refused; wc -l < /etc/passwd; echo a > /etc/b; echo made > /data/file",
+    )  # fmt: skip
+    assert done.stdout.split() == ["refused", "2"], done.stderr
+    assert os.listdir(str(tmp_path)) == ["file"]
+
+
+@pytest.mark.parametrize(("program", "code"), [("nope", 127), ("/etc/passwd", 126)])
+def test_a_program_that_cannot_be_run_has_dockers_codes(podman: Podman, program: str, code: int) -> None:
+    assert podman.run("bb", program).returncode == code
+
+
+def test_a_user_namespace(podman: Podman) -> None:
+    maps = ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536")
+    done = podman.run(*maps, "bb", "sh", "-c", "id -u; cat /proc/self/uid_map; echo > /dev/null && echo null")
+    assert done.stdout.split() == ["0", "0", "100000", "65536", "null"], done.stderr
+
+
+def test_privileged_and_devices(podman: Podman) -> None:
+    assert podman.run("--privileged", "bb", "unshare", "-m", "true").returncode == 0
+    assert "5, " in podman.run("--device", "/dev/tty:/dev/mine", "bb", "ls", "-l", "/dev/mine").stdout
