@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     """Gives the container's exit code; 0 for a detached one."""
-    with PendingMonitor() as pending:
+    with PendingMonitor(house.settings.run) as pending:
         options = container_options(arguments, house.settings.environment)
         keys = parse_detach_keys(arguments.detach_keys) if arguments.detach_keys is not None else DETACH
         if options.tty and options.interactive and not arguments.detach:

@@ -88,7 +88,7 @@ class Engine:
         Raises:
             NoSuchContainer, WrongState. StartFailed: it did not start.
         """
-        with PendingMonitor() as pending:
+        with PendingMonitor(self.run) as pending:
             record = self.find(text)
             if not lifecycle.must_act("start", record.state, name=record.name):
                 return None
@@ -132,8 +132,7 @@ class Engine:
             with self.connect(record) as connection:
                 return _wait_for_end(connection)
         except frames.MonitorGone:
-            after = self.fresh(record)
-            return after.exit_code if after else recovery.KILLED
+            return self._settled(record).exit_code
 
     def stop(self, text: str, *, timeout: float | None = None, signal: str = "") -> bool:
         """Ask the container to end, and kill it after `timeout` seconds; False when it did not run.
@@ -160,7 +159,7 @@ class Engine:
                     if not _ends_within(connection, _KILL_PATIENCE):
                         raise Unavailable(f"container {record.name} did not end after SIGKILL")
         except frames.MonitorGone:
-            self.fresh(record)
+            self._settle(record)
         return True
 
     def kill(self, text: str, *, signal: str = "KILL") -> None:
@@ -183,7 +182,7 @@ class Engine:
                 if number == parse_signal("KILL"):
                     _ends_within(connection, _KILL_PATIENCE)
         except frames.MonitorGone:
-            self.fresh(record)
+            self._settle(record)
 
     def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> ContainerRecord:
         """Remove the container; `force` kills it first, `volumes` removes its anonymous volumes too.
@@ -244,6 +243,26 @@ class Engine:
         if not recovery.is_abandoned(record, self.paths(record.id)):
             return record
         return recovery.recover(self, record)
+
+    def _settle(self, record: ContainerRecord) -> None:
+        """Its monitor does not answer: wait until it has finished, or clean up after it."""
+        try:
+            self._settled(record)
+        except NoSuchContainer:
+            pass
+
+    def _settled(self, record: ContainerRecord) -> ContainerRecord:
+        deadline = time.monotonic() + _KILL_PATIENCE
+        while True:
+            current = self.containers.get(record.id)
+            current = self.fresh(current) if current else None
+            if current is None:
+                raise NoSuchContainer(record.name)
+            if current.state not in lifecycle.HAS_MONITOR:
+                return current
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the monitor of container {record.name} does not answer")
+            time.sleep(0.005)
 
     def paths(self, container_id: str) -> ContainerPaths:
         return ContainerPaths(self.store.paths.root, self.run, container_id)
@@ -404,14 +423,9 @@ def _wait_for_end(connection: frames.Connection) -> int:
 
 def _ends_within(connection: frames.Connection, seconds: float) -> bool:
     """Whether the container ends in time; what else the monitor says is skipped."""
-    import select
-
     deadline = time.monotonic() + seconds
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
     while True:
-        left = deadline - time.monotonic()
-        if not poll.poll(max(0, int(left * 1000))):
+        if not connection.is_ready(timeout=deadline - time.monotonic()):
             return False
         if any(frame.kind == frames.ENDED for frame in connection.receive_available()):
             return True

@@ -12,6 +12,7 @@ import _socket
 import array
 import json
 import os
+import select
 import struct
 from typing import Any, Final, NamedTuple
 
@@ -120,6 +121,14 @@ class Connection:
                 data = data[self.socket.send(data, _socket.MSG_NOSIGNAL) :]
         except (BrokenPipeError, ConnectionResetError) as error:
             raise MonitorGone("the container's monitor is gone") from error
+
+    def is_ready(self, *, timeout: float | None) -> bool:
+        """Whether `receive_available` has something without waiting, after at most `timeout` seconds."""
+        if self._frames:
+            return True
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0, int(timeout * 1000))))
 
     def receive(self) -> Frame:
         """The next frame.

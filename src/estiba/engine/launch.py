@@ -21,10 +21,14 @@ class StartFailed(CommandFailed):
 
 
 class PendingMonitor:
-    """A monitor that waits for its request. A context manager: without a request it ends by itself."""
+    """A monitor that waits for its request. A context manager: without a request it ends by itself.
 
-    def __init__(self) -> None:
+    `run` is the run directory; the monitor only shows it, to whoever looks at the list of processes.
+    """
+
+    def __init__(self, run: str) -> None:
         self.connection, theirs = frames.pair()
+        self._is_handed_over = False
         launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "monitor", "launcher.py")
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         actions = [
@@ -34,7 +38,7 @@ class PendingMonitor:
         ]
         try:
             self._pid = os.posix_spawn(
-                sys.executable, [sys.executable, "-I", "-S", launcher], _ENVIRONMENT, file_actions=actions
+                sys.executable, [sys.executable, "-I", "-S", launcher, run], _ENVIRONMENT, file_actions=actions
             )
         finally:
             theirs.close()
@@ -44,7 +48,8 @@ class PendingMonitor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.close()
+        if not self._is_handed_over:
+            self.connection.close()
         self._reap()
 
     def begin(self, request: StartRequest, lock: Lock) -> frames.Connection:
@@ -60,6 +65,7 @@ class PendingMonitor:
         if answer.kind == frames.FAILED:
             facts = answer.json()
             raise StartFailed(facts["message"], exit_code=facts["exit_code"], remedy=facts["remedy"])
+        self._is_handed_over = True
         return self.connection
 
     def _reap(self) -> None:

@@ -94,19 +94,30 @@ def _pump(connection: frames.Connection, ends: Ends, arrived: Signals) -> Outcom
         poll.register(ends.input, select.POLLIN)
     if ends.raw and (size := size_of(ends.input)):
         connection.send(frames.RESIZE, size)
-    outputs = {frames.OUTPUT: ends.output, frames.ERROR_OUTPUT: ends.error}
+    # What came in one piece with the answer to the start lies in the connection already.
+    is_buffered = connection.is_ready(timeout=0)
     while True:
-        for descriptor, _ in poll.poll():
+        ready = [(connection.fileno(), select.POLLIN)] if is_buffered else poll.poll()
+        is_buffered = False
+        for descriptor, _ in ready:
             if descriptor == connection.fileno():
-                for frame in connection.receive_available():
-                    if frame.kind in outputs:
-                        write_all(outputs[frame.kind], frame.content)
-                    elif frame.kind == frames.ENDED:
-                        return Outcome(frame.json()["exit_code"])
+                if (outcome := _receive(connection, ends)) is not None:
+                    return outcome
             elif descriptor == arrived.descriptor:
                 _pass_signals(arrived.read(), connection, ends)
             elif _typed(connection, ends, keys, stop=poll.unregister):
                 return Outcome(None)
+
+
+def _receive(connection: frames.Connection, ends: Ends) -> Outcome | None:
+    """Pass on what the container wrote; the outcome when it has ended."""
+    outputs = {frames.OUTPUT: ends.output, frames.ERROR_OUTPUT: ends.error}
+    for frame in connection.receive_available():
+        if frame.kind in outputs:
+            write_all(outputs[frame.kind], frame.content)
+        elif frame.kind == frames.ENDED:
+            return Outcome(frame.json()["exit_code"])
+    return None
 
 
 def _typed(connection: frames.Connection, ends: Ends, keys: DetachKeys, *, stop: Callable[[int], None]) -> bool:

@@ -39,8 +39,7 @@ def remove_container(
     containers.set_state(container_id, REMOVING)
     store.snapshots.remove(snapshot_key(container_id))
     shutil.rmtree(paths.bundle, ignore_errors=True)
-    if os.path.isdir(paths.directory):
-        shutil.rmtree(paths.directory)
+    _take_away(store, paths.directory)
     mine = {name for name, _ in containers.volumes_of(container_id)} if anonymous_volumes else set()
     with store.database.transaction(durable=False):
         store.uses.release(holder(container_id))
@@ -51,3 +50,18 @@ def remove_container(
                 volumes.remove(name)
         except (NoSuchVolume, VolumeInUse):
             pass  # another container took it over meanwhile
+
+
+def _take_away(store: Store, directory: str) -> None:
+    """Move a directory into the scratch space at once, and remove it there.
+
+    Whoever finishes the same removal meanwhile (the lock goes with the directory) finds all of it or nothing.
+    """
+    descriptor, folder = store.scratch.folder("container")
+    try:
+        os.rename(directory, f"{folder}/{os.path.basename(directory)}")
+    except FileNotFoundError:
+        pass
+    finally:
+        shutil.rmtree(folder)
+        os.close(descriptor)

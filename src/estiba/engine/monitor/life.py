@@ -169,9 +169,9 @@ class Life:
                 oom_killed=self.oom_killed,
                 finished=time.time(),
             )
-        os.close(self.lock)
+        self._accept(READ)  # those who came while we were busy
         ended = {"exit_code": self.exit_code, "oom_killed": self.oom_killed}
-        for client in self.clients:
+        for client in list(self.clients):
             client.send(frames.ENDED, ended)
         self._say_goodbye()
 
@@ -195,16 +195,13 @@ class Life:
             self.containers.set_state(
                 self.request.container_id, back, exit_code=code, error=_sentence(error), finished=time.time()
             )
-        os.close(self.lock)
         remedy = error.remedy if isinstance(error, EstibaError) else ""
         answer = {"message": _sentence(error), "remedy": remedy, "exit_code": code}
         self.starter.send(frames.FAILED, answer)
         self._say_goodbye()
 
     def _release(self) -> None:
-        if self.listener is not None:
-            self.loop.forget(self.listener.fileno())
-            self.listener.close()
+        """Give back all that the container had, but the place where others reach us."""
         self.log.close()
         if self.network is not None:
             if self.network.descriptor >= 0:
@@ -213,10 +210,14 @@ class Life:
             self.network = None
         if os.path.isdir(self.paths.rootfs):
             files.unmount_rootfs(self.paths)
-        container.remove_bundle(self.paths)
 
     def _say_goodbye(self) -> None:
-        """Until everybody has what was meant for them, or is gone. Nothing else depends on it any more."""
+        """Answer for the container no more, then stay until everybody has what was meant for them, or is gone."""
+        if self.listener is not None:
+            self.loop.forget(self.listener.fileno())
+            self.listener.close()
+        container.remove_bundle(self.paths)
+        os.close(self.lock)
         while any(client.is_open and client.has_waiting for client in self.clients):
             self.loop.turn()
         for client in self.clients:
@@ -259,11 +260,12 @@ class Life:
 
     def _accept(self, _events: int) -> None:
         assert self.listener is not None
-        try:
-            socket = frames.accept(self.listener)
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        self._client(socket)
+        while True:
+            try:
+                socket = frames.accept(self.listener)
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            self._client(socket)
 
     def _client(self, socket: _socket.socket) -> Client:
         client = Client(socket, self.loop, self._frame, on_change=self._changed)
