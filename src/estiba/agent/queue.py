@@ -8,8 +8,9 @@
       └──a newer head of the branch──▶ superseded
 
 One head of a branch is one job, however often its delivery comes; a job that is running stays what it is, whatever
-comes. `entered` orders the heads of a branch, since a branch may go back to an older one. Which head is the right one
-is never a matter of the order in which deliveries come: the worker asks the repository.
+comes. `started` (0: it has changed nothing) tells which head of a branch was begun last: a branch may go back to an
+older one, which is built again then. Which head is the right one is never a matter of the order in which deliveries
+come: the worker asks the repository.
 """
 
 from __future__ import annotations
@@ -115,13 +116,6 @@ class Queue:
     @staticmethod
     def _enter(connection: sqlite3.Connection, job: Job, now: float) -> Accepted:
         branch = (job.repository, job.branch)
-        newest = connection.execute(
-            "SELECT id, head FROM jobs WHERE repository = ? AND branch = ? AND state != ?"
-            " ORDER BY entered DESC, id DESC LIMIT 1",
-            (*branch, SUPERSEDED),
-        ).fetchone()
-        if newest and newest[1] == job.commit:
-            return Accepted(int(newest[0]), False)
         connection.execute(
             "UPDATE jobs SET state = ?, finished = ?, error = ?"
             " WHERE repository = ? AND branch = ? AND state = ? AND head != ?",
@@ -137,11 +131,16 @@ class Queue:
                 (*branch, job.commit, job.message, QUEUED, now, now),
             ).fetchone()
             return Accepted(int(row[0]), True)
-        if known[1] in (RUNNING, QUEUED):
-            connection.execute("UPDATE jobs SET entered = ? WHERE id = ?", (now, known[0]))
-            return Accepted(int(known[0]), False)
-        _queue_again(connection, int(known[0]), now)
-        return Accepted(int(known[0]), True)
+        number, state = int(known[0]), str(known[1])
+        last = connection.execute(
+            "SELECT id FROM jobs WHERE repository = ? AND branch = ? AND started > 0 ORDER BY started DESC LIMIT 1",
+            branch,
+        ).fetchone()
+        is_last = last is not None and last[0] == number
+        if state in (QUEUED, RUNNING) or (is_last and state in (SUCCEEDED, FAILED)):
+            return Accepted(number, False)
+        _queue_again(connection, number, now)
+        return Accepted(number, True)
 
     def claim(self) -> JobRecord | None:
         """The job that has waited longest, now ours; a branch is built by one at a time. None if there is none."""
@@ -168,9 +167,10 @@ class Queue:
 
     def move_on(self, number: int, head: Job) -> Accepted:
         """The branch of a job has moved on, so that one is not wanted any more, and its `head` is."""
-        with self._database.transaction():
+        with self._database.transaction() as connection:
             self._end(number, SUPERSEDED, error=f"the branch has moved on to {head.commit}")
-            return self.enter(head)
+            connection.execute("UPDATE jobs SET started = 0 WHERE id = ? AND state = ?", (number, SUPERSEDED))
+            return self._enter(connection, head, time.time())
 
     def _end(self, number: int, state: str, *, image: str = "", error: str = "") -> None:
         """Our running job ends; one that is not ours any more is left alone."""
@@ -185,7 +185,7 @@ class Queue:
         """A job that this agent cannot finish, because it stops, waits again; this was no attempt."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, owner = '', attempts = attempts - 1"
+                "UPDATE jobs SET state = ?, owner = '', attempts = attempts - 1, started = 0"
                 " WHERE id = ? AND state = ? AND owner = ?",
                 (QUEUED, number, RUNNING, self._owner),
             )

@@ -91,9 +91,9 @@ def _leftovers(app: str, actual: Mapping[str, Actual]) -> tuple[tuple[Step, ...]
     if previous is not None and current is not None:
         steps.append(Step(REMOVE, previous.name, _CUT))
     elif previous is not None:
-        steps.append(Step(RENAME, previous.name, "a deployment was cut before the new one had proved itself", to=app))
         if not previous.is_running:
-            steps.append(Step(START, app, "it ran before that deployment"))
+            steps.append(Step(START, previous.name, "it ran before a deployment was cut"))
+        steps.append(Step(RENAME, previous.name, "the new one had not proved itself", to=app))
         current = previous._replace(name=app, is_running=True)
     return tuple(steps), current
 
