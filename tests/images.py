@@ -18,6 +18,8 @@ from estiba.store.store import Store
 
 BUSYBOX = "/usr/bin/busybox"
 
+_TIME = 315_532_800
+
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
 app:x:1000:1000:an application:/home/app:/bin/sh
@@ -73,3 +75,7 @@ def _write_tree(root: str, files: dict[str, str]) -> None:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         with open(root + path, "w", encoding="utf-8") as file:
             file.write(text)
+    for top, directories, names in os.walk(root, topdown=False):  # the same image at any time
+        for name in (*directories, *names):
+            os.utime(f"{top}/{name}", (_TIME, _TIME), follow_symlinks=False)
+    os.utime(root, (_TIME, _TIME))

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def storage(tmp_path) -> list[str]:
-    """A storage of the test's own."""
-    return ["--root", f"{tmp_path}/containers", "--runroot", f"{tmp_path}/run", "--storage-driver", "vfs"]
+def storage(estiba_home) -> list[str]:
+    """A storage of the test's own. Its path is short: podman takes at most 50 characters."""
+    home = estiba_home.directory
+    return ["--root", f"{home}/containers", "--runroot", f"{home}/run", "--storage-driver", "vfs"]
 
 
 def test_podman_pulls_and_pushes(server, make_store, tool, storage):
