@@ -11,7 +11,7 @@ import sys
 
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
 from estiba.linux.processes import PR_SET_DUMPABLE, close_all_but, prctl
-from estiba.runtime.process import init
+from estiba.runtime.process import init, null_device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         # Not one descriptor more than needed: the caller's, the lock of the record, a log, a directory of the host.
         joins = [descriptor for _, descriptor in plan.joins]
         close_all_but([channel.fileno(), plan.fifo, plan.target, *joins], first=3 + plan.preserve)
+        null_device.guard()
         _enter(plan, channel)
         pid = os.fork()
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened

@@ -1,0 +1,83 @@
+"""What an attacker's root can do with the descriptors that it is given: nothing to the host's files behind them."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from escapes import PYTHON, python_mounts
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def null(tmp_path):
+    """A null device that stands for the host's own: chmod and chown of it can be seen, and hurt nobody."""
+    path = str(tmp_path / "null")
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.chmod(path, 0o666)
+    descriptor = os.open(path, os.O_RDWR)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_the_hosts_null_device_cannot_be_changed_through_standard_input(cell, null):
+    """A detached container gets the host's /dev/null, whose owner the container's root is: chmod 0 would hurt all."""
+    answers = cell.attack(
+        """
+        print(attempt(os.fchmod, 0, 0), attempt(os.fchown, 0, 1000, 1000), attempt(os.utime, 0, (1, 1)))
+        print(attempt(os.chmod, "/proc/self/fd/0", 0))
+        print(attempt(os.read, 0, 1), attempt(os.write, os.open("/proc/self/fd/0", os.O_WRONLY), b"x"))
+        """,
+        stdin=null,
+    ).split()
+    status = os.fstat(null)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o666, 0)
+    assert answers[:4] == ["EROFS"] * 4
+    assert answers[4:] == ["ok", "ok"], "it is a null device all the same"
+
+
+def test_the_same_holds_for_one_more_process(cell, null):
+    name = cell.start("sleep", "60")
+    process = {
+        "args": ["chmod", "0", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"],
+        "cwd": "/",
+        "env": ["PATH=/bin"],
+        "user": {"uid": 0, "gid": 0},
+        "capabilities": {kind: ["CAP_FOWNER"] for kind in ("bounding", "effective", "permitted")},
+    }
+    status = cell.client.exec(name, process, detach=False, stdin=null, stdout=null, stderr=null)
+    assert status == 1
+    assert stat.S_IMODE(os.fstat(null).st_mode) == 0o666
+
+
+def test_a_file_that_the_user_passes_can_be_changed(cell, tmp_path):
+    """The control: it is the null device that is guarded, not the container that could not."""
+    passed = os.open(str(tmp_path / "passed"), os.O_RDWR | os.O_CREAT, 0o666)
+    assert cell.attack("print(attempt(os.fchmod, 0, 0))", stdin=passed).split() == ["ok"]
+    assert stat.S_IMODE(os.fstat(passed).st_mode) == 0
+    os.close(passed)
+
+
+def test_nothing_but_the_standard_streams_is_open_in_one_more_process(cell):
+    """CVE-2024-21626 and CVE-2016-9962: the joining process is of the host until its last moment."""
+    name = cell.start("sleep", "60", mounts=python_mounts())
+    directory = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(directory, True)
+    script = "import os; print([(n, os.readlink(f'/proc/self/fd/{n}')) for n in os.listdir('/proc/self/fd')[:-1]])"
+    done = cell.call("exec", name, PYTHON, "-IS", "-c", script, pass_fds=(directory,))
+    os.close(directory)
+    assert done.returncode == 0, done.stderr
+    assert [number for number, _ in eval(done.stdout)] == ["0", "1", "2"]  # noqa: S307 - our own script's list
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 9, 10])
+def test_a_working_directory_of_one_more_process_cannot_be_a_descriptor_of_the_host(cell, number):
+    """CVE-2024-21626: `exec --cwd /proc/self/fd/N`, also through a link that the image has."""
+    os.symlink(f"/proc/self/fd/{number}", f"{cell.rootfs}/way")
+    name = cell.start("sleep", "60")
+    for place in (f"/proc/self/fd/{number}", f"/proc/self/fd/{number}/../../..", "/way"):
+        done = cell.call("exec", "--cwd", place, name, "pwd")
+        assert done.returncode != 0, done.stdout
