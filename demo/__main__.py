@@ -16,8 +16,7 @@ from demo.telling import Telling
 
 def main() -> int:
     if sys.argv[1:2] == ["end"] and len(sys.argv) == 3:
-        Stage.find(Path(sys.argv[2])).strike()
-        return 0
+        return end(Path(sys.argv[2]))
     if sys.argv[1:]:
         print(__doc__, file=sys.stderr)
         return 2
@@ -42,6 +41,17 @@ def main() -> int:
         _strike(stage, telling)
         raise
     return _strike(stage, telling) or status
+
+
+def end(directory: Path) -> int:
+    """Ends what an earlier demo left running; gives the exit code."""
+    telling = Telling()
+    try:
+        stage = Stage.find(directory)
+    except FileNotFoundError:
+        telling.failure(f"There is no demo in {directory}: it was ended already, or its name is another.")
+        return 1
+    return _strike(stage, telling)
 
 
 def _strike(stage: Stage, telling: Telling) -> int:

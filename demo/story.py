@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,8 @@ from demo.registry_view import Published, published
 from demo.stage import Failed, Installation, Stage, answers, disk_usage, free_port, get, wait_for
 from demo.telling import Chapter, Telling, size
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+PROJECT = Path(__file__).parent.parent
+EXAMPLES = PROJECT / "examples"
 
 
 def certificates() -> str:
@@ -78,7 +78,7 @@ class Story:
         ):
             self._telling.fact(f"{what:<36} {address}")
         self._telling.fact(f"{'its command line':<36} {' '.join(self._here.command)} ps")
-        self._telling.fact(f"{'to end it all':<36} {sys.executable} -m demo end {self._stage.directory}")
+        self._telling.fact(f"{'to end it all':<36} {PROJECT}/scripts/demo end {self._stage.directory}")
 
     # The chapters
 
