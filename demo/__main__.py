@@ -49,7 +49,7 @@ def end(directory: Path) -> int:
     try:
         stage = Stage.find(directory)
     except FileNotFoundError:
-        telling.failure(f"There is no demo in {directory}: it was ended already, or its name is another.")
+        print(f"There is no demo in {directory}: it was ended already, or its name is another.", file=sys.stderr)
         return 1
     return _strike(stage, telling)
 
