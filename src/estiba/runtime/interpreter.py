@@ -8,6 +8,7 @@ which exists nowhere else and which nobody in the container can remount.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 
@@ -17,8 +18,16 @@ _PATH = "/proc/self/exe"
 
 
 def is_protected() -> bool:
-    """Whether this process was executed through a read-only mount."""
-    return bool(os.statvfs(_PATH).f_flag & os.ST_RDONLY)
+    """Whether this process was executed through a read-only mount, or from a sealed copy."""
+    if os.statvfs(_PATH).f_flag & os.ST_RDONLY:
+        return True
+    descriptor = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return bool(fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+    except OSError:
+        return False  # only anonymous files have seals
+    finally:
+        os.close(descriptor)
 
 
 def open_protected(path: str) -> int:
@@ -39,16 +48,29 @@ def open_protected(path: str) -> int:
 def protect() -> None:
     """Start this very command again through a protected interpreter, unless that has been done.
 
-    Not done where the caller's rights do not reach: then the file is not ours to write either, or we are in a user
-    namespace that could not write it.
+    Without the right to mount, through a sealed copy in memory; and not at all where the file is not ours to write.
     """
     if is_protected():
         return
     try:
         descriptor = open_protected(_PATH)
     except OSError:
-        if os.access(_PATH, os.W_OK) and os.geteuid() == 0:
-            raise
-        return
+        if not os.access(_PATH, os.W_OK):
+            return
+        descriptor = _sealed_copy()
     launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launcher.py")
     os.execve(descriptor, [sys.executable, "-I", "-S", launcher, *sys.argv[1:]], os.environ)
+
+
+def _sealed_copy() -> int:
+    """The interpreter in an anonymous file that nobody can change any more."""
+    descriptor = os.memfd_create("interpreter", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    reading = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while os.sendfile(descriptor, reading, None, 1 << 24):
+            pass
+    finally:
+        os.close(reading)
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor

@@ -18,7 +18,7 @@ from estiba.runtime.errors import BadBundle, WrongStatus
 from estiba.runtime.log import utc_now
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
-from estiba.runtime.state import Container, new_container
+from estiba.runtime.state import Container, new_container, refuse_taken_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,10 +54,14 @@ def create(
         "created": utc_now(),
         "owner": str(os.getuid()),
     }
+    refuse_taken_id(root, container_id)
+    planned = _group_for(container_id, config)
+    record["cgroup"] = planned.record()
     container = new_container(root, container_id, record, bundle.text)
     held = container.lock()
     try:
-        group = _make_group(container, config)
+        group = _make_group(planned, config)
+        record["cgroup"] = group.record() if group is not None else None
         plan = _plan(container, bundle, group)
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
         if group is not None:
@@ -71,7 +75,7 @@ def create(
 
         parent.bring_up(plan, before_pivot=before_pivot, on_terminal=on_terminal)
         _close(plan)
-        container.save()
+        container.save_process()
     except BaseException:
         destroy(container, config)
         raise
@@ -158,25 +162,22 @@ def begin(container: Container) -> None:
         hooks.run_all(config, "poststart", container.document(status="running"))
 
 
-def _make_group(container: Container, config: dict[str, Any]) -> Group | None:
-    linux = config.get("linux") or {}
-    path = linux.get("cgroupsPath") or f"{DEFAULT_PARENT}/{container.id}"
-    if not path.startswith("/"):
-        path = f"{DEFAULT_PARENT}/{path}"
-    group = open_group(path)
-    # The record comes first, so that a `kill -9` of us leaves nothing that nobody knows of.
-    container.record["cgroup"] = group.record()
-    container.save()
+def _group_for(container_id: str, config: dict[str, Any]) -> Group:
+    """The control group that the container is to have. It is recorded before it is made, so that a `kill -9` of us
+    leaves nothing that nobody knows of; and looked at before that, so that no record names somebody else's."""
+    path = (config.get("linux") or {}).get("cgroupsPath") or container_id
+    group = open_group(path if path.startswith("/") else f"{DEFAULT_PARENT}/{path}")
+    if group.processes():
+        raise Conflict(f"the control group {group.path} is in use", remedy="Choose another cgroupsPath.")
+    return group
+
+
+def _make_group(group: Group, config: dict[str, Any]) -> Group | None:
     try:
         group.create()
-        container.record["cgroup"] = group.record()
-        container.save()
-    except Conflict:
-        del container.record["cgroup"]  # somebody else's
-        raise
     except OSError as error:
-        del container.record["cgroup"]
-        limits = {name: value for name, value in (linux.get("resources") or {}).items() if value and name != "devices"}
+        resources = (config.get("linux") or {}).get("resources") or {}
+        limits = {name: value for name, value in resources.items() if value and name != "devices"}
         if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or limits:
             raise
         return None  # without root and without limits there is nothing to lose

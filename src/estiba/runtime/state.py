@@ -2,7 +2,8 @@
 
 ROOT/
   ID/
-    state.json    what is known: pid and its start time, bundle, control group, when it was created
+    state.json    what is known from the beginning: bundle, control group, when it was created, and by whom
+    process.json  what is known once it is created: pid and its start time, the control group as it was made
     config.json   the bundle's config, as it was when the container was created
     exec.fifo     there while the container is created and not started: a byte written into it starts the program
 """
@@ -94,12 +95,10 @@ class Container:
             "annotations": self.record.get("annotations", {}),
         }
 
-    def save(self) -> None:
-        """Write the record so that a reader sees the old one or the new one."""
-        temporary = os.path.join(self.directory, ".state.json")
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(json_text.dumps(self.record))
-        os.replace(temporary, os.path.join(self.directory, "state.json"))
+    def save_process(self) -> None:
+        """Write what creating it has told. A file of its own: to replace one makes a filesystem wait for its disk."""
+        known = {name: self.record.get(name) for name in ("pid", "startTime", "cgroup")}
+        _write_once(os.path.join(self.directory, "process.json"), json_text.dumps(known))
 
     def require(self, *allowed: str, verb: str) -> str:
         """The status, if it is one of `allowed`.
@@ -140,6 +139,13 @@ def check_id(container_id: str) -> None:
         raise InvalidInput(f"{container_id!r} cannot be a container's id", remedy="Use letters, digits and _ + - .")
 
 
+def refuse_taken_id(root: str, container_id: str) -> None:
+    """Raise ContainerExists when there is a container of this id."""
+    check_id(container_id)
+    if os.path.lexists(os.path.join(root, container_id)):
+        raise ContainerExists(container_id)
+
+
 def new_container(root: str, container_id: str, record: dict[str, Any], config_text: str) -> Container:
     """Take the id: make its directory and write what is known so far.
 
@@ -154,11 +160,8 @@ def new_container(root: str, container_id: str, record: dict[str, Any], config_t
     except FileExistsError:
         raise ContainerExists(container_id) from None
     record["maker"] = [os.getpid(), start_time(os.getpid())]
-    container.save()
-    with open(
-        os.path.join(container.directory, "config.json"), "w", encoding="utf-8", errors="surrogateescape"
-    ) as file:
-        file.write(config_text)
+    _write_once(os.path.join(container.directory, "state.json"), json_text.dumps(record))
+    _write_once(os.path.join(container.directory, "config.json"), config_text)
     os.mkfifo(container.fifo, 0o600)
     return container
 
@@ -174,7 +177,19 @@ def load_container(root: str, container_id: str) -> Container:
         record = json_text.load(os.path.join(root, container_id, "state.json"))
     except (FileNotFoundError, NotADirectoryError):
         raise ContainerUnknown(container_id) from None
+    try:
+        record.update(json_text.load(os.path.join(root, container_id, "process.json")))
+    except FileNotFoundError:
+        pass  # it is being created, or whoever did was killed
     return Container(root, container_id, record)
+
+
+def _write_once(path: str, text: str) -> None:
+    """Make the file `path`, which is not there yet, so that a reader sees all of it or none."""
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.rename(temporary, path)
 
 
 def forget_half_made(root: str, container_id: str) -> None:

@@ -132,6 +132,7 @@ def test_the_waiting_init_shows_nothing_of_the_host(box):
         descriptor = os.open(f"/proc/{pid}/{entry}", os.O_PATH)
         assert os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
         os.close(descriptor)
-    links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-    assert not [link for link in links if os.path.isdir(link)], "an open directory of the host"
+    descriptors = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    directories = {name: link for name, link in descriptors.items() if os.path.isdir(f"/proc/{pid}/fd/{name}")}
+    assert directories == {}, "an open directory of the host"
     assert os.readlink(f"/proc/{pid}/cwd") == os.readlink(f"/proc/{pid}/root")
