@@ -19,7 +19,7 @@ class App(NamedTuple):
 
     `publish`, `volumes` and `memory` are written as for `estiba run`. `ready_within` is how many seconds a new
     container has until it answers; `probe` is an http:// address to ask, or "": the first published TCP port must
-    accept a connection, and with none published the container must run.
+    accept a connection, and with none published the container must run for a second.
     """
 
     name: str

@@ -15,6 +15,7 @@ from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.graph.cancellation import Cancellation
 
 _BETWEEN_PROBES = 0.05
+_STEADY = 1.0  # seconds that a container must have run which cannot be asked
 _LAST_LINES = 20
 _LONGEST = 8192
 
@@ -54,16 +55,17 @@ class MachineContainers:
         self._engine.rename(name, to)
 
     def await_ready(self, name: str, release: Release) -> None:
-        deadline = time.monotonic() + release.app.ready_within
+        began = time.monotonic()
         while True:
             self._cancellation.raise_if_set()
             record = self._engine.find(name)
             if record.state != RUNNING or record.restarts:
                 raise NotReady(f"it ended with exit code {record.exit_code}")
-            problem = _problem(record, release)
+            ran = time.monotonic() - began
+            problem = _problem(record, release, ran=ran)
             if not problem:
                 return
-            if time.monotonic() >= deadline:
+            if ran >= release.app.ready_within:
                 raise NotReady(f"no answer within {release.app.ready_within:g} seconds: {problem}")
             time.sleep(_BETWEEN_PROBES)
 
@@ -88,12 +90,12 @@ def _actual(record: ContainerRecord) -> Actual:
     )
 
 
-def _problem(record: ContainerRecord, release: Release) -> str:
-    """Why it does not answer yet; "" where it does."""
+def _problem(record: ContainerRecord, release: Release, *, ran: float) -> str:
+    """Why it does not answer yet, after `ran` seconds; "" where it does."""
     if release.app.probe:
         return http_problem(release.app.probe)
     for inside, outside in record.parsed_network().ports:
         if inside.endswith("/tcp"):
             address, _, port = outside.rpartition(":")
             return tcp_problem("127.0.0.1" if address in ("", "0.0.0.0") else address, int(port))
-    return ""
+    return "" if ran >= _STEADY else "it has only begun"
