@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from estiba.agent.config import AgentConfig, InvalidConfig, Repository, parse, secret_files
@@ -184,3 +186,12 @@ def test_a_repository_or_an_app_that_stands_twice_is_refused() -> None:
 def test_an_empty_file_watches_nothing() -> None:
     with pytest.raises(InvalidConfig, match="there is none to watch"):
         parse("", filename="f", secret_files={})
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    """docs/agent.md, which every error of the configuration points to."""
+    text = (Path(__file__).parent.parent.parent.parent / "docs/agent.md").read_text(encoding="utf-8")
+    example = text.split("```toml\n")[1].split("```")[0]
+    config = parse(example, filename="agent.toml", secret_files={"/etc/estiba/hook": b"s"})
+    assert config.repositories[0].deploy is not None
+    assert config.repositories[0].deploy.probe == "http://127.0.0.1:8000/healthz"
