@@ -6,6 +6,7 @@ import os
 import stat
 
 from estiba.linux import mountpoints as mp
+from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.paths import make_directories, make_file, open_in_root
 from estiba.runtime.errors import BadBundle
 
@@ -82,6 +83,7 @@ def _make(root: int, path: str, mode: int, numbers: int, uid: int, gid: int) -> 
 def _bind(root: int, path: str) -> None:
     place = make_file(root, path, 0o666)
     try:
+        _refuse_procfs(place, path)
         tree = mp.clone_tree(path, recursive=False)
         try:
             mp.attach(tree, place, what=f"bind the device {path}")
@@ -113,6 +115,7 @@ def place_console(root: int, slave: int) -> None:
     """Show the container's terminal as /dev/console."""
     place = make_file(root, "/dev/console", 0o600)
     try:
+        _refuse_procfs(place, "/dev/console")
         tree = mp.clone_tree(slave, recursive=False)
         try:
             mp.attach(tree, place, what="bind the terminal on /dev/console")
@@ -120,6 +123,12 @@ def place_console(root: int, slave: int) -> None:
             os.close(tree)
     finally:
         os.close(place)
+
+
+def _refuse_procfs(place: int, path: str) -> None:
+    """A link in /dev may lead to a file of procfs that somebody relies on (CVE-2025-52565)."""
+    if filesystem_type(place) == PROC:
+        raise BadBundle(f"{path} leads into procfs: nothing may be mounted there")
 
 
 def open_null(root: int) -> int:
