@@ -154,6 +154,7 @@ class Story:
         delivery.repository.commit("A title for everyone")
         self._telling.fact('main.py: TITLE = "Quotes" becomes TITLE = "Quotes for everyone", and is committed')
         seconds = delivery.push_until("Quotes for everyone")
+        self._show(self._here, "agent", "logs", "2", lines=12)
         self._show_page(self._live_page)
         sent = self._stored() - before
         self._telling.fact(f"From git push to the changed page: {seconds:.1f} s; {size(sent)} went to the registry.")
@@ -170,10 +171,10 @@ class Story:
         self._telling.command(arguments, where="" if installation is self._here else f"[{installation.name}]")
         return installation.estiba(*arguments).seconds
 
-    def _show(self, installation: Installation, *arguments: str) -> None:
-        """Runs a command, shows it and what it says."""
+    def _show(self, installation: Installation, *arguments: str, lines: int = 8) -> None:
+        """Runs a command, shows it and the end of what it says."""
         self._telling.command(arguments, where="" if installation is self._here else f"[{installation.name}]")
-        self._telling.output(installation.estiba(*arguments).output)
+        self._telling.output(installation.estiba(*arguments).output, lines=lines)
 
     def _build(self, example: str) -> float:
         """Builds an example under its name in the registry, and gives the seconds that it took."""

@@ -14,7 +14,7 @@ import pytest
 from estiba.cli import commands
 
 PROJECT = Path(__file__).parent.parent.parent
-DOCUMENTS = sorted(path.name for path in PROJECT.glob("*.md"))
+DOCUMENTS = sorted(str(path.relative_to(PROJECT)) for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
 
 
 def code_lines(text: str) -> Iterator[str]:
