@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from uuid import uuid4
 
 from estiba.builder import leftovers
 from estiba.builder.cache import StepCache
@@ -20,10 +20,8 @@ from estiba.graph.protocols import Progress
 from estiba.graph.scheduler import execute
 from estiba.graph.vertex import SourceImage, Vertex
 from estiba.image.assemble import commit_image
-from estiba.networks.networks import Networks
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.reference import Reference
-from estiba.runtime.client import RuntimeClient
 from estiba.store.store import Store
 
 
@@ -45,11 +43,10 @@ def build(
         DockerfileError: the text is wrong, with its place. NotThereYet: it asks for what Estiba has not yet.
         StepFailed: a command failed. InstructionFailed: another step did. Cancelled: the caller gave it up.
     """
-    build_id = f"build-{uuid4().hex[:12]}"
-    steps = f"{surroundings.run}/builds"
-    _clear_leftovers(steps, surroundings)
+    build_id = f"build-{os.urandom(6).hex()}"
+    leftovers.clear(surroundings)
     written = stages(parse(request.dockerfile, filename=request.filename))
-    with store.leases.hold(f"build {request.filename}"), leftovers.RunningBuild(steps, build_id):
+    with store.leases.hold(f"build {request.filename}"), leftovers.RunningBuild(surroundings.steps, build_id):
         bases = _fetch(written, request, store, images)
         lowered = _lower(written, request, bases)
         diff_ids = _run(lowered, request, store, surroundings, bases, progress, cancellation, build_id)
@@ -132,11 +129,5 @@ def _record(config: ImageConfig, lowered: Lowered, request: BuildRequest, store:
     record = commit_image(store, config)
     for tag in request.tags:
         store.references.set(tag, record.id)
-    warnings = tuple(str(each) for each in lowered.warnings)
+    warnings = tuple(f"{request.filename}:{each.line}: {each.rule}: {each.message}" for each in lowered.warnings)
     return BuildResult(record.id, config, warnings)
-
-
-def _clear_leftovers(steps: str, surroundings: BuildSurroundings) -> None:
-    runtime = RuntimeClient(surroundings.runtime, surroundings.runtime_root)
-    networks = Networks(root=surroundings.networks_root, run=surroundings.networks_run)
-    leftovers.clear(steps, runtime=runtime, networks=networks)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from estiba.builder import keys
+from estiba.builder import keys, leftovers
 from estiba.builder.cache import result_of
 from estiba.builder.context.hashes import FileHashes
-from estiba.builder.context.ignore import IgnoreRules, Rule
+from estiba.builder.context.ignore import exclusions
 from estiba.builder.context.tree import Item, SourceTree
 from estiba.builder.failures import StepFailed, located
 from estiba.builder.mounts import MountPlanner
 from estiba.builder.request import BuildRequest, BuildSurroundings
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
-from estiba.builder.step.spawn import Finished, spawn
 from estiba.errors import EstibaError, NotThereYet
 from estiba.graph.protocols import CacheKey, Result, Step
 from estiba.graph.vertex import Copy, LocalContext, MakeDirectory, Pairs, Run, Scratch, SourceImage, Vertex
-from estiba.layers.pack import diff_id_of
-from estiba.layers.tar.writer import TarPolicy
 from estiba.oci.chain_id import extend
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
+
+if TYPE_CHECKING:
+    from estiba.builder.step.spawn import Finished
 
 
 class Selection(NamedTuple):
@@ -66,7 +66,7 @@ class BuildExecutor:
         with located(vertex, self._request):
             if isinstance(operation, Run):
                 mounted = self._mounts.context_parts(operation, vertex, self._hashes)
-                parts = (*keys.run_parts(operation, inputs, mounted), *self._network_part(operation))
+                parts = (*keys.run_parts(operation, inputs, mounted), *self._request_parts(operation))
                 return keys.make_key("run", parts, epoch=self._request.epoch)
             if isinstance(operation, Copy):
                 selection = self._selection(vertex, operation)
@@ -91,8 +91,11 @@ class BuildExecutor:
                 return self._layer(vertex, inputs, step, lambda name: self._copy_action(vertex, operation, inputs))
             return self._layer(vertex, inputs, step, lambda name: DirectoryAction(operation.path, operation.owner))
 
-    def _network_part(self, operation: Run) -> Pairs:
-        return (("the build's network", self._request.network),) if operation.network == "default" else ()
+    def _request_parts(self, operation: Run) -> Pairs:
+        """What a RUN sees of the request besides the Dockerfile."""
+        network = (("the build's network", self._request.network),) if operation.network == "default" else ()
+        hosts = tuple(("added host", each) for each in self._request.extra_hosts)
+        return (*network, *hosts)
 
     def _selection(self, vertex: Vertex, operation: Copy) -> Selection | None:
         """What a COPY from the context selects; None for one from another stage."""
@@ -101,10 +104,14 @@ class BuildExecutor:
         known = self._selections.get(vertex.digest)
         if known is not None:
             return known
-        exclude = IgnoreRules(Rule(pattern.strip("/"), False, 0) for pattern in operation.exclude)
-        items = tuple(item for pattern in operation.sources for item in self._context.select(pattern, exclude=exclude))
+        exclude = exclusions(operation.exclude)
+        items = tuple(
+            item
+            for pattern in operation.sources
+            for item in self._context.select(pattern, exclude=exclude, keeps_parents=operation.parents)
+        )
         digests = self._hashes.of(self._context, (entry for item in items for entry in item.entries))
-        found = Selection(items, keys.item_parts(items, digests, keeps_paths=operation.parents))
+        found = Selection(items, keys.item_parts(items, digests))
         self._selections[vertex.digest] = found
         return found
 
@@ -120,6 +127,8 @@ class BuildExecutor:
         action: Callable[[str], RunAction | CopyAction | DirectoryAction],
     ) -> Result:
         """Do one step on a new snapshot and commit what it changed; nothing is left of one that fails."""
+        from estiba.builder.step.spawn import spawn
+
         snapshots = self._store.snapshots
         parent = Digest.parse(inputs[0].chain_id) if inputs[0].chain_id else None
         name = f"{self._build}-{vertex.digest[:12]}"
@@ -127,7 +136,7 @@ class BuildExecutor:
         try:
             writable = snapshots.writable(name)
             job = Job(
-                directory=f"{self._surroundings.run}/builds/{name}",
+                directory=f"{self._surroundings.steps}/{name}",
                 root=Place(mounts)
                 if snapshots.kind == "overlay" or isinstance(vertex.operation, Run)
                 else Place((), writable),
@@ -135,14 +144,22 @@ class BuildExecutor:
                 epoch=self._request.epoch,
                 action=action(name),
             )
-            with self._mounts.locks(vertex.operation):
-                self._checked(vertex, spawn(job, step))
+            with self._mounts.locks(vertex.operation, step.cancellation):
+                self._checked(vertex, spawn(job, step, when_killed=lambda: self._end(name, vertex)))
             return self._commit(name, parent, inputs[0])
         except BaseException:
             snapshots.remove(name)
             raise
 
+    def _end(self, name: str, vertex: Vertex) -> None:
+        """The process of a step was killed: end what it had started."""
+        if isinstance(vertex.operation, Run):
+            leftovers.end_step(name, self._surroundings)
+
     def _commit(self, name: str, parent: Digest | None, below: Result) -> Result:
+        from estiba.layers.pack import diff_id_of
+        from estiba.layers.tar.writer import TarPolicy
+
         snapshots = self._store.snapshots
         policy = TarPolicy(self._request.epoch, set_times=self._request.epoch is not None)
         change = snapshots.change(name)
@@ -179,6 +196,11 @@ class BuildExecutor:
             extra_hosts=self._request.extra_hosts,
         )
 
+    def _tree(self, chain_id: Digest) -> Place:
+        """Where a stage can be read; what is one directory needs no mount."""
+        directories = self._store.snapshots.directories(chain_id)
+        return Place((), directories[0]) if len(directories) == 1 else Place(self._store.snapshots.view(chain_id))
+
     def _copy_action(self, vertex: Vertex, operation: Copy, inputs: Sequence[Result]) -> CopyAction:
         if operation.checksum or operation.keep_git_dir:
             raise NotThereYet(f"{operation.kind} --checksum and --keep-git-dir are not there yet")
@@ -189,7 +211,7 @@ class BuildExecutor:
             label = self._stage_label(vertex.inputs[1])
             if chain_id is None:
                 raise EstibaError(f"{label} holds no file")
-            source = Place(self._store.snapshots.view(Digest.parse(chain_id)))
+            source = self._tree(Digest.parse(chain_id))
         elif selection.items:
             source = Place((), self._context.root)
         return CopyAction(

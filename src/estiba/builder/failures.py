@@ -8,6 +8,7 @@ from estiba.builder.request import BuildRequest
 from estiba.errors import EstibaError
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.vertex import Run, Vertex
+from estiba.store.scratch import translated
 
 
 class StepFailed(EstibaError):
@@ -43,6 +44,10 @@ class located:  # noqa: N801 - used as a word: with located(vertex, request)
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, OSError):
+            raise InstructionFailed(
+                self._vertex, self._request, translated(error, str(error.filename or "the store/"))
+            ) from error
         if isinstance(error, EstibaError) and not isinstance(error, Cancelled | StepFailed | InstructionFailed):
             raise InstructionFailed(self._vertex, self._request, error) from error
 

@@ -62,11 +62,11 @@ def directory_parts(operation: MakeDirectory, inputs: Sequence[Result]) -> Pairs
     return (_base(inputs), ("directory", operation.path), ("owner", operation.owner))
 
 
-def item_parts(items: Iterable[Item], digests: Mapping[str, str], *, keeps_paths: bool) -> Pairs:
+def item_parts(items: Iterable[Item], digests: Mapping[str, str]) -> Pairs:
     """The files of `items`: of each its place in the item, type, mode and content. No time and no owner counts."""
     parts = []
     for item in items:
-        parts.append((f"source {item.source}", item.source if keeps_paths else item.name))
+        parts.append((f"source {item.source}", item.name))
         for entry in item.entries[1 if item.is_directory else 0 :]:
             content = digests.get(entry.source) or entry.target or str(entry.device or "")
             parts.append((f"file {entry.source}", f"{entry.mode:o} {entry.path} {content}"))

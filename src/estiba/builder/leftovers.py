@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from types import TracebackType
 
+from estiba.builder.request import BuildSurroundings
 from estiba.errors import EstibaError
-from estiba.networks.networks import Networks
-from estiba.runtime.client import RuntimeClient
 
 
 class RunningBuild:
@@ -17,38 +15,58 @@ class RunningBuild:
 
     def __init__(self, directory: str, name: str) -> None:
         self._path = f"{directory}/{name}.lock"
+        self._descriptor = -1
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __enter__(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        while True:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            # Between the two lines another build may have taken it for a dead one's, and removed it.
+            if _is_same(self._descriptor, self._path):
+                return
+            os.close(self._descriptor)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.unlink(self._path)
         os.close(self._descriptor)
 
 
-def clear(directory: str, *, runtime: RuntimeClient, networks: Networks) -> None:
-    """End what builds left below `directory` whose process is gone; names are ``build-ID-STEP``."""
+def clear(surroundings: BuildSurroundings) -> tuple[str, ...]:
+    """End what builds left whose process is gone; gives the names of their steps, ``build-ID-STEP``."""
+    directory = surroundings.steps
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
-        return
-    for name in names:
+        return ()
+    ended = []
+    for name in sorted(names):
         build = "-".join(name.split("-")[:2]).removesuffix(".lock")
         if not name.startswith("build-") or _is_alive(f"{directory}/{build}.lock"):
             continue
         if name.endswith(".lock"):
-            os.unlink(f"{directory}/{name}")
-            continue
-        try:
-            runtime.delete(name, force=True)
-        except EstibaError:
-            continue  # the next build tries again
-        networks.detach(name)
-        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
+            _unlink(f"{directory}/{name}")
+        elif end_step(name, surroundings):
+            ended.append(name)
+    return tuple(ended)
+
+
+def end_step(name: str, surroundings: BuildSurroundings) -> bool:
+    """End the container of one step whose process is gone, and take away what it had; False: it does not end yet."""
+    from shutil import rmtree
+
+    from estiba.networks.networks import Networks
+    from estiba.runtime.client import RuntimeClient
+
+    try:
+        RuntimeClient(surroundings.runtime, surroundings.runtime_root).delete(name, force=True)
+        Networks(root=surroundings.networks_root, run=surroundings.networks_run).detach(name)
+    except EstibaError:
+        return False  # the next build tries again
+    rmtree(f"{surroundings.steps}/{name}", ignore_errors=True)
+    return True
 
 
 def _is_alive(path: str) -> bool:
@@ -63,3 +81,17 @@ def _is_alive(path: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _is_same(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return  # somebody else was quicker

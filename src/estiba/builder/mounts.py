@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from hashlib import sha256
+from types import TracebackType
 
 from estiba.builder import keys
 from estiba.builder.context.hashes import FileHashes
@@ -14,10 +15,54 @@ from estiba.builder.context.tree import SourceTree
 from estiba.builder.request import BuildRequest
 from estiba.builder.step.job import Place, StepMount
 from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.graph.cancellation import Cancellation
 from estiba.graph.protocols import Result
 from estiba.graph.vertex import LocalContext, Operation, Pairs, Run, RunMount, Vertex
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
+
+_BETWEEN_TRIES = 0.05  # seconds
+
+
+class CacheLocks:
+    """``with CacheLocks(directories, cancellation):`` holds them; always taken in one order, so nobody waits in a ring.
+
+    Raises:
+        Cancelled: the build was given up while somebody else held one.
+    """
+
+    def __init__(self, directories: Sequence[str], cancellation: Cancellation) -> None:
+        self._directories = directories
+        self._cancellation = cancellation
+        self._held: list[int] = []
+
+    def __enter__(self) -> None:
+        try:
+            for directory in self._directories:
+                self._held.append(os.open(directory, os.O_RDONLY | os.O_CLOEXEC))
+                while not _is_locked(self._held[-1]):
+                    self._cancellation.raise_if_set()
+                    time.sleep(_BETWEEN_TRIES)
+        except BaseException:
+            self._release()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        for descriptor in self._held:
+            os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class MountPlanner:
@@ -64,23 +109,14 @@ class MountPlanner:
             if mount.kind == "bind" and self._is_context(mount, vertex):
                 items = self._context.select(mount.source or ".")
                 digests = hashes.of(self._context, (entry for item in items for entry in item.entries))
-                found[number] = keys.item_parts(items, digests, keeps_paths=False)
+                found[number] = keys.item_parts(items, digests)
         return found
 
-    @contextmanager
-    def locks(self, operation: Operation) -> Iterator[None]:
-        """Hold the cache directories that nobody else may use meanwhile (``sharing=locked``)."""
-        descriptors = []
-        try:
-            for mount in operation.mounts if isinstance(operation, Run) else ():
-                if mount.kind == "cache" and mount.sharing == "locked":
-                    descriptor = os.open(self._cache_directory(mount), os.O_RDONLY | os.O_CLOEXEC)
-                    descriptors.append(descriptor)
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
+    def locks(self, operation: Operation, cancellation: Cancellation) -> CacheLocks:
+        """To hold: the cache directories of a step that nobody else may use meanwhile (``sharing=locked``)."""
+        mounts = operation.mounts if isinstance(operation, Run) else ()
+        wanted = {self._cache_directory(each) for each in mounts if each.kind == "cache" and each.sharing == "locked"}
+        return CacheLocks(sorted(wanted), cancellation)
 
     @staticmethod
     def _is_context(mount: RunMount, vertex: Vertex) -> bool:

@@ -50,6 +50,11 @@ class BuildSurroundings(NamedTuple):
     networks_run: str
     resolv_conf: str
 
+    @property
+    def steps(self) -> str:
+        """The directory of the steps that run."""
+        return f"{self.run}/builds"
+
 
 class BaseImages(Protocol):
     """Finds the images that a Dockerfile builds on."""

@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.cli.build_flags import add_arguments, check
+from estiba.errors import CommandFailed, InvalidInput, NotFound, NotThereYet
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from estiba.builder.request import BuildRequest
+    import argparse
+
+    from estiba.builder.request import BuildRequest, BuildResult
+    from estiba.cli.build_context import Sources
+    from estiba.cli.build_output import Exports
+    from estiba.graph.cancellation import Cancellation
     from estiba.wiring.house import House
+
+__all__ = ["add_arguments", "run"]
 
 _NETWORKS = {"default": "bridge", "bridge": "bridge", "host": "host", "none": "none"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("context", metavar="PATH", help="the directory with the files that the Dockerfile names")
-    add("-t", "--tag", action="append", default=[], metavar="NAME", help="name the image (may be repeated)")
-    add("-f", "--file", default="", help="the Dockerfile (PATH/Dockerfile; - is standard input)")
-    add("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="the value of an ARG")
-    add("--target", default="", metavar="STAGE", help="build this stage instead of the last")
-    add("--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image")
-    add("--secret", action="append", default=[], metavar="id=ID,src=FILE|env=VARIABLE", help="a secret for RUN")
-    add("--network", default="default", choices=sorted(_NETWORKS), help="the network of RUN")
-    add("--add-host", action="append", default=[], metavar="NAME:ADDRESS", help="a line of /etc/hosts in RUN")
-    add("--platform", default="", metavar="OS/ARCH", help="build for this platform")
-    add("--no-cache", action="store_true", help="run every step")
-    add("--pull", action="store_true", help="fetch the base images even if they are here")
-    add("--timestamps", choices=("fixed", "preserve"), default="fixed", help="times of files (fixed: reproducible)")
-    add("-q", "--quiet", action="store_true", help="print only the image ID")
-    add("--progress", choices=("auto", "plain", "quiet"), default="auto", help="how progress is shown")
-    add("--iidfile", default="", metavar="FILE", help="write the image ID to this file")
-    add("-o", "--output", action="append", default=[], metavar="type=TYPE,dest=FILE", help="oci or docker archive")
-    add("--push", action="store_true", help="push the image's names afterwards")
-    add("--load", action="store_true", help="keep the image in the store (it always is)")
-
-
 def run(arguments: argparse.Namespace, house: House) -> int:
     """Build; gives 0, or raises what went wrong."""
-    from estiba.builder.build import build
+    from estiba.cli.build_context import Context
     from estiba.cli.build_output import Exports
-    from estiba.cli.build_progress import PlainProgress, QuietProgress
-    from estiba.graph.cancellation import Cancellation
+    from estiba.graph.cancellation import Cancellation, Cancelled
 
-    if arguments.push and not arguments.tag:
-        raise InvalidInput("--push needs a name to push", remedy="Give it with -t REGISTRY/NAME:TAG.")
+    check(arguments)
     exports = Exports.parse(arguments.output)
-    request = _request(arguments, house)
+    if arguments.iidfile:
+        _remove(arguments.iidfile)  # as Docker does: after a failure there is none, rather than an old one
+    cancellation = Cancellation()
+    signals = _Signals(cancellation)
+    try:
+        with Context(arguments.context, arguments.file, house.store.scratch) as sources:
+            _build(_request(arguments, house, sources, exports), exports, arguments, house, cancellation)
+    except Cancelled:
+        signals.explain()
+        raise
+    return 0
+
+
+def _build(
+    request: BuildRequest,
+    exports: Exports,
+    arguments: argparse.Namespace,
+    house: House,
+    cancellation: Cancellation,
+) -> None:
+    from estiba.builder.build import build
+    from estiba.cli.build_progress import PlainProgress, QuietProgress
+
     quiet = arguments.quiet or arguments.progress == "quiet"
     progress = QuietProgress() if quiet else PlainProgress(sys.stderr)
-    cancellation = Cancellation()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: cancellation.set())
     result = build(
         request,
         store=house.store,
@@ -68,40 +69,100 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     )
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    exports.write(house, result.image_id, request.tags)
+    exports.write(house, result, request.tags, cancellation=cancellation)
+    if arguments.push or exports.pushes:
+        _push(house, request.tags, quiet=quiet or exports.uses_standard_output)
     if arguments.iidfile:
-        with open(arguments.iidfile, "w", encoding="ascii") as file:
-            file.write(str(result.image_id))
-    if arguments.quiet:
+        _write(arguments.iidfile, str(result.image_id))
+    if arguments.metadata_file:
+        _write(arguments.metadata_file, _metadata(house, result, request.tags))
+    if arguments.quiet and not exports.uses_standard_output:
         print(result.image_id)
     else:
         progress.finished(str(result.image_id), [tag.familiar for tag in request.tags])
-    if arguments.push:
-        from estiba.cli.push import push_names
-
-        push_names(house, request.tags, quiet=quiet)
-    return 0
 
 
-def _request(arguments: argparse.Namespace, house: House) -> BuildRequest:
+class _Signals:
+    """The first SIGINT or SIGTERM gives the build up, so that it can clean up; the second ends this process."""
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+        self._number = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def _take(self, number: int, _frame: object) -> None:
+        self._number = number
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+        self._cancellation.set()
+
+    def explain(self) -> None:
+        """Raises:
+        CommandFailed: a signal was why, with the exit code that a shell gives to it.
+        """
+        if self._number:
+            raise CommandFailed("the build was cancelled", exit_code=128 + self._number) from None
+
+
+def _push(house: House, names: tuple[Reference, ...], *, quiet: bool) -> None:
+    from estiba.cli.push import push_names
+
+    if not names:
+        raise InvalidInput("there is no name to push", remedy="Name the image with --tag.")
+    push_names(house, names, quiet=quiet)
+
+
+def _metadata(house: House, result: BuildResult, names: tuple[Reference, ...]) -> str:
+    """The fields that Docker's builders write, as far as they are known: an image that never travelled has no
+    manifest."""
+    import json
+
+    fields: dict[str, str] = {"containerimage.config.digest": str(result.image_id)}
+    record = house.store.images.get(result.image_id)
+    if record is not None and record.manifest is not None:
+        fields["containerimage.digest"] = str(record.manifest)
+    if names:
+        fields["image.name"] = ",".join(str(name) for name in names)
+    return json.dumps(fields, indent=2) + "\n"
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    partial = f"{path}.partial.{os.getpid()}"
+    try:
+        with open(partial, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(partial, path)
+    except OSError as error:
+        _remove(partial)
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from None
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def _request(arguments: argparse.Namespace, house: House, sources: Sources, exports: Exports) -> BuildRequest:
     from estiba.builder.request import EPOCH, BuildRequest
 
-    context = _context(arguments.context)
-    text, filename = _dockerfile(arguments.file, context)
     environment = house.settings.environment
     return BuildRequest(
-        context=context,
-        dockerfile=text,
-        filename=filename,
-        ignore=_ignore(context, filename),
-        platform=Platform.parse(arguments.platform) if arguments.platform else house.settings.platform,
-        tags=tuple(_tag(text) for text in arguments.tag),
+        context=sources.directory,
+        dockerfile=sources.dockerfile,
+        filename=sources.filename,
+        ignore=sources.ignore,
+        platform=_platform(arguments.platform, house),
+        tags=tuple(dict.fromkeys((*map(_tag, arguments.tag), *exports.names))),
         target=arguments.target,
         build_args=dict(_build_args(arguments.build_arg, environment)),
         labels=tuple(_pair(each, "--label") for each in arguments.label),
         secrets=dict(_secret(each, environment) for each in arguments.secret),
-        network=_NETWORKS[arguments.network],
-        extra_hosts=tuple(arguments.add_host),
+        network=_network(arguments.network),
+        extra_hosts=tuple(_host(each) for each in arguments.add_host),
         uses_cache=not arguments.no_cache,
         pulls=arguments.pull,
         epoch=EPOCH if arguments.timestamps == "fixed" else None,
@@ -109,44 +170,30 @@ def _request(arguments: argparse.Namespace, house: House) -> BuildRequest:
     )
 
 
-def _context(path: str) -> str:
-    if path == "-" or "://" in path or path.startswith("git@"):
+def _platform(text: str, house: House) -> Platform:
+    if "," in text:
+        raise NotThereYet("build --platform with several platforms is not there yet", remedy="Build them one by one.")
+    return Platform.parse(text) if text else house.settings.platform
+
+
+def _network(name: str) -> str:
+    if name not in _NETWORKS:
         raise NotThereYet(
-            f"a build context from {'standard input' if path == '-' else 'an address'} is not there yet",
-            remedy="Fetch it first, and give the directory.",
+            f"build --network {name}: networks of your own are not there yet in a build",
+            remedy="There are default, none and host.",
         )
-    if not os.path.isdir(path):
-        raise NotFound(f"the build context {path} is not a directory", remedy="Give the directory with the sources.")
-    return os.path.realpath(path)
+    return _NETWORKS[name]
 
 
-def _dockerfile(file: str, context: str) -> tuple[str, str]:
-    """The text, and the path that errors name."""
-    if file == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), "Dockerfile"
-    path = file or os.path.join(context, "Dockerfile")
-    if file and not os.path.isabs(file) and not os.path.exists(file):
-        path = os.path.join(context, file)
-    try:
-        with open(path, "rb") as source:
-            return source.read().decode("utf-8", "surrogateescape"), os.path.realpath(path)
-    except FileNotFoundError:
-        raise NotFound(
-            f"there is no Dockerfile at {path}", remedy="Give its place with -f FILE; - reads it from standard input."
-        ) from None
-    except IsADirectoryError:
-        raise InvalidInput(f"{path} is a directory, not a Dockerfile", remedy="Give a file with -f.") from None
-
-
-def _ignore(context: str, dockerfile: str) -> str:
-    """`Dockerfile.dockerignore` beside the Dockerfile, else `.dockerignore` of the context."""
-    for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
-        try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return ""
+def _host(word: str) -> str:
+    """``NAME:ADDRESS`` (or with ``=``) as NAME:ADDRESS."""
+    separator = min((word.find(each) for each in ":=" if each in word), default=-1)
+    name, address = word[:separator], word[separator + 1 :].strip("[]")
+    if address == "host-gateway":
+        raise NotThereYet("--add-host with host-gateway is not there yet", remedy="Give the address.")
+    if separator < 1 or not address or not all(each in "0123456789abcdefABCDEF.:" for each in address):
+        raise InvalidInput(f"--add-host {word}: no name and address", remedy="Write --add-host NAME:ADDRESS.")
+    return f"{name}:{address}"
 
 
 def _tag(text: str) -> Reference:

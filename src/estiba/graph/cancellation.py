@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 from estiba.errors import EstibaError
 
@@ -19,7 +19,7 @@ class Cancellation:
     """Set once, from any thread; then every callback of a step that is under way is called, once."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a signal's handler sets it while its own thread may be inside
         self._is_set = False
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._next = 0

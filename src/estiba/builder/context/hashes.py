@@ -11,9 +11,8 @@ import os
 import time
 from collections.abc import Iterable
 
-from estiba.builder.context.tree import Entry, SourceTree
+from estiba.builder.context.tree import Entry, SourceTree, identity_of
 from estiba.errors import Conflict
-from estiba.linux.paths import open_in_root
 from estiba.store.database import Database
 
 _SCHEMA = (
@@ -22,7 +21,10 @@ _SCHEMA = (
         PRIMARY KEY (device, inode)
     ) WITHOUT ROWID""",
 )
+_Key = tuple[int, int, int, int, int]
+
 _READ = 1 << 20
+_AT_ONCE = 900  # SQLite's limit of parameters in one statement was 999 for long
 _SETTLED_NS = 50_000_000
 """A file changed less than this before it was read may change again within the same tick of the kernel's clock."""
 
@@ -38,48 +40,68 @@ class FileHashes:
         """The hex sha256 of every regular file among `entries`, by its `source`; reads only what is not known.
 
         Raises:
-            Conflict: a file changes while it is read.
+            Conflict: a file changes while it is read. PermissionDenied: this user may not read one.
         """
-        files = [entry for entry in entries if entry.is_file]
         digests: dict[str, str] = {}
         unknown: list[Entry] = []
-        with self._database.read() as connection:
-            for entry in files:
-                device, inode, size, mtime, ctime = entry.identity
-                row = connection.execute(
-                    "SELECT digest FROM file_hashes WHERE device = ? AND inode = ?"
-                    " AND size = ? AND mtime = ? AND ctime = ?",
-                    (device, inode, size, mtime, ctime),
-                ).fetchone()
-                if row:
-                    digests[entry.source] = row[0]
-                else:
-                    unknown.append(entry)
+        files = [(entry, _key(entry)) for entry in entries if entry.is_file]
+        known = self._known(key for _, key in files)
+        for entry, key in files:
+            found = known.get(key)
+            if found is not None:
+                digests[entry.source] = found
+            else:
+                unknown.append(entry)
         learned = []
         for entry in unknown:
+            began = time.time_ns()
             digests[entry.source] = digest = _digest(tree, entry)
-            if time.time_ns() - max(entry.identity[3], entry.identity[4]) > _SETTLED_NS:
-                learned.append((*entry.identity, digest))
+            if began - max(entry.identity[3], entry.identity[4]) > _SETTLED_NS:
+                learned.append((*_key(entry), digest))
         if learned:
             with self._database.transaction(durable=False) as connection:
                 connection.executemany("INSERT OR REPLACE INTO file_hashes VALUES (?, ?, ?, ?, ?, ?)", learned)
         return digests
 
+    def _known(self, keys: Iterable[_Key]) -> dict[_Key, str]:
+        """The digests that are remembered for files of these devices and inodes, by the whole key."""
+        by_device: dict[int, list[int]] = {}
+        for device, inode, *_ in keys:
+            by_device.setdefault(device, []).append(inode)
+        found: dict[_Key, str] = {}
+        with self._database.read() as connection:
+            for device, inodes in by_device.items():
+                for at in range(0, len(inodes), _AT_ONCE):
+                    some = inodes[at : at + _AT_ONCE]
+                    rows = connection.execute(
+                        "SELECT device, inode, size, mtime, ctime, digest FROM file_hashes"
+                        f" WHERE device = ? AND inode IN ({','.join('?' * len(some))})",
+                        (device, *some),
+                    )
+                    found.update((row[:5], row[5]) for row in rows)
+        return found
+
+
+def _key(entry: Entry) -> _Key:
+    """The identity in numbers that the database takes (64 bits, signed)."""
+    device, inode, size, mtime, ctime = entry.identity
+    return _signed(device), _signed(inode), size, _signed(mtime), _signed(ctime)
+
+
+def _signed(number: int) -> int:
+    return ((number + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+
 
 def _digest(tree: SourceTree, entry: Entry) -> str:
-    try:
-        descriptor = open_in_root(tree.root_fd, entry.source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise Conflict(f"cannot read {entry.source} in {tree.label}: {error.strerror}") from None
+    descriptor = tree.open_file(entry)
     try:
         digest = hashlib.sha256()
-        length = 0
-        while block := os.read(descriptor, _READ):
+        block_size = min(entry.size + 1, _READ)
+        while block := os.read(descriptor, block_size):
             digest.update(block)
-            length += len(block)
-        if length != entry.size:
+        if identity_of(os.fstat(descriptor)) != entry.identity:
             raise Conflict(
-                f"{entry.source} changed while it was read: {entry.size} bytes became {length}",
+                f"{entry.source} in {tree.label} changed while it was read",
                 remedy="Build again when nothing writes to the context.",
             )
         return digest.hexdigest()

@@ -60,6 +60,14 @@ class IgnoreRules:
         return None
 
 
+def exclusions(patterns: Iterable[str]) -> IgnoreRules:
+    """The rules of ``--exclude=PATTERN``, relative to each source; ``!`` takes back as in `.dockerignore`."""
+    return IgnoreRules(
+        Rule(posixpath.normpath(pattern.removeprefix("!")).lstrip("/"), pattern.startswith("!"), 0)
+        for pattern in patterns
+    )
+
+
 def parse(text: str, *, filename: str = ".dockerignore") -> IgnoreRules:
     """Read the file's text.
 

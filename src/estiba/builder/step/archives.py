@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import tarfile
+import zlib
+from lzma import LZMAError
 
 from estiba.builder.step.writing import Owner, RootWriter
 from estiba.errors import Corrupt, NotThereYet
@@ -43,11 +46,14 @@ def unpack_if_archive(source: int, writer: RootWriter, destination: str, owner: 
             writer.make_directories(destination)
             try:
                 for member in archive:
-                    _extract(archive, member, writer, f"{destination.rstrip('/')}/{member.name}", destination, owner)
-            except (tarfile.TarError, EOFError, OSError) as error:
+                    _extract(archive, member, writer, destination, owner)
+            except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, zlib.error, LZMAError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
-                raise Corrupt(f"the archive for {destination} is damaged: {error}") from None
+                raise Corrupt(
+                    f"the archive for {destination} is damaged: {error or type(error).__name__}",
+                    remedy="Make it anew; tar -t lists what can still be read.",
+                ) from None
     return True
 
 
@@ -59,8 +65,9 @@ def _not_a_tar(head: bytes) -> bool:
 
 
 def _extract(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, writer: RootWriter, path: str, base: str, owner: Owner
+    archive: tarfile.TarFile, member: tarfile.TarInfo, writer: RootWriter, destination: str, owner: Owner
 ) -> None:
+    path = _below(destination, member.name)
     ids = owner.of(member.uid, member.gid)
     mode = stat.S_IMODE(member.mode)
     mtime = int(member.mtime) * 1_000_000_000
@@ -69,7 +76,7 @@ def _extract(
     elif member.issym():
         writer.link(path, member.linkname, ids, mtime)
     elif member.islnk():
-        writer.hard_link(path, f"{base.rstrip('/')}/{member.linkname}")
+        writer.hard_link(path, _below(destination, member.linkname))
     elif member.ischr() or member.isblk() or member.isfifo():
         kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK if member.isblk() else stat.S_IFIFO
         writer.special(path, kind | mode, os.makedev(member.devmajor, member.devminor), ids, mtime)
@@ -79,3 +86,8 @@ def _extract(
             return
         with content:
             writer.stream(path, mode, ids, mtime, content)
+
+
+def _below(destination: str, name: str) -> str:
+    """The path of an entry: no ``..`` in it leads out of the destination."""
+    return posixpath.join(destination, posixpath.normpath("/" + name).lstrip("/"))

@@ -84,6 +84,17 @@ class DirectoryAction(NamedTuple):
     owner: str
 
 
+class ExportAction(NamedTuple):
+    """Write the whole filesystem to `destination`: a tar, or with `form` ``local`` a directory, owned by `owner`."""
+
+    form: str
+    destination: str
+    owner: tuple[int, int]
+
+
+Action = RunAction | CopyAction | DirectoryAction | ExportAction
+
+
 class Job(NamedTuple):
     """`directory` is the step's own (mode 0700), `writable` where the layer's change lands.
 
@@ -94,7 +105,7 @@ class Job(NamedTuple):
     root: Place
     writable: str
     epoch: int | None
-    action: RunAction | CopyAction | DirectoryAction
+    action: Action
 
 
 class Outcome(NamedTuple):
@@ -106,10 +117,11 @@ class Outcome(NamedTuple):
     remedy: str = ""
 
 
-_ACTIONS: dict[str, type[RunAction] | type[CopyAction] | type[DirectoryAction]] = {
+_ACTIONS: dict[str, type[RunAction] | type[CopyAction] | type[DirectoryAction] | type[ExportAction]] = {
     "run": RunAction,
     "copy": CopyAction,
     "directory": DirectoryAction,
+    "export": ExportAction,
 }
 
 
@@ -130,10 +142,12 @@ def _place(fields: Any) -> Place:
     return Place(tuple(Mount(m[0], m[1], m[2], tuple(m[3])) for m in mounts), directory)
 
 
-def _action(name: str, fields: list[Any]) -> RunAction | CopyAction | DirectoryAction:
+def _action(name: str, fields: list[Any]) -> Action:
     fields = [tuple(field) if isinstance(field, list) else field for field in fields]
     if name == "directory":
         return DirectoryAction._make(fields)
+    if name == "export":
+        return ExportAction._make(fields)
     if name == "copy":
         copy = CopyAction._make(fields)
         return copy._replace(

@@ -6,6 +6,7 @@ ends it (PR_SET_PDEATHSIG), and SIGTERM is what cancels it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,8 +16,8 @@ from typing import NoReturn
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
-from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Outcome, Place, RunAction, decode
-from estiba.errors import EstibaError, Unavailable
+from estiba.builder.step.job import CopyAction, DirectoryAction, ExportAction, Job, Outcome, Place, RunAction, decode
+from estiba.errors import CommandFailed, EstibaError, Unavailable
 from estiba.linux import mounts
 from estiba.linux.processes import die_with_parent
 
@@ -32,13 +33,31 @@ def main() -> NoReturn:
     try:
         outcome = _do(job)
     except EstibaError as error:
-        outcome = Outcome(kind=type(error).__name__, message=error.message, remedy=error.remedy)
+        outcome = Outcome(kind=_kind(error), message=error.message, remedy=error.remedy)
     except OSError as error:
-        outcome = Outcome(kind="OSError", message=str(error.strerror and error) or repr(error))
+        outcome = _system_error(error)
     with open(f"{job.directory}/outcome.json", "w", encoding="utf-8") as file:
         json.dump(outcome, file)
     sys.stdout.flush()
     os._exit(0)
+
+
+def _kind(error: EstibaError) -> str:
+    """The kind of a concrete error (`estiba.errors`), which its message travels with."""
+    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == EstibaError.__module__)
+    # What a command's exit code was is told otherwise.
+    return next(kind.__name__ for kind in kinds if kind is not CommandFailed)
+
+
+def _system_error(error: OSError) -> Outcome:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Outcome(
+            kind="Unavailable",
+            message="no space is left on the disk of the store",
+            remedy="Free some: `estiba gc` removes what nothing needs, `estiba df` shows what takes how much.",
+        )
+    what = error.strerror or repr(error)
+    return Outcome(kind="EstibaError", message=f"{error.filename}: {what}" if error.filename else what)
 
 
 class _Cancel(BaseException):
@@ -56,6 +75,11 @@ def _do(job: Job) -> Outcome:
         from estiba.builder.step.running import run
 
         return run(job, job.action, root)
+    if isinstance(job.action, ExportAction):
+        from estiba.builder.step.exporting import export
+
+        export(job.action, root)
+        return Outcome()
     from estiba.builder.step.copying import copy, make_directory
 
     if isinstance(job.action, CopyAction):

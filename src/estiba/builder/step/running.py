@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ from estiba.builder.step.users import user_in
 from estiba.errors import InvalidInput, NotFound
 from estiba.linux import mounts
 from estiba.linux.mounts import Mount
+from estiba.linux.overlay import join_lowers
 from estiba.linux.paths import open_in_root
+from estiba.linux.processes import become_subreaper
 from estiba.networks.networks import Networks
 from estiba.networks.resolver import hosts
 from estiba.runtime.client import RuntimeClient, RuntimeFailed
@@ -70,6 +73,7 @@ def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str
     _write(f"{job.directory}/config.json", json.dumps(spec))
     destinations = [str(each["destination"]) for each in spec["mounts"]]  # type: ignore[attr-defined]
     found = traces.before(root, [*destinations, action.working_dir, "/dev"])
+    become_subreaper()
     try:
         status = runtime.run(action.container_id, bundle=job.directory, stdin=0, stdout=1, stderr=2)
     except RuntimeFailed as error:
@@ -78,14 +82,48 @@ def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str
         os.write(2, f"{error.message}\n".encode())
         status = error.exit_code
     except BaseException:
+        _end_children()  # a runtime that is just making the container would go on with it
         runtime.delete(action.container_id, force=True)
         raise
+    if status:
+        # Perhaps the runtime itself was killed, and the container still runs.
+        runtime.delete(action.container_id, force=True)
+        return Outcome(exit_code=status)
     traces.tidy(root, found._replace(missing=tuple(p for p in found.missing if f"/{p}" != action.working_dir)))
     if job.root.mounts:
         mounts.unmount(root, detach=True)
         if job.root.mounts[-1].type == "overlay":
             traces.forget_parents(job.writable, found)
-    return Outcome(exit_code=status)
+    return Outcome()
+
+
+def _end_children() -> None:
+    """Kill the processes that this one has started, and those that were left to it, and wait for them."""
+    while children := _children():
+        for pid in children:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        for pid in children:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue
+
+
+def _children() -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[1]) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 def _own_files(job: Job, action: RunAction) -> list[SpecMount]:
@@ -167,7 +205,8 @@ def _writable_copy(job: Job, number: int, source: str) -> str:
     mounts.mount(Mount("tmpfs", "tmpfs", "", ("mode=700",)), memory)
     os.mkdir(f"{memory}/upper")
     os.mkdir(f"{memory}/work")
-    options = (f"lowerdir={source}", f"upperdir={memory}/upper", f"workdir={memory}/work")
+    # The names in `source` are whatever the image says: a colon in them separates nothing.
+    options = (f"lowerdir={join_lowers([source])}", f"upperdir={memory}/upper", f"workdir={memory}/work")
     mounts.mount(Mount("overlay", "overlay", "", options), merged)
     return merged
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 from estiba import errors
@@ -19,8 +20,11 @@ from estiba.graph.cancellation import Cancelled
 from estiba.graph.protocols import Step
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "process.py")
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _CHUNK = 1 << 16
 _TAIL = 20
+_PATIENCE = 10_000
+"""Milliseconds that the output of a step may stay open after its process has ended."""
 
 
 class Finished(NamedTuple):
@@ -30,8 +34,10 @@ class Finished(NamedTuple):
     tail: str
 
 
-def spawn(job: Job, step: Step) -> Finished:
+def spawn(job: Job, step: Step, *, when_killed: Callable[[], None]) -> Finished:
     """Do a job in its own process, showing its output through `step`; its directory is removed afterwards.
+
+    `when_killed` is called where a signal ended the process before it could clean up.
 
     Raises:
         EstibaError: what the process reported, of the same kind. Cancelled: the build was given up.
@@ -43,7 +49,7 @@ def spawn(job: Job, step: Step) -> Finished:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            env=_ENVIRONMENT,
             start_new_session=True,
         )
         with process:
@@ -51,7 +57,7 @@ def spawn(job: Job, step: Step) -> Finished:
             feeder = threading.Thread(target=_feed, args=(process, encode(job)))
             feeder.start()
             try:
-                tail = _show(process, step)
+                tail = _show(process, step, when_killed)
                 process.wait()
             except BaseException:
                 _terminate(process)
@@ -73,16 +79,40 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
 
 def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-        pipe.write(data)
+    try:
+        with process.stdin as pipe:
+            pipe.write(data)
+    except BrokenPipeError:
+        return  # it has ended, which is told elsewhere
 
 
-def _show(process: subprocess.Popen[bytes], step: Step) -> str:
+def _show(process: subprocess.Popen[bytes], step: Step, when_killed: Callable[[], None]) -> str:
+    """Pass the output on until its end; gives its last lines. A killed process may leave somebody who holds it open."""
     assert process.stdout is not None
+    output = process.stdout.fileno()
+    ended = os.pidfd_open(process.pid)
+    poller = select.poll()
+    poller.register(output, select.POLLIN)
+    poller.register(ended, select.POLLIN)
     tail = b""
-    while block := os.read(process.stdout.fileno(), _CHUNK):
-        step.output(block)
-        tail = (tail + block)[-_CHUNK:]
+    patience = None
+    try:
+        while events := poller.poll(patience):
+            if any(descriptor == output for descriptor, _ in events):
+                block = os.read(output, _CHUNK)
+                if not block:
+                    break
+                step.output(block)
+                tail = (tail + block)[-_CHUNK:]
+            elif patience is None:
+                poller.unregister(ended)
+                patience = _PATIENCE
+                if process.wait() < 0:
+                    when_killed()
+    finally:
+        os.close(ended)
+    if patience is None and process.wait() < 0:
+        when_killed()
     return "\n".join(tail.decode("utf-8", "replace").splitlines()[-_TAIL:])
 
 
@@ -93,10 +123,13 @@ def _checked(job: Job, status: int, tail: str) -> int:
     except FileNotFoundError:
         if status in (-signal.SIGTERM, 1) and not tail:
             raise Cancelled from None
-        raise EstibaError(f"the step's process ended with status {status} before it was done\n{tail}") from None
+        raise EstibaError(
+            f"the step's process ended {_how(status)} before it was done", remedy=f"It said:\n{tail}" if tail else ""
+        ) from None
     if outcome.kind:
-        kind = getattr(errors, outcome.kind, None)
-        raise (kind if isinstance(kind, type) and kind is not errors.CommandFailed else EstibaError)(
-            outcome.message, remedy=outcome.remedy
-        )
+        raise getattr(errors, outcome.kind)(outcome.message, remedy=outcome.remedy)
     return outcome.exit_code
+
+
+def _how(status: int) -> str:
+    return f"with status {status}" if status >= 0 else f"by signal {-status}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from estiba.image.users import UserIds, resolve_user
 from estiba.linux.paths import open_in_root
@@ -20,11 +21,16 @@ def user_in(root: str, text: str) -> UserIds:
 
 
 def owner_in(root: str, text: str) -> tuple[int, int]:
-    """The ids of ``--chown=text``: a user without a group has the group of the same id or its own; "" is 0:0."""
+    """The ids of ``--chown=text``: a number alone is the group too, a name brings its own group; "" is 0:0.
+
+    Raises:
+        as `user_in`.
+    """
     if not text:
         return 0, 0
-    if text.isdigit():
-        return int(text), int(text)
+    if text.isascii() and text.isdigit():
+        number = resolve_user(text, passwd="", group="").uid
+        return number, number
     user = user_in(root, text)
     return user.uid, user.gid
 
@@ -32,12 +38,14 @@ def owner_in(root: str, text: str) -> tuple[int, int]:
 def _read(root: str, path: str) -> str:
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = open_in_root(directory, path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_in_root(directory, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return ""
     finally:
         os.close(directory)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
         return os.read(descriptor, _LIMIT).decode("utf-8", "replace")
     finally:
         os.close(descriptor)

@@ -1,0 +1,154 @@
+"""Where a build's files and its Dockerfile come from: a directory, standard input, a file somewhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from estiba.errors import InvalidInput, NotFound, NotThereYet
+
+if TYPE_CHECKING:
+    from estiba.layers.decompress import Readable
+    from estiba.store.scratch import Scratch
+
+_STANDARD_INPUT = "-"
+_ARCHIVES = ((0, b"\x1f\x8b"), (0, b"BZh"), (0, b"\xfd7zXZ\x00"), (0, b"\x28\xb5\x2f\xfd"), (257, b"ustar"))
+_LONGEST_DOCKERFILE = 16 << 20
+
+
+class Sources(NamedTuple):
+    """`directory` holds the context; `dockerfile` is the text, `filename` what errors call it, `ignore` the rules."""
+
+    directory: str
+    dockerfile: str
+    filename: str
+    ignore: str
+
+
+class Context:
+    """``with Context(path, file, scratch) as sources:`` what comes through standard input lies in scratch space till
+    then.
+
+    `path` is a directory, or ``-``: a tar with the files, compressed or not, or a Dockerfile alone without any file.
+    `file` is the Dockerfile: "" is that of the context, ``-`` standard input.
+
+    Raises:
+        NotFound: there is no such directory or file. NotThereYet: an address. InvalidInput: both are standard input.
+    """
+
+    def __init__(self, path: str, file: str, scratch: Scratch) -> None:
+        self._path = path
+        self._file = file
+        self._scratch = scratch
+        self._folder = ""
+        self._held = -1
+
+    def __enter__(self) -> Sources:
+        try:
+            return self._sources()
+        except BaseException:
+            self._remove()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def _sources(self) -> Sources:
+        if self._path == _STANDARD_INPUT:
+            return self._from_standard_input()
+        if "://" in self._path or self._path.startswith("git@"):
+            raise NotThereYet(
+                "a build context from an address is not there yet", remedy="Fetch it first, and give the directory."
+            )
+        if not os.path.isdir(self._path):
+            raise NotFound(
+                f"the build context {self._path} is not a directory", remedy="Give the directory with the sources."
+            )
+        directory = os.path.realpath(self._path)
+        text, filename = _dockerfile(self._file, directory)
+        return Sources(directory, text, filename, _ignore(directory, filename))
+
+    def _from_standard_input(self) -> Sources:
+        if self._file == _STANDARD_INPUT:
+            raise InvalidInput("the context and the Dockerfile cannot both come from standard input")
+        stream = sys.stdin.buffer
+        head = stream.read(512)
+        self._held, self._folder = self._scratch.folder("context")
+        if not any(head[at : at + len(magic)] == magic for at, magic in _ARCHIVES):
+            text = (head + stream.read(_LONGEST_DOCKERFILE)).decode("utf-8", "surrogateescape")
+            return Sources(self._folder, text, "Dockerfile", "")
+        from estiba.layers.unpack import unpack
+
+        unpack(_decompressed(_Rejoined(head, stream), head), self._folder, whiteouts="ignore")
+        text, filename = _dockerfile(os.path.join(self._folder, self._file or "Dockerfile"), self._folder)
+        shown = os.path.relpath(filename, self._folder)
+        return Sources(self._folder, text, shown, _ignore(self._folder, filename))
+
+    def _remove(self) -> None:
+        if self._folder:
+            from estiba.store.snapshots.trees import remove_tree
+
+            remove_tree(self._folder)
+            os.close(self._held)
+            self._folder = ""
+
+
+class _Rejoined:
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._head:
+            return self._rest.read(size)
+        piece = self._head if size < 0 else self._head[:size]
+        self._head = self._head[len(piece) :]
+        return piece + self._rest.read() if size < 0 else piece
+
+
+def _decompressed(stream: _Rejoined, head: bytes) -> Readable:
+    """What `layers` cannot decompress by itself."""
+    if head.startswith(b"BZh"):
+        import bz2
+
+        return bz2.BZ2File(stream)  # type: ignore[call-overload, no-any-return]
+    if head.startswith(b"\xfd7zXZ"):
+        import lzma
+
+        return lzma.LZMAFile(stream)  # type: ignore[arg-type]
+    return stream
+
+
+def _dockerfile(file: str, context: str) -> tuple[str, str]:
+    """The text, and the path that errors name."""
+    if file == _STANDARD_INPUT:
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), "Dockerfile"
+    path = file or os.path.join(context, "Dockerfile")
+    if file and not os.path.isabs(file) and not os.path.exists(file):
+        path = os.path.join(context, file)
+    try:
+        with open(path, "rb") as source:
+            return source.read().decode("utf-8", "surrogateescape"), os.path.realpath(path)
+    except FileNotFoundError:
+        raise NotFound(
+            f"there is no Dockerfile at {path}", remedy="Give its place with -f FILE; - reads it from standard input."
+        ) from None
+    except IsADirectoryError:
+        raise InvalidInput(f"{path} is a directory, not a Dockerfile", remedy="Give a file with -f.") from None
+
+
+def _ignore(context: str, dockerfile: str) -> str:
+    """`Dockerfile.dockerignore` beside the Dockerfile, else `.dockerignore` of the context."""
+    for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return ""
