@@ -58,11 +58,19 @@ def _serve(arguments: argparse.Namespace, house: House) -> int:
         directory=directory,
         work=agent_work(house, directory=directory, progress=PlainProgress),
         announce=lambda url: print(f"listening on {url}", flush=True),
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=_say,
     )
     if not has_stopped:
         os._exit(0)  # a thread of a build does not end; whatever it does may be cut
     return 0
+
+
+def _say(line: str) -> None:
+    """Tell whoever reads the standard error; the agent goes on when nobody does any more."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        pass
 
 
 def _list(records: tuple[JobRecord, ...]) -> None:

@@ -118,7 +118,8 @@ def add_container_arguments(parser: argparse.ArgumentParser) -> None:
     for name in MISSING_VALUES:
         parser.add_argument(name, action=Refused, help=argparse.SUPPRESS)
     parser.add_argument("image", metavar="IMAGE")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
+    command = parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
+    command.required = False
 
 
 def container_options(arguments: argparse.Namespace, environment: Mapping[str, str]) -> ContainerOptions:
@@ -148,9 +149,9 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         network=_network(arguments.network),
         mac_address=arguments.mac_address or "",
         naming=Naming(
-            hostname=arguments.hostname or "",
+            hostname=_hostname(arguments.hostname or ""),
             domainname=arguments.domainname or "",
-            dns=tuple(arguments.dns),
+            dns=tuple(_address(text) for text in arguments.dns),
             dns_search=tuple(arguments.dns_search),
             dns_options=tuple(arguments.dns_option),
             add_hosts=tuple(_hosts(arguments.add_host)),
@@ -192,9 +193,11 @@ def _lines_of(files: list[str]) -> list[str]:
             with open(path, encoding="utf-8-sig") as file:
                 text = file.read()
         except OSError as error:
-            raise NotFound(f"{path}: {error.strerror}") from error
+            raise NotFound(
+                f"cannot read {path}: {error.strerror}", remedy="Give a file of NAME=VALUE lines."
+            ) from error
         except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path}: it is not UTF-8 text") from error
+            raise InvalidInput(f"{path} is not UTF-8 text", remedy="Give a file of NAME=VALUE lines.") from error
         lines += [line.lstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     return lines
 
@@ -233,7 +236,7 @@ def _network(text: str | None) -> str:
     if not text or text == "default":
         return "bridge"
     if "," in text or "=" in text:
-        raise NotThereYet(f"--network {text}: options of a network are not there yet")
+        raise NotThereYet(f"--network {text}: options of a network are not there yet", remedy="Give its name alone.")
     return text
 
 
@@ -246,6 +249,26 @@ def _hosts(entries: list[str]) -> list[tuple[str, str]]:
             raise InvalidInput(f"invalid host {entry!r}", remedy="Write NAME:ADDRESS.")
         pairs.append((name, address.strip("[]")))
     return pairs
+
+
+def _hostname(text: str) -> str:
+    if len(os.fsencode(text)) > 64:
+        raise InvalidInput(f"the host name {text!r} is too long for the kernel", remedy="Give at most 64 characters.")
+    return text
+
+
+def _address(text: str) -> str:
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except OSError:
+            continue
+        return text
+    raise InvalidInput(
+        f"invalid name server {text!r}: it is not an IP address", remedy="Write such as --dns 192.0.2.53."
+    )
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
@@ -261,14 +284,17 @@ def _limits(arguments: argparse.Namespace) -> Limits:
         pids=_integer(arguments.pids_limit or "0", "--pids-limit"),
         shm_size=_size(arguments.shm_size, "shm size"),
         ulimits=tuple(_ulimit(text) for text in arguments.ulimit),
-        oom_score_adj=None if arguments.oom_score_adj is None else _integer(arguments.oom_score_adj, "--oom-score-adj"),
+        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
     )
     if 0 < limits.memory < 6 << 20:
         raise InvalidInput("the minimum memory limit is 6 MB", remedy="Give --memory at least 6m.")
     if limits.memory_swap and not limits.memory:
-        raise InvalidInput("--memory-swap needs --memory as well")
+        raise InvalidInput("--memory-swap needs --memory as well", remedy="Add --memory SIZE.")
     if 0 < limits.memory_swap < limits.memory:
-        raise InvalidInput("--memory-swap is memory and swap together: it cannot be less than --memory")
+        raise InvalidInput(
+            "--memory-swap is memory and swap together: it cannot be less than --memory",
+            remedy="Give at least the size of --memory, or -1 for no limit of swap.",
+        )
     return limits
 
 
@@ -288,7 +314,19 @@ def _ulimit(text: str) -> Ulimit:
     soft, _, hard = values.partition(":")
     if not equals:
         raise InvalidInput(f"invalid limit {text!r}", remedy="Write NAME=SOFT[:HARD].")
-    return Ulimit(name, _integer(soft, "--ulimit"), _integer(hard or soft, "--ulimit"))
+    limit = Ulimit(name, _integer(soft, "--ulimit"), _integer(hard or soft, "--ulimit"))
+    if limit.hard != -1 and not -1 < limit.soft <= limit.hard:
+        raise InvalidInput(
+            f"invalid limit {text!r}: the soft one is above the hard one", remedy="Write NAME=SOFT:HARD."
+        )
+    return limit
+
+
+def _oom_score(text: str) -> int:
+    score = _integer(text, "--oom-score-adj")
+    if not -1000 <= score <= 1000:
+        raise InvalidInput(f"invalid value {text!r} for --oom-score-adj", remedy="Give a number from -1000 to 1000.")
+    return score
 
 
 def _security(arguments: argparse.Namespace) -> Security:
@@ -305,7 +343,10 @@ def _security(arguments: argparse.Namespace) -> Security:
         elif name == "no-new-privileges" and value in ("", "true", "false"):
             security = security._replace(allow_new_privileges=value == "false")
         elif option not in ("apparmor=unconfined", "label=disable"):
-            raise NotThereYet(f"--security-opt {option} is not there yet")
+            raise NotThereYet(
+                f"--security-opt {option} is not there yet",
+                remedy="There are seccomp=unconfined and no-new-privileges[=false].",
+            )
     return security
 
 
@@ -326,7 +367,7 @@ def _stop_signal(text: str | None) -> str:
 
 def _working_directory(text: str | None) -> str:
     if text and not text.startswith("/"):
-        raise InvalidInput(f"the working directory {text!r} is not an absolute path")
+        raise InvalidInput(f"the working directory {text!r} is not an absolute path", remedy="Begin it with /.")
     return text or ""
 
 
@@ -341,5 +382,5 @@ def _logs(driver: str | None, options: list[str]) -> LogOptions:
         elif name == "max-file":
             logs = logs._replace(files=max(1, _integer(value, "max-file")))
         else:
-            raise NotThereYet(f"the log option {name} is not there yet")
+            raise NotThereYet(f"the log option {name} is not there yet", remedy="Options are max-size and max-file.")
     return logs

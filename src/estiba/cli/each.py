@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 
+from estiba.cli.usage import tell
 from estiba.errors import EstibaError
 
 
@@ -16,8 +16,6 @@ def for_each(names: Iterable[str], act: Callable[[str], str | None]) -> int:
             if (answer := act(name)) is not None:
                 print(answer, flush=True)
         except EstibaError as error:
-            print(f"estiba: {error.message}", file=sys.stderr)
-            if error.remedy:
-                print(f"  {error.remedy}", file=sys.stderr)
+            tell(error)
             status = 1
     return status

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-u", "--user", default="", metavar="USER[:GROUP]", help="user inside")
     add("-w", "--workdir", default="", metavar="DIRECTORY", help="working directory inside")
     add("container", metavar="CONTAINER")
-    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
+    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments").required = False
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     from estiba.engine import exec as execution
 
     if not arguments.command:
-        from estiba.errors import InvalidInput
+        from estiba.cli.usage import WrongUsage
 
-        raise InvalidInput("exec needs a command", remedy="estiba exec CONTAINER COMMAND")
+        raise WrongUsage("exec needs a command", remedy="Write estiba exec CONTAINER COMMAND.")
     options = execution.ExecOptions(
         args=tuple(arguments.command),
         env=read_environment(arguments.env_file, arguments.env, house.settings.environment),

@@ -1,7 +1,8 @@
 """The front door: global flags, the command's own parser, and one mapping of errors to messages and exit codes.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 125 `run`/`create`/`exec` itself failed, 126 the container's command cannot
-be executed, 127 it was not found, 128+n a signal; a container's own exit code is passed on. 130 is Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 125 `run`/`create`/`exec` itself failed or was used wrongly, 126 the
+container's command cannot be executed, 127 it was not found, 128+n a signal; a container's own exit code is passed on.
+130 is Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,15 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from estiba import __version__
 from estiba.cli import commands
-from estiba.errors import CommandFailed, EstibaError, InvalidInput, NotFound, NotThereYet
+from estiba.cli.usage import WrongUsage, flush_output, tell
+from estiba.errors import CommandFailed, EstibaError, NotFound, NotThereYet
 from estiba.wiring.settings import Settings, read
-
-if TYPE_CHECKING:
-    import argparse
 
 # Commands whose exit code is the container's: what Estiba itself cannot do is told apart by 125.
 _PASSES_EXIT_CODE_ON = frozenset({"run", "create", "exec"})
@@ -39,15 +38,16 @@ class Invocation(NamedTuple):
     command: str
     arguments: list[str]
 
+    @property
+    def verb(self) -> str:
+        """The command, also where it is written with its noun: `container run` is `run`."""
+        return self.arguments[0] if self.command == "container" and self.arguments else self.command
+
 
 def main() -> NoReturn:
     """The console script `estiba`: runs the command and ends the process with its exit code."""
     status = run(sys.argv[1:], dict(os.environ))
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(status)
+    sys.exit(status if flush_output() else status or 1)
 
 
 def run(words: Sequence[str], environment: dict[str, str]) -> int:
@@ -56,33 +56,37 @@ def run(words: Sequence[str], environment: dict[str, str]) -> int:
     debug = bool(environment.get("ESTIBA_DEBUG"))
     try:
         invocation = parse(words)
-        command, debug = invocation.command, invocation.debug or debug
+        command, debug = invocation.verb, invocation.debug or debug
         return _dispatch(invocation, environment)
     except CommandFailed as error:
-        _tell(error)
+        tell(error)
         return error.exit_code
     except EstibaError as error:
         if debug:
             raise
-        _tell(error)
-        return 125 if command in _PASSES_EXIT_CODE_ON else 1
+        tell(error)
+        return _status(command, wrong=2 if isinstance(error, WrongUsage) else 1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        flush_output()
         return 1
     except KeyboardInterrupt:
         return 130
     except OSError as error:
         if debug:
             raise
-        _tell(EstibaError(_sentence(error), remedy="Run `estiba doctor` to see what this machine allows."))
-        return 125 if command in _PASSES_EXIT_CODE_ON else 1
+        tell(EstibaError(_sentence(error), remedy="Run `estiba doctor` to see what this machine allows."))
+        return _status(command, wrong=1)
+
+
+def _status(command: str, *, wrong: int) -> int:
+    return 125 if command in _PASSES_EXIT_CODE_ON else wrong
 
 
 def parse(words: Sequence[str]) -> Invocation:
     """Take the global flags off the front.
 
     Raises:
-        InvalidInput: an unknown flag, or one without its value.
+        WrongUsage: an unknown flag, or one without its value.
     """
     flags: dict[str, str] = {}
     debug = False
@@ -93,7 +97,7 @@ def parse(words: Sequence[str]) -> Invocation:
         if name in _FLAGS_WITH_VALUE:
             if not equals:
                 if not rest:
-                    raise InvalidInput(f"{name} needs a value", remedy=f"Write {name} VALUE before the command.")
+                    raise WrongUsage(f"{name} needs a value", remedy=f"Write {name} VALUE before the command.")
                 value = rest.pop(0)
             flags[_FLAGS_WITH_VALUE[name]] = value
         elif word in {"-D", "--debug"}:
@@ -103,7 +107,7 @@ def parse(words: Sequence[str]) -> Invocation:
         elif word in {"-v", "--version"}:
             return Invocation(flags, debug, "version", [])
         else:
-            raise InvalidInput(f"unknown flag {word}", remedy="See `estiba --help` for the flags before a command.")
+            raise WrongUsage(f"unknown flag {word}", remedy="See `estiba --help` for the flags before a command.")
     if not rest:
         return Invocation(flags, debug, "help", [])
     return Invocation(flags, debug, rest[0], rest[1:])
@@ -116,6 +120,31 @@ def _dispatch(invocation: Invocation, environment: dict[str, str]) -> int:
     if name == "version":
         print(f"estiba version {__version__}")
         return 0
+    command = _find(name)
+    settings = read(environment, debug=invocation.debug, **invocation.flags)
+    return _run_command(name, command, invocation.arguments, settings)
+
+
+def _run_command(name: str, command: commands.Command, arguments: list[str], settings: Settings) -> int:
+    from importlib import import_module
+
+    from estiba.cli.parser import make_parser
+    from estiba.wiring.house import House
+
+    module = import_module(f"estiba.cli.{command.module}")
+    parser = make_parser(f"estiba {name}", command.summary)
+    module.add_arguments(parser)
+    with House(settings) as house:
+        status: int = module.run(parser.parse_args(arguments), house)
+    return status
+
+
+def _find(name: str) -> commands.Command:
+    """The command called `name`.
+
+    Raises:
+        NotFound: there is none. NotThereYet: Estiba does not have it yet.
+    """
     command = commands.find(name)
     if command is None:
         raise NotFound(f"{name!r} is not an estiba command{_near(name)}", remedy="See `estiba --help`.")
@@ -124,37 +153,17 @@ def _dispatch(invocation: Invocation, environment: dict[str, str]) -> int:
             f"estiba {name} is not there yet ({command.summary[0].lower()}{command.summary[1:]})",
             remedy="SCOPE.md tells what Estiba does today and what comes next.",
         )
-    settings = read(environment, debug=invocation.debug, **invocation.flags)
-    return _run_command(name, command, invocation.arguments, settings)
-
-
-def _run_command(name: str, command: commands.Command, arguments: list[str], settings: Settings) -> int:
-    from importlib import import_module
-
-    from estiba.wiring.house import House
-
-    module = import_module(f"estiba.cli.{command.module}")
-    parser = _parser(f"estiba {name}", command.summary)
-    module.add_arguments(parser)
-    with House(settings) as house:
-        status: int = module.run(parser.parse_args(arguments), house)
-    return status
-
-
-def _parser(program: str, summary: str) -> argparse.ArgumentParser:
-    import argparse
-
-    # A command's own -h (run's host name, as in Docker) takes the place of the one for help.
-    return argparse.ArgumentParser(
-        prog=program, description=summary + ".", allow_abbrev=False, conflict_handler="resolve"
-    )
+    return command
 
 
 def _help(words: Sequence[str]) -> int:
-    if words and (command := commands.find(words[0])) and command.module:
+    if words and words[0] not in ("help", "--help"):
         from importlib import import_module
 
-        parser = _parser(f"estiba {words[0]}", command.summary)
+        from estiba.cli.parser import make_parser
+
+        command = _find(words[0])
+        parser = make_parser(f"estiba {words[0]}", command.summary)
         import_module(f"estiba.cli.{command.module}").add_arguments(parser)
         parser.print_help()
         return 0
@@ -173,12 +182,6 @@ def _near(name: str) -> str:
 
     found = get_close_matches(name, [*commands.names(), *commands.NOT_THERE_YET], n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
-
-
-def _tell(error: EstibaError) -> None:
-    print(f"estiba: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(f"  {error.remedy}", file=sys.stderr)
 
 
 def _sentence(error: OSError) -> str:

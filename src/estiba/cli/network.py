@@ -173,12 +173,16 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
         return 0
     print("Unused networks, which will be removed:")
     for record in plan:
-        print(f"  {record.name}  {record.subnet}")
+        note = "" if record.created else "  (built in: its bridge, until a container needs it)"
+        print(f"  {record.name}  {record.subnet}{note}")
     if not arguments.force and not agrees("Go on?"):
         return 1
     for record in plan:
-        house.networks.remove(record.name)
-    print(f"Removed {len(plan)} networks.")
+        if record.created:
+            house.networks.remove(record.name)
+        else:
+            house.networks.take_down(record.name)
+    print(f"Removed {len(plan)} {'network' if len(plan) == 1 else 'networks'}.")
     return 0
 
 

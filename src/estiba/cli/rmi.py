@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, house: House) -> int:
     """Each image by itself; 1 if any could not be removed."""
+    from estiba.cli.usage import tell
     from estiba.errors import EstibaError, NotFound
     from estiba.image.remove import remove_image
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, house: House) -> int:
         try:
             removed = remove_image(house.store, text, force=args.force)
         except EstibaError as error:
-            print(f"estiba: {error}", file=sys.stderr)
+            tell(error)
             status = 0 if args.force and isinstance(error, NotFound) and status == 0 else 1
             continue
         for one in removed:

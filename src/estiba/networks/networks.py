@@ -88,15 +88,26 @@ class Networks:
             InvalidInput: a built-in network.
         """
         if name in naming.RESERVED:
-            raise InvalidInput(f"the network {name!r} is built in and cannot be removed")
+            raise InvalidInput(
+                f"the network {name!r} is built in and cannot be removed",
+                remedy="`estiba network prune` takes its bridge away while nobody uses it.",
+            )
         self._definitions.get(name)
+        self.take_down(name)
+        self._definitions.remove(name)
+
+    def take_down(self, name: str) -> None:
+        """Remove the bridge of a network, and the table with the last one; the next container makes them again.
+
+        Raises:
+            NetworkInUse: containers are attached.
+        """
         with Explained(), Ledger(self._run) as ledger, ledger.transaction():
             allotment.forget_dead(ledger, self._table)
             left = ledger.endpoints(network=name)
             if left:
                 raise NetworkInUse(name, [row.key for row in left])
             self._remove_bridge(ledger, name)
-        self._definitions.remove(name)
 
     def list(self) -> tuple[NetworkRecord, ...]:
         """Every network: the built-in ``bridge``, ``host`` and ``none`` first, then the users' by name."""
@@ -128,10 +139,13 @@ class Networks:
         return found[0] if found else self._record(self._definitions.get(name), None)
 
     def unused(self) -> tuple[NetworkRecord, ...]:
-        """The users' networks that no container is in: what a prune would remove."""
+        """The networks that no container is in: what a prune removes. The built-in one counts while it has a bridge."""
         with Ledger(self._run) as ledger:
             used = {row.network for row in ledger.endpoints() if not allotment.is_dead(row)}
-        return tuple(record for record in self.list() if record.created and record.name not in used)
+            made = {row.network for row in ledger.bridges()}
+        return tuple(
+            record for record in self.list() if record.name not in used and (record.created or record.name in made)
+        )
 
     def endpoints(self, name: str) -> dict[str, Endpoint]:
         """The containers in a network: key -> endpoint."""
@@ -267,7 +281,9 @@ class Networks:
         self._remove_device(ledger, network)
         if ledger.bridge(network) is not None:
             ledger.remove_bridge(network)
-            if nftables.has_table(self._table):
+            if not ledger.bridges():
+                nftables.delete_table(self._table)
+            elif nftables.has_table(self._table):
                 bridges.install_rules(ledger, self._table)
 
     def _remove_device(self, ledger: Ledger, network: str) -> None:

@@ -67,3 +67,15 @@ def test_none_has_only_loopback_and_host_has_the_hosts_links(busybox_host) -> No
     host = busybox_host.estiba("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net").stdout
     assert none.split() == ["lo"]
     assert "eth0" in host.split() or len(host.split()) > 1
+
+
+def test_prune_takes_the_bridge_away_that_nobody_uses_and_the_next_container_has_it_again(busybox_host) -> None:
+    busybox_host.estiba("run", "-d", "--name", "box", "busybox", "sleep", "99")
+    (bridge, *_) = busybox_host.estiba("network", "ls", "--format", "{{.Name}}").stdout.split()
+    assert busybox_host.estiba("network", "prune", "-f").stdout == "No unused networks.\n", "box uses it"
+    busybox_host.estiba("rm", "-f", "box")
+    pruned = busybox_host.estiba("network", "prune", "-f").stdout
+    assert f"  {bridge}  " in pruned
+    assert pruned.endswith("Removed 1 network.\n")
+    assert busybox_host.estiba("network", "prune", "-f").stdout == "No unused networks.\n"
+    assert "eth0" in busybox_host.estiba("run", "--rm", "busybox", "ip", "address").stdout

@@ -35,7 +35,7 @@ def test_prune_shows_its_plan_and_asks(estiba_home) -> None:
     asked = estiba_home.estiba("network", "prune", check=False)
     assert asked.returncode == 1
     assert "  blue  10.87." in asked.stdout
-    assert estiba_home.estiba("network", "prune", "--force").stdout.endswith("Removed 1 networks.\n")
+    assert estiba_home.estiba("network", "prune", "--force").stdout.endswith("Removed 1 network.\n")
     assert estiba_home.estiba("network", "prune").stdout == "No unused networks.\n"
 
 

@@ -46,8 +46,10 @@ def test_a_container_has_loopback_and_no_ipv6_address_on_its_link(world, network
     endpoint = networks.attach(box, key="box", mac="02:11:22:33:44:55")
     loopback, link = world.run(box, "ip", "-br", "address").splitlines()
     assert loopback.split() == ["lo", "UNKNOWN", "127.0.0.1/8", "::1/128"]
-    assert link.split()[1:] == ["UP", f"{endpoint.address}/24"]
-    assert "02:11:22:33:44:55" in world.run(box, "ip", "link", "show", "eth0")
+    assert link.split()[2:] == [f"{endpoint.address}/24"]
+    shown = world.run(box, "ip", "link", "show", "eth0")
+    assert "02:11:22:33:44:55" in shown
+    assert ",UP" in shown
     assert world.run(box, "ip", "route").splitlines()[0].startswith(f"default via {endpoint.gateway} dev eth0")
 
 

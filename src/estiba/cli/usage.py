@@ -1,0 +1,43 @@
+"""Telling errors on standard error, and the kind for a command line that cannot be understood."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from estiba.errors import EstibaError, InvalidInput
+
+
+class WrongUsage(InvalidInput):
+    """A flag that does not exist, an argument that is missing: the command was not even tried."""
+
+
+def tell(error: EstibaError) -> None:
+    """The error, and below it what to do; after all that went to standard output before."""
+    flush_output()
+    print(f"estiba: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(f"  {error.remedy}", file=sys.stderr)
+
+
+def flush_output() -> bool:
+    """Write out what is buffered for standard output.
+
+    False if that could not be done, which has been told unless the reader just went away (`| head`).
+    """
+    if sys.stdout is None:  # the caller closed it
+        return True
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return False
+    except OSError as error:
+        _drop_output()
+        print(f"estiba: cannot write to standard output: {error.strerror}", file=sys.stderr)
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
