@@ -3,7 +3,7 @@
 M        intermediate: I am in a new user namespace, map my ids         m   parent: done
 P pid    intermediate: this is the init process
 T + fd   init: the master end of the terminal
-R        init: the root filesystem stands; run the hooks                 G program   parent: go on; the seccomp filter
+R        init: the root filesystem stands; run the hooks                 G   parent: go on
 D        init: all is ready; I wait for `start` (or: I become the program now)
 X json   anyone below: I failed, and this is why
 (end)    exec: the program has begun, since the channel closes with the exec

@@ -18,6 +18,7 @@ from estiba.linux.processes import join_new_session_keyring
 from estiba.runtime import hooks
 from estiba.runtime.process import program
 from estiba.runtime.rootfs import build, devices
+from estiba.runtime.seccomp.filter import compile_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _build_container(plan: Plan, config: dict[str, Any], channel: Channel) -> by
     if plan.wants_terminal:
         _take_terminal(plan, root, channel, is_first=True)
     channel.send("R")
-    seccomp = channel.expect("G")
+    seccomp = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""  # while the parent is busy
+    channel.expect("G")
     hooks.run_all(config, "createContainer", plan.document)
     build.seal(root, config)
     if plan.no_pivot:
@@ -93,7 +95,8 @@ def _join_container(plan: Plan, channel: Channel) -> bytes:
         _take_terminal(plan, root, channel, is_first=False)
         os.close(root)
     channel.send("R")
-    seccomp = channel.expect("G")
+    seccomp = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""  # while the parent is busy
+    channel.expect("G")
     if plan.new_keyring:
         join_new_session_keyring("_ses." + plan.id)
     return seccomp

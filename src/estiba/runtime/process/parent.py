@@ -1,7 +1,7 @@
 """The parent's side: what only a process on the host can do for the chain below it.
 
 `bring_up` starts the chain, writes id maps, moves init into the control group while init builds the root filesystem,
-runs the hooks between the two, and compiles the seccomp rules meanwhile.
+and runs the hooks between the two.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from estiba.linux.processes import become_subreaper, pidfd_open, send_signal
 from estiba.runtime.errors import BadBundle, InitFailed
 from estiba.runtime.process import intermediate
 from estiba.runtime.process.channel import failure, make_channel
-from estiba.runtime.seccomp.filter import compile_filter
+from estiba.runtime.seccomp.filter import load_tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
     Raises:
         EstibaError, OSError: init failed, or one of the calls did; no process is left.
     """
+    if plan.seccomp:
+        load_tables(os.uname().machine)  # init compiles the rules, and can load nothing any more
     become_subreaper()
     ours, theirs = make_channel()
     first = os.fork()
@@ -39,6 +41,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
     theirs.close()
     pid = 0
     try:
+        _begin_joining(plan, first)
         while True:
             kind, content, descriptor = ours.receive()
             if kind == "M":
@@ -65,9 +68,8 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
                     if plan.group is not None:
                         plan.group.add(pid)
                     _set_oom_score(pid, plan.process.get("oomScoreAdj"))
-                program = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""
                 before_pivot(pid)
-                ours.send("G", program)
+                ours.send("G")
             elif kind == "D":
                 if plan.fifo >= 0:
                     return pid
@@ -84,6 +86,20 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         raise
     finally:
         ours.close()
+
+
+def _begin_joining(plan: Plan, first: int) -> None:
+    """Move the intermediate into the group too, though only init must be there.
+
+    The first move waits for every processor (an RCU grace period, 5-15 ms) and those right behind it do not: this way
+    the wait passes while namespaces are being made. Not where the id maps are waited for.
+    """
+    if plan.group is None or plan.maps is not None:
+        return
+    try:
+        plan.group.add(first)
+    except ProcessLookupError:
+        pass  # it has done its part already
 
 
 def _await_pid(message: tuple[str, bytes, int | None]) -> int:

@@ -12,6 +12,7 @@ import resource
 import stat
 
 from estiba.linux import capabilities
+from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.libc import checked, libc
 from estiba.linux.processes import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, close_on_exec_from, prctl
 from estiba.linux.seccomp import load_filter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+_LARGEST_PASSWD = 1 << 20
 _FALLBACK_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PERSONALITIES = {"LINUX": 0x0000, "LINUX32": 0x0008}
 
@@ -157,6 +159,8 @@ def _set_apparmor(profile: str) -> None:
         except OSError:
             continue
         try:
+            if filesystem_type(descriptor) != PROC:
+                continue
             os.write(descriptor, f"exec {profile}".encode())
         except OSError as error:
             raise BadBundle(f"the AppArmor profile {profile!r} was refused: {error.strerror}") from None
@@ -239,12 +243,20 @@ def _environment(entries: Any, uid: int) -> dict[str, str]:
 
 
 def _home(uid: int) -> str:
+    """The user's home directory by the container's own list of users."""
     try:
-        with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields = line.rstrip("\n").split(":")
-                if len(fields) >= 6 and fields[2] == str(uid):
-                    return fields[5] or "/"
+        # The file is the image's: it may be a pipe that nobody writes to, or without end.
+        descriptor = os.open("/etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        pass
+        return "/"
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "/"
+        text = os.read(descriptor, _LARGEST_PASSWD).decode(errors="surrogateescape")
+    finally:
+        os.close(descriptor)
+    for line in text.split("\n"):
+        fields = line.split(":")
+        if len(fields) >= 6 and fields[2] == str(uid):
+            return fields[5] or "/"
     return "/"

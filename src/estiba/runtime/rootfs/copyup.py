@@ -32,7 +32,7 @@ def _copy(name: str, info: os.stat_result, origin: int, target: int) -> None:
         finally:
             os.close(inner)
     elif stat.S_ISREG(info.st_mode):
-        reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=origin)
+        reading = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=origin)
         made = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
             while os.sendfile(made, reading, None, 1 << 20):

@@ -44,6 +44,8 @@ def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | Non
         OSError: the kernel refused.
     """
     destination = os.path.normpath("/" + mount["destination"].lstrip("/"))
+    if destination == "/":
+        raise BadBundle("nothing can be mounted over the root of a container", remedy="Give it as root.path.")
     options: list[str] = list(mount.get("options") or ())
     kind = mount.get("type") or "bind"
     if kind in ("bind", "rbind", "none") or "bind" in options or "rbind" in options:

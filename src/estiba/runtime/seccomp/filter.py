@@ -98,6 +98,12 @@ def compile_filter(profile: Mapping[str, Any], machine: str) -> bytes:
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
+def load_tables(machine: str) -> None:
+    """Import the tables that `compile_filter` will need on `machine`."""
+    for architecture in MACHINES.get(machine, ()):
+        syscall_numbers(architecture)
+
+
 def syscall_numbers(architecture: str) -> dict[str, int]:
     """The numbers of an architecture's system calls by name."""
     if architecture == "SCMP_ARCH_AARCH64":
