@@ -113,9 +113,19 @@ def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
 
     A link that leads to nothing gets its target made, inside the root, as opening it in the container would.
     """
-    try:
-        return open_in_root(root_fd, path, os.O_PATH)
-    except FileNotFoundError:
-        os.close(make_directories(root_fd, path.rstrip("/").rpartition("/")[0]))
-    os.close(open_in_root(root_fd, path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY, mode))
-    return open_in_root(root_fd, path, os.O_PATH)
+    place = path.rstrip("/")
+    for _ in range(_MOST_LINKS):
+        try:
+            return open_in_root(root_fd, path, os.O_PATH)
+        except FileNotFoundError:
+            above, _, name = place.rpartition("/")
+            directory = make_directories(root_fd, above)
+        try:
+            # Of a chain of links the last one's target is missing, perhaps with the directories above it.
+            target = os.readlink(name, dir_fd=directory)
+            place = target.rstrip("/") if target.startswith("/") else f"{above}/{target}".rstrip("/")
+        except OSError:
+            os.close(open_in_root(root_fd, path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY, mode))
+        finally:
+            os.close(directory)
+    raise OSError(errno.ELOOP, f"too many links in {path!r}")
