@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -25,6 +26,10 @@ from estiba.web.bodies import BodyCut, BodyTooLarge, read_all
 LARGEST_PAYLOAD = 25 * 1024 * 1024
 """GitHub sends at most 25 MB."""
 
+_LARGE = 1024 * 1024
+_LARGE_AT_ONCE = 4  # before its signature is checked, a body is a stranger's, and lies in memory
+_SECONDS = 10.0  # GitHub waits no longer either
+
 
 class Unsigned(EstibaError):
     """A delivery that nobody who knows the secret has made."""
@@ -40,6 +45,7 @@ class AgentServer:
         self._config = config
         self._queue = queue
         self._wake = wake
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request; every error that is understood has its status."""
@@ -67,7 +73,7 @@ class AgentServer:
         signature = request.headers.get(github.SIGNATURE, "")
         if not github.may_be_signed(signature):
             raise Unsigned
-        body = await read_all(request, limit=LARGEST_PAYLOAD)
+        body = await self._body(request)
         loop = asyncio.get_running_loop()
         signers = await loop.run_in_executor(None, self._signers, body, signature)
         if not signers:
@@ -81,6 +87,20 @@ class AgentServer:
         accepted = await loop.run_in_executor(None, self._queue.accept, delivery.identifier, job)
         self._wake()
         return _json(202, {"build": accepted.job, "is_new": accepted.is_new})
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The body, which must come in time.
+
+        Raises:
+            BodyTooLarge, BodyCut.
+        """
+        length = request.content_length
+        room = self._large if length is None or length > _LARGE else contextlib.nullcontext()
+        try:
+            async with asyncio.timeout(_SECONDS), room:
+                return await read_all(request, limit=LARGEST_PAYLOAD)
+        except TimeoutError:
+            raise BodyCut(0) from None
 
     def _signers(self, body: bytes, signature: str) -> frozenset[str]:
         """The repositories (lower case) whose secret has signed: asked of all, so that only then the body is read."""

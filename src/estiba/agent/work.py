@@ -14,7 +14,7 @@ from estiba.agent.config import Repository
 from estiba.agent.pipeline import Job, image_names
 from estiba.builder.request import BuildRequest
 from estiba.deploy.app import Release
-from estiba.deploy.executor import Containers, execute
+from estiba.deploy.executor import Containers, execute, repair
 from estiba.deploy.plan import plan
 from estiba.errors import InvalidInput, NotFound
 from estiba.graph.cancellation import Cancellation
@@ -73,6 +73,11 @@ class Work:
         """Remove what an agent before this one left."""
         shutil.rmtree(self._directory, ignore_errors=True)
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
+
+    def repair(self, app: str, *, say: Callable[[str], None]) -> None:
+        """End a deployment of `app` that an agent before this one has not ended: what ran before runs again."""
+        with self._deploying:
+            repair(app, self._containers(Cancellation()), say=say)
 
     def do(self, job: Job, repository: Repository, *, log: TextIO, cancellation: Cancellation) -> Built | Moved:
         """Clone, build, push, deploy, in this order; a step that fails ends the job, and what runs goes on running.

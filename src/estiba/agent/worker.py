@@ -38,10 +38,13 @@ class Workers:
         self._work.clear()
         for number in self._queue.recover():
             self._say(f"build {number} was cut; it is taken up again")
-        for number in range(1, self._config.workers + 1):
-            thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
+            for number in range(1, self._config.workers + 1)
+        ]
+        self._threads.append(threading.Thread(target=self._repair, name="repair", daemon=True))
+        for thread in self._threads:
             thread.start()
-            self._threads.append(thread)
 
     def wake(self) -> None:
         """Something was put on the queue."""
@@ -71,6 +74,12 @@ class Workers:
                 self._say(f"the queue cannot be worked on: {error}")
             self._wait()
 
+    def _repair(self) -> None:
+        """Put right what a dead agent was deploying, whatever becomes of its job: the app may be down."""
+        for repository in self._config.repositories:
+            if repository.deploy is not None and not self._cancellation.is_set:
+                self._work.repair(repository.deploy.name, say=self._say)
+
     def _wait(self) -> None:
         with self._changed:
             if not self._cancellation.is_set:
@@ -89,10 +98,10 @@ class Workers:
         """Do the job; gives what is to be recorded."""
         try:
             return self._worked(record, log)
-        except Cancelled:
-            self._say(f"{_title(record)} was given up; it waits again")
-            return lambda: self._queue.give_back(record.id)
         except EstibaError as error:
+            if isinstance(error, Cancelled) and self._cancellation.is_set:
+                self._say(f"{_title(record)} was given up; it waits again")
+                return lambda: self._queue.give_back(record.id)
             return self._failed(record, log, error.message, str(error))
         except Exception as error:  # noqa: BLE001 - a defect ends this job, never the agent
             words = f"{type(error).__name__}: {error}"
@@ -103,7 +112,12 @@ class Workers:
         if repository is None or repository.branch != record.branch:
             words = f"{record.branch} of {record.repository} is not in the configuration any more"
             return self._failed(record, log, words, words)
-        outcome = self._work.do(record.job, repository, log=log, cancellation=self._cancellation)
+        of_this_job = Cancellation()  # a build that fails sets it, to end its other steps
+        forget = self._cancellation.on_set(of_this_job.set)
+        try:
+            outcome = self._work.do(record.job, repository, log=log, cancellation=of_this_job)
+        finally:
+            forget()
         if isinstance(outcome, Moved):
             self._say(f"{_title(record)}: the branch has moved on to {outcome.head[:12]}")
             return lambda: self._move_on(record, outcome.head)

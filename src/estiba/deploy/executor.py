@@ -81,14 +81,29 @@ def execute(plan: Sequence[Step], release: Release, containers: Containers, *, s
             raise
 
 
+def repair(app: str, containers: Containers, *, say: Say) -> None:
+    """End a deployment of `app` that was cut; what cannot be done is told, and is left to the next deployment."""
+    try:
+        for step in steps.repair(app, containers.actual()):
+            say(str(step))
+            _change(step, containers)
+    except EstibaError as error:
+        say(f"{app} could not be put right: {error.message}")
+
+
 def _do(step: Step, release: Release, containers: Containers) -> None:
+    if step.action == steps.CREATE:
+        containers.create(step.name, release)
+    elif step.action == steps.PROBE:
+        containers.await_ready(step.name, release)
+    else:
+        _change(step, containers)
+
+
+def _change(step: Step, containers: Containers) -> None:
     match step.action:
-        case steps.CREATE:
-            containers.create(step.name, release)
         case steps.START:
             containers.start(step.name)
-        case steps.PROBE:
-            containers.await_ready(step.name, release)
         case steps.STOP:
             containers.stop(step.name)
         case steps.REMOVE:

@@ -73,13 +73,27 @@ def plan(release: Release, actual: Mapping[str, Actual]) -> tuple[Step, ...]:
         ForeignContainer: a container with one of the app's names is there that was not deployed as this app.
     """
     app = release.app.name
-    for name in (app, next_name(app), previous_name(app)):
-        if name in actual and (actual[name].app != app or not actual[name].fingerprint):
-            raise ForeignContainer(name, app)
+    _refuse_foreign(app, actual)
     leftovers, current = _leftovers(app, actual)
     if current is not None and current.fingerprint == release.fingerprint:
         return (*leftovers, *_keep(current))
     return (*leftovers, *_replace(release, current))
+
+
+def repair(app: str, actual: Mapping[str, Actual]) -> tuple[Step, ...]:
+    """The steps that end a deployment of `app` which was cut: what ran before runs again, or what has answered stays.
+
+    Raises:
+        ForeignContainer: as for `plan`.
+    """
+    _refuse_foreign(app, actual)
+    return _leftovers(app, actual)[0]
+
+
+def _refuse_foreign(app: str, actual: Mapping[str, Actual]) -> None:
+    for name in (app, next_name(app), previous_name(app)):
+        if name in actual and (actual[name].app != app or not actual[name].fingerprint):
+            raise ForeignContainer(name, app)
 
 
 def _leftovers(app: str, actual: Mapping[str, Actual]) -> tuple[tuple[Step, ...], Actual | None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 
 import pytest
 
-from agents import fetch, wait_until
+from agents import DOCKERFILE, fetch, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -36,6 +37,10 @@ def test_a_build_that_fails_is_told_with_its_line(agent) -> None:
     assert "ana/quotes/Dockerfile:2:" in log
     assert "the command '/bin/sh -c echo oh no; exit 3' ended with exit code 3" in log
     assert "failed: the command '/bin/sh -c echo oh no; exit 3' ended with exit code 3" in agent.said
+    third = agent.push("the third page", Dockerfile=DOCKERFILE)
+    agent.deliver(third)
+    agent.wait_for(third, "succeeded")
+    assert fetch(agent.page) == "the third page"
 
 
 def test_a_release_that_ends_at_once_is_taken_back_with_its_last_words(agent) -> None:
@@ -72,6 +77,19 @@ def test_a_dockerfile_that_leads_out_of_the_repository_is_refused(agent) -> None
     agent.deliver(push)
     agent.wait_for(push, "failed")
     assert "Dockerfile is a link that leads out of the repository" in agent.log(2)
+
+
+def test_a_body_that_does_not_come_is_given_up(agent) -> None:
+    """A stranger who sends nothing holds nothing for long, and keeps no agent from ending."""
+    connection = http.client.HTTPConnection(agent.address, timeout=20)
+    connection.putrequest("POST", "/webhooks/github")
+    connection.putheader("X-Hub-Signature-256", "sha256=" + "0" * 64)
+    connection.putheader("Content-Length", "10")
+    connection.endheaders()
+    begun = time.monotonic()
+    assert agent.stop() == 0
+    assert time.monotonic() - begun < 8
+    connection.close()
 
 
 def test_a_registry_that_is_gone_keeps_the_old_release(agent, registry) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -87,7 +89,7 @@ def test_kill_9_right_after_the_answer_loses_nothing(agent) -> None:
 
 @pytest.mark.slow
 def test_kill_9_while_a_release_is_on_trial_brings_the_old_one_back(make_agent) -> None:
-    """The new container was waiting for its first answer: the next agent puts the old one back, then tries again."""
+    """The new container was waiting for its first answer. The next agent puts the old one back before all else."""
     agent = make_agent().start()
     first = agent.push()
     agent.deliver(first)
@@ -100,13 +102,37 @@ def test_kill_9_while_a_release_is_on_trial_brings_the_old_one_back(make_agent) 
     agent.kill()
     assert agent.container_names() == ["web.next", "web.previous"]
 
-    third = agent.push("the third page", Dockerfile=DOCKERFILE)
+    third = agent.push("the third page", Dockerfile="FROM busybox\nRUN exit 1\n")
     agent.start()
     agent.deliver(third)
-    agent.wait_for(third, "succeeded")
+    agent.wait_for(third, "failed")
+    wait_until(lambda: fetch(agent.page) == "the first page", "the old release")
+
+    fourth = agent.push("the third page", Dockerfile=DOCKERFILE)
+    agent.deliver(fourth)
+    agent.wait_for(fourth, "succeeded")
     assert fetch(agent.page) == "the third page"
     assert agent.container_names() == ["web"]
     assert processes_with("sleep 3012") == []
+
+
+@pytest.mark.slow
+def test_an_agent_ends_though_a_registry_does_not_answer(make_agent, registry) -> None:
+    """The push waits for a server that says nothing; the job is taken up again by the next agent."""
+    agent = make_agent()
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        agent.change_config(f'image = "{registry.address}', f'image = "{address}')
+        agent.start()
+        push = agent.push()
+        agent.deliver(push)
+        connection, _ = mute.accept()
+        with connection:
+            begun = time.monotonic()
+            assert agent.stop() == 0
+            assert time.monotonic() - begun < 12
+    assert "a build does not let go" in agent.said
+    assert agent.jobs() == [(push.after, "running")]
 
 
 def test_an_agent_ends_within_seconds_and_its_containers_go_on(agent) -> None:

@@ -15,7 +15,7 @@ from estiba.agent.queue import FAILED, QUEUED, SUCCEEDED, SUPERSEDED, Queue
 from estiba.agent.work import Built, Moved
 from estiba.agent.worker import Workers
 from estiba.errors import EstibaError, Unavailable
-from estiba.graph.cancellation import Cancellation
+from estiba.graph.cancellation import Cancellation, Cancelled
 from estiba.oci.digest import Digest
 from estiba.store.database import Database
 
@@ -95,6 +95,22 @@ def test_whatever_goes_wrong_ends_the_job_and_not_the_worker(shop, error: Except
     shop.workers.start()
     wait_until(lambda: shop.state() == FAILED, "the job")
     assert shop.queue.get(1).error == words
+    shop.queue.accept("d2", JOB._replace(commit="b" * 40))
+    shop.workers.wake()
+    wait_until(lambda: shop.state(2) == SUCCEEDED, "the next job")
+
+
+def test_a_build_that_cancels_its_other_steps_ends_no_worker(shop) -> None:
+    """A failing step sets the cancellation that its build was given."""
+
+    def fail(cancellation: Cancellation) -> object:
+        cancellation.set()
+        raise Cancelled
+
+    shop.work.outcomes[JOB.commit] = fail
+    shop.queue.accept("d1", JOB)
+    shop.workers.start()
+    wait_until(lambda: shop.state() == FAILED, "the job")
     shop.queue.accept("d2", JOB._replace(commit="b" * 40))
     shop.workers.wake()
     wait_until(lambda: shop.state(2) == SUCCEEDED, "the next job")

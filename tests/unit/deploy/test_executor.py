@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estiba.deploy.app import Actual, App, Release
-from estiba.deploy.executor import ReleaseFailed, execute
+from estiba.deploy.executor import ReleaseFailed, execute, repair
 from estiba.deploy.memory import MemoryContainers
 from estiba.deploy.plan import plan
 from estiba.errors import EstibaError, Unavailable
@@ -131,6 +131,34 @@ def test_what_cannot_be_taken_back_is_told() -> None:
         deploy(machine)
     assert caught.value.remedy.endswith("It could not all be taken back: start is broken")
     assert machine.actual() == {"web": there("web", OLD, is_running=False)}
+
+
+def test_repairing_brings_back_what_ran_before_a_deployment_was_cut() -> None:
+    machine = MemoryContainers(there("web.previous", OLD, is_running=False), there("web.next", NEW))
+    told: list[str] = []
+    repair("web", machine, say=told.append)
+    assert machine.actual() == {"web": there("web", OLD)}
+    assert told == [
+        "remove web.next: it is left of a deployment that was cut",
+        "start web.previous: it ran before a deployment was cut",
+        "rename web.previous to web: the new one had not proved itself",
+    ]
+    repair("web", machine, say=told.append)
+    assert len(told) == 3
+
+
+def test_repairing_touches_nothing_that_is_not_of_the_app_and_tells_what_it_cannot_do() -> None:
+    told: list[str] = []
+    machine = MemoryContainers(Actual("web.next", True))
+    repair("web", machine, say=told.append)
+    assert machine.changes == []
+    broken = MemoryContainers(there("web.next", NEW), before=breaks_at(1, Unavailable("broken")))
+    repair("web", broken, say=told.append)
+    assert told == [
+        "web could not be put right: there is a container web.next which was not deployed as the app web",
+        "remove web.next: it is left of a deployment that was cut",
+        "web could not be put right: broken",
+    ]
 
 
 class Killed(BaseException):
