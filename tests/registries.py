@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.client
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import tarfile
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple
+
+from aiohttp import web
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -156,3 +162,81 @@ def index(*manifests: bytes, **more: object) -> bytes:
         **more,
     }
     return json.dumps(value).encode()
+
+
+def layer_of(files: Mapping[str, bytes]) -> bytes:
+    """An uncompressed layer of these files."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def config_of(*layers: bytes) -> bytes:
+    """The configuration of an image of uncompressed layers."""
+    root = {"type": "layers", "diff_ids": [sha256(layer) for layer in layers]}
+    return json.dumps({"os": "linux", "architecture": "amd64", "rootfs": root}).encode()
+
+
+# Servers that misbehave
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Misbehaving:
+    """A server in a thread, whose handler a test writes; `seen` are the requests."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.seen: list[str] = []
+        self._handler = handler
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.path == "/v2/":  # the client asks first whether a loopback registry wants TLS
+                return web.Response()
+            self.seen.append(f"{request.method} {request.path}")
+            return await self._handler(request)
+
+        application = web.Application(client_max_size=1 << 30)
+        application.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.address = f"127.0.0.1:{runner.addresses[0][1]}"
+        self._ready.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+
+class Content:
+    """An image with one layer, a tar of random bytes, as a registry would serve it."""
+
+    def __init__(self, size: int = 3_000_000) -> None:
+        self.layer = layer_of({"data": os.urandom(size)})
+        self.config = config_of(self.layer)
+        self.manifest = image_manifest(self.config, self.layer)
+
+    def small(self, request: web.Request) -> web.Response | None:
+        """The answer to everything but the layer."""
+        if "/manifests/" in request.path:
+            return web.Response(body=self.manifest, content_type=OCI_MANIFEST)
+        if request.path.endswith(sha256(self.config)):
+            return web.Response(body=self.config)
+        return None

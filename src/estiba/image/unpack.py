@@ -10,6 +10,9 @@ mention, or with a hard link to a file that it does not hold. Such a layer is un
             unpacking.start(index, descriptor)
         chain_id = unpacking.finish()
 
+Where `takes_streams`, the descriptor may be a pipe into which the blob is still coming; the process verifies the blob's
+digest too, so that nobody else needs to (`answer`, `collect`).
+
 Two processes with the same layers: one does the work, the other waits for it and finds it done.
 """
 
@@ -56,7 +59,7 @@ def unpack_layers(
         Unavailable: no space. Nothing is left of the layers that were being made then.
     """
     open_blob = open_blob or store.blobs.open
-    with Unpacking(store, layers, limits=limits) as unpacking:
+    with Unpacking(store, layers, limits=limits, open_blob=open_blob) as unpacking:
         for index in unpacking.needed:
             with open_blob(layers[index][1].digest) as blob:
                 unpacking.start(index, blob.fileno())
@@ -79,18 +82,26 @@ class _Done(NamedTuple):
 class Unpacking:
     """One image's layers being unpacked; a context manager that leaves nothing half done behind.
 
-    `needed` are the positions of the layers whose blobs are to be given to `start`.
+    `needed` are the positions of the layers whose blobs are to be given to `start`, of which `workers` run at a time.
+    `open_blob` gives the blob of a layer that must be unpacked a second time, by default from the store.
     """
 
     def __init__(
-        self, store: Store, layers: Sequence[Layer], *, limits: UnpackLimits | None = None, workers: int | None = None
+        self,
+        store: Store,
+        layers: Sequence[Layer],
+        *,
+        limits: UnpackLimits | None = None,
+        workers: int | None = None,
+        open_blob: Callable[[Digest], BinaryIO] | None = None,
     ) -> None:
         self.needed: tuple[int, ...] = ()
+        self.workers = workers or os.cpu_count() or 1
         self._store = store
         self._layers = tuple(layers)
         self._chains = tuple(chain_ids(diff_id for diff_id, _ in layers))
         self._limits = limits or UnpackLimits()
-        self._most = workers or os.cpu_count() or 1
+        self._open_blob = open_blob or store.blobs.open
         self._lease = store.leases.hold("unpack an image")
         self._locks: dict[int, _Lock] = {}
         self._blobs: dict[int, int] = {}
@@ -125,20 +136,35 @@ class Unpacking:
                 lock.release()
             self._lease.__exit__(None, None, None)
 
-    def start(self, index: int, descriptor: int) -> None:
-        """Unpack the layer `index` from `descriptor`, which the caller may close at once; waits for a free place.
+    @property
+    def takes_streams(self) -> bool:
+        """Whether layers are unpacked as they come. Else each waits for those below it, and only a file will do."""
+        return self._store.snapshots.whiteouts != DELETE
 
-        A pipe will do only where no layer has to wait for those below; a file always does.
-        """
+    def start(self, index: int, descriptor: int) -> None:
+        """Unpack the layer `index` from `descriptor`, which the caller may close at once; waits for a free place."""
         self._blobs[index] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
         if self._store.snapshots.whiteouts == DELETE:
             return  # done in order, by `finish`
-        while len(self._workers) >= self._most:
+        while len(self._workers) >= self.workers:
             self._wait_for_one()
         key = self._key(index)
         self._store.snapshots.prepare(key, None)
         whiteouts = self._store.snapshots.whiteouts if index else IGNORE
         self._spawn(index, self._store.snapshots.writable(key), whiteouts)
+        os.close(self._blobs.pop(index))  # so that a feeder sees when the process has ended
+
+    def answer(self, index: int) -> int:
+        """A descriptor that can be read as soon as the process that unpacks layer `index` has ended."""
+        return self._workers[index].answer
+
+    def collect(self, index: int) -> None:
+        """Take the answer of the process that unpacks layer `index`; waits for its end.
+
+        Raises:
+            as `unpack_layers`. When it returns, the blob's digest and size are as promised.
+        """
+        self._take(index)
 
     def finish(self) -> Digest | None:
         """Wait for all, commit in order, and give the chain ID.
@@ -197,7 +223,8 @@ class Unpacking:
         key = self._key(index)
         self._store.snapshots.remove(key)
         mounts = self._store.snapshots.prepare(key, below)
-        os.lseek(self._blobs[index], 0, os.SEEK_SET)
+        with self._open_blob(self._layers[index][1].digest) as blob:
+            self._blobs[index] = fcntl.fcntl(blob.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)
         held, place = self._store.scratch.folder("unpack")
         try:
             del self._done[index]
@@ -248,7 +275,9 @@ class Unpacking:
         poll = select.poll()
         for answer in answers:
             poll.register(answer, select.POLLIN)
-        index = answers[poll.poll()[0][0]]
+        self._take(answers[poll.poll()[0][0]])
+
+    def _take(self, index: int) -> None:
         worker = self._workers.pop(index)
         with os.fdopen(worker.answer, "rb") as file:
             text = file.read()

@@ -8,6 +8,7 @@ ROOT/                       mode 0700: images hold set-user-ID programs, which m
 │   ├── fs/                 the layer's own change (the upper directory of an overlay)
 │   └── work/               the overlay's work directory while the snapshot is active
 ├── tmp/                    what is being written; a file here belongs to nobody once its writer is dead
+│   └── partial.sha256.HEX  the first bytes of a blob, for the next who fetches it
 ├── containers/ID/          one container: bundle, logs (room `engine`)
 ├── volumes/NAME/           one volume (room `engine`)
 ├── networks/               definitions of networks (room `networks`)

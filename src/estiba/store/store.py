@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from estiba.store.blobs.directory import DirectoryBlobs
+from estiba.store.blobs.partial import Partials
 from estiba.store.cache import BuildCache
 from estiba.store.database import Database
 from estiba.store.images import Images
@@ -28,6 +29,7 @@ class Store:
         self.database = database
         self.scratch = Scratch(paths.tmp)
         self.blobs = DirectoryBlobs(paths.blobs, self.scratch)
+        self.partials = Partials(paths.tmp, self.blobs)
         self.references = References(database)
         self.images = Images(database, self.blobs, self.references)
         self.layer_blobs = LayerBlobs(database, self.blobs)

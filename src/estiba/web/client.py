@@ -55,6 +55,12 @@ def reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def unread(stream: aiohttp.StreamReader) -> bytes:
+    """What of a body had come before it was cut; the stream itself gives nothing but the error then."""
+    buffer = list(getattr(stream, "_buffer", ()))
+    return b"".join(buffer)[getattr(stream, "_buffer_offset", 0) :]
+
+
 async def parts_of(file: BinaryIO, on_part: Callable[[int], None]) -> AsyncIterator[bytes]:
     """A file as a body: read ahead in a worker thread while the part before is sent. `on_part` gets each length.
 

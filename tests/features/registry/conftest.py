@@ -48,6 +48,20 @@ def make_server(tmp_path: Path) -> Iterator[Callable]:
 
 
 @pytest.fixture
+def misbehave() -> Iterator[Callable]:
+    """Starts servers in threads, each with a handler that the test has written."""
+    running = []
+
+    def start(handler):
+        running.append(registries.Misbehaving(handler))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository name that no other test uses."""
     return "test/" + re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:100].strip("-")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
 
@@ -211,77 +209,8 @@ def _bcrypt(password: str) -> str:
 
 # With servers that misbehave
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Misbehaving:
-    """A server in a thread, whose handler a test writes; `seen` are the requests."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.seen: list[str] = []
-        self._handler = handler
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            if request.path == "/v2/":  # the client asks first whether a loopback registry wants TLS
-                return web.Response()
-            self.seen.append(f"{request.method} {request.path}")
-            return await self._handler(request)
-
-        application = web.Application(client_max_size=1 << 30)
-        application.router.add_route("*", "/{path:.*}", handle)
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.address = f"127.0.0.1:{runner.addresses[0][1]}"
-        self._ready.set()
-        await self._stop.wait()
-        await runner.cleanup()
-
-
-@pytest.fixture
-def misbehave() -> Iterator[Callable[[Handler], Misbehaving]]:
-    running: list[Misbehaving] = []
-
-    def start(handler: Handler) -> Misbehaving:
-        running.append(Misbehaving(handler))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
-
-
-class Content:
-    """An image with one layer of random bytes (which does not unpack), as a registry would serve it."""
-
-    def __init__(self, size: int = 3_000_000) -> None:
-        self.layer = os.urandom(size)
-        config = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [sha256(b"tar")]}}
-        self.config = json.dumps(config).encode()
-        self.manifest = registries.image_manifest(self.config, self.layer)
-
-    def small(self, request: web.Request) -> web.Response | None:
-        """The answer to everything but the layer."""
-        if "/manifests/" in request.path:
-            return web.Response(body=self.manifest, content_type=registries.OCI_MANIFEST)
-        if request.path.endswith(sha256(self.config)):
-            return web.Response(body=self.config)
-        return None
+Content = registries.Content
+Handler = registries.Handler
 
 
 async def _cut(request: web.Request, data: bytes, total: int) -> web.StreamResponse:
@@ -293,6 +222,7 @@ async def _cut(request: web.Request, data: bytes, total: int) -> web.StreamRespo
     return response
 
 
+@pytest.mark.root
 def test_a_download_that_is_cut_goes_on_where_it_stopped(misbehave, make_store):
     content = Content()
     asked: list[str] = []
@@ -318,8 +248,7 @@ def test_a_download_that_is_cut_goes_on_where_it_stopped(misbehave, make_store):
 
     registry = misbehave(handler)
     store = make_store()
-    with pytest.raises(Corrupt):  # the layer arrives whole, and then is no tar
-        fetch(store, f"{registry.address}/a")
+    fetch(store, f"{registry.address}/a")
     assert store.blobs.read(Digest.of(content.layer), limit=len(content.layer)) == content.layer
     assert asked[0] == ""
     starts = [int(text.removeprefix("bytes=").removesuffix("-")) for text in asked[1:]]
@@ -327,6 +256,7 @@ def test_a_download_that_is_cut_goes_on_where_it_stopped(misbehave, make_store):
     assert starts[0] > 0
 
 
+@pytest.mark.root
 def test_a_server_that_ignores_ranges_is_read_from_the_start_again(misbehave, make_store):
     content = Content()
     attempts = []
@@ -341,8 +271,7 @@ def test_a_server_that_ignores_ranges_is_read_from_the_start_again(misbehave, ma
         return web.Response(body=content.layer)
 
     store = make_store()
-    with pytest.raises(Corrupt):
-        fetch(store, f"{misbehave(handler).address}/a")
+    fetch(store, f"{misbehave(handler).address}/a")
     assert store.blobs.has(Digest.of(content.layer))
 
 

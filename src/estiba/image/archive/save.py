@@ -132,8 +132,10 @@ def save_to_file(store: Store, images: Sequence[Chosen], path: str, *, form: str
     """The same into the file `path`, which is there whole or not at all.
 
     Raises:
-        As `save`, and OSError: the file cannot be written.
+        As `save`, and InvalidInput: there cannot be such a file. OSError: it cannot be written.
     """
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise InvalidInput(f"cannot write {path}: {_why(path)}", remedy="Give a file in a directory that exists.")
     if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
         with open(path, "wb", buffering=_PIECE) as out:
             save(store, images, out, form=form)
@@ -149,3 +151,7 @@ def save_to_file(store: Store, images: Sequence[Chosen], path: str, *, form: str
         except FileNotFoundError:
             pass
         raise
+
+
+def _why(path: str) -> str:
+    return "it is a directory" if os.path.isdir(path) else f"there is no directory {os.path.dirname(path)}"

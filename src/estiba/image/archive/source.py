@@ -261,7 +261,10 @@ def _index(file: BinaryIO, where: str) -> dict[str, _Member]:
     except tarfile.TarError as error:
         if members:
             raise Corrupt(f"{where} is cut or damaged: {error}", remedy="Save it again.") from error
-        raise InvalidInput(f"{where} is not an archive of images: {error}") from error
+        raise InvalidInput(
+            f"{where} is not an archive of images: {error}",
+            remedy="Archives are written by `estiba save`, `docker save`, `podman save`, skopeo and buildah.",
+        ) from error
     return members
 
 

@@ -123,7 +123,9 @@ class CredentialFile:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise PermissionDenied(f"cannot read {self.path}: {error.strerror}") from error
+            raise PermissionDenied(
+                f"cannot read {self.path}: {error.strerror}", remedy="Make it a file of yours, or remove it."
+            ) from error
         except ValueError as error:
             raise InvalidInput(f"{self.path} is not JSON: {error}", remedy="Correct or remove the file.") from error
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A blob from a registry into the store: verified while it comes, resumed where it was cut."""
+"""A blob from a registry: into a partial file of the store, from where the last attempt stopped, whoever made it."""
 
 from __future__ import annotations
 
@@ -7,54 +7,96 @@ from collections.abc import Callable
 
 import aiohttp
 
+from estiba.errors import Corrupt
 from estiba.oci.descriptor import Descriptor
 from estiba.registry.client.connection import Connection
 from estiba.registry.client.failures import RegistryUnreachable, UnexpectedContent
 from estiba.registry.client.tokens import Scopes
 from estiba.registry.protocol.endpoints import blob_path
 from estiba.registry.protocol.ranges import parse_content_range
-from estiba.store.blobs.base import BlobStore, BlobWriter
-from estiba.web.client import CONNECTION_ERRORS, is_hopeless, reason
+from estiba.store.blobs.base import DigestMismatch
+from estiba.store.blobs.partial import Partial
+from estiba.store.store import Store
+from estiba.web.client import CONNECTION_ERRORS, is_hopeless, reason, unread
 
 _BUFFER = 1 << 20
+_MOST_PARTS = 512  # writev(2) takes 1024
+_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.25
+
+
+async def claim(store: Store, blob: Descriptor, *, on_wait: Callable[[], None]) -> Partial | None:
+    """The partial file of `blob`, ours alone; None as soon as the blob is here.
+
+    Waits while another process fetches it; `on_wait` is called once if so. Raises Unavailable: no space.
+    """
+    wait = _FIRST_LOOK
+    while not store.blobs.has(blob.digest):
+        partial = store.partials.take(blob.digest, size=blob.size)
+        if partial is not None:
+            return partial
+        if wait == _FIRST_LOOK:
+            on_wait()
+        await asyncio.sleep(wait)
+        wait = min(wait * 1.5, _LONGEST_LOOK)
+    return None
+
+
+async def fetch_blob(
+    connection: Connection,
+    repository: str,
+    blob: Descriptor,
+    store: Store,
+    *,
+    scopes: Scopes,
+    on_bytes: Callable[[int], None] = lambda _: None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> None:
+    """Make sure that `blob` is in the store, verified. What `download` raises, and DigestMismatch, SizeMismatch."""
+    while (partial := await claim(store, blob, on_wait=on_wait)) is not None:
+        with partial:
+            await download(connection, repository, blob, partial, scopes=scopes, on_bytes=on_bytes)
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, partial.verify)
+            except DigestMismatch:
+                if not partial.resumed:
+                    raise
+                continue  # what an earlier process left was damaged: from the start, once
+            partial.commit()
 
 
 async def download(
     connection: Connection,
     repository: str,
     blob: Descriptor,
-    blobs: BlobStore,
+    partial: Partial,
     *,
     scopes: Scopes,
     on_bytes: Callable[[int], None],
 ) -> None:
-    """Fetch `blob` and commit it. `on_bytes` gets how many are here.
+    """Fetch what `partial` lacks of `blob`; nothing is verified. `on_bytes` gets how many bytes are here.
 
     Raises:
-        NotInRegistry, RegistryUnreachable: cut again and again. DigestMismatch, SizeMismatch: nothing is kept.
+        NotInRegistry, RegistryUnreachable: cut again and again; what has come is kept.
+        SizeMismatch, UnexpectedContent: nothing is kept. Unavailable: no space.
     """
-    loop = asyncio.get_running_loop()
-    writer = blobs.writer(expected=blob.digest, size=blob.size)
-    with writer:
-        received = failures = 0
-        while received < blob.size or not blob.size:
-            before = received
-            try:
-                received = await _fetch(connection, repository, blob, writer, received, scopes, on_bytes)
-                break
-            except _Cut as cut:
-                received = cut.received
-                failures = 0 if received > before else failures + 1
-                if failures >= connection.patience.attempts or is_hopeless(cut.error):
-                    raise RegistryUnreachable(connection.address.url, reason(cut.error)) from cut.error
-                await asyncio.sleep(connection.patience.wait(failures + 1))
-        await loop.run_in_executor(None, writer.commit)
+    failures = 0
+    if partial.received:
+        on_bytes(partial.received)
+    while not partial.is_whole:
+        before = partial.received
+        try:
+            await _fetch(connection, repository, blob, partial, scopes, on_bytes)
+        except _Cut as cut:
+            failures = 0 if partial.received > before else failures + 1
+            if failures >= connection.patience.attempts or is_hopeless(cut.error):
+                raise RegistryUnreachable(connection.address.url, reason(cut.error)) from cut.error
+            if failures:
+                await asyncio.sleep(connection.patience.wait(failures))
 
 
 class _Cut(Exception):
-    def __init__(self, received: int, error: BaseException) -> None:
-        super().__init__(received)
-        self.received = received
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
         self.error = error
 
 
@@ -62,61 +104,63 @@ async def _fetch(
     connection: Connection,
     repository: str,
     blob: Descriptor,
-    writer: BlobWriter,
-    received: int,
+    partial: Partial,
     scopes: Scopes,
     on_bytes: Callable[[int], None],
-) -> int:
-    """The rest of the blob from byte `received` on; gives how many there are then.
-
-    Raises:
-        _Cut: the connection ended too early.
-    """
-    headers = {"Range": f"bytes={received}-"} if received else {}
+) -> None:
+    """One request for the rest of the blob. Raises _Cut: it ended too early; what came is in `partial`."""
+    received = partial.received
     async with connection.request(
         "GET",
         blob_path(repository, blob.digest),
         what=f"{repository}@{blob.digest}",
         scopes=scopes,
         expect=(200, 206) if received else (200,),
-        headers=headers,
+        headers={"Range": f"bytes={received}-"} if received else {},
     ) as response:
-        skip = _skip(response, received, blob)
-        loop = asyncio.get_running_loop()
-        parts: list[bytes] = []
-        held = 0
-        error: BaseException | None = None
-        stream = response.content
-        while error is None:
-            try:
-                part = await stream.readany()
-            except CONNECTION_ERRORS as cut:
-                error = cut
-                part = b""
-            if skip:
-                part, skip = part[skip:], max(skip - len(part), 0)
-                if not part and not stream.at_eof():
-                    continue
-            if part:
-                parts.append(part)
-                held += len(part)
-            if held >= _BUFFER or (parts and (not part or error)):
-                await loop.run_in_executor(None, writer.write, b"".join(parts))
-                received += held
-                parts, held = [], 0
-                on_bytes(received)
-            if not part and error is None and stream.at_eof():
-                break
-        if error is not None:
-            raise _Cut(received, error)
-        if received < blob.size:
-            raise _Cut(received, ConnectionResetError(f"it ended after {received} of {blob.size} bytes"))
-        return received
+        try:
+            skip = _skip(response, received, blob)
+            await _receive(response.content, partial, skip, on_bytes)
+        except Corrupt:
+            partial.discard()
+            raise
+    if not partial.is_whole:
+        raise _Cut(ConnectionResetError(f"it ended after {partial.received} of {blob.size} bytes"))
+
+
+async def _receive(stream: aiohttp.StreamReader, partial: Partial, skip: int, on_bytes: Callable[[int], None]) -> None:
+    """The body without its first `skip` bytes, a megabyte at a time."""
+    parts: list[bytes] = []
+    held = 0
+    error: BaseException | None = None
+    while error is None:
+        try:
+            part = await stream.readany()
+        except CONNECTION_ERRORS as cut:
+            error, part = cut, unread(stream)
+        is_end = error is not None or (not part and stream.at_eof())
+        if skip:
+            part, skip = part[skip:], max(skip - len(part), 0)
+        if part:
+            parts.append(part)
+            held += len(part)
+        if parts and (is_end or held >= _BUFFER or len(parts) >= _MOST_PARTS):
+            partial.write(parts)
+            parts, held = [], 0
+            on_bytes(partial.received)
+        if is_end:
+            break
+    if error is not None:
+        raise _Cut(error)
 
 
 def _skip(response: aiohttp.ClientResponse, received: int, blob: Descriptor) -> int:
     """How many bytes of the answer are here already: a server may ignore `Range` and begin anew."""
     if response.status == 200:
+        if response.content_length not in (None, blob.size):
+            raise UnexpectedContent(
+                f"{blob.digest}: expected {blob.size} bytes, the registry announces {response.content_length}"
+            )
         return received
     found = parse_content_range(response.headers.get("Content-Range", ""))
     if found is None or found[0].start != received or found[1] not in (None, blob.size):
@@ -128,15 +172,14 @@ def _skip(response: aiohttp.ClientResponse, received: int, blob: Descriptor) -> 
 
 
 async def read_small(
-    connection: Connection, repository: str, blob: Descriptor, blobs: BlobStore, *, limit: int, scopes: Scopes
+    connection: Connection, repository: str, blob: Descriptor, store: Store, *, limit: int, scopes: Scopes
 ) -> bytes:
     """A document, such as a configuration, into the store and into memory.
 
     Raises:
-        UnexpectedContent: it is larger than `limit`. Else as `download`.
+        UnexpectedContent: it is larger than `limit`. Else as `fetch_blob`.
     """
     if blob.size > limit:
         raise UnexpectedContent(f"{blob.digest} has {blob.size} bytes, more than the limit of {limit}")
-    if not blobs.has(blob.digest):
-        await download(connection, repository, blob, blobs, scopes=scopes, on_bytes=lambda _: None)
-    return blobs.read(blob.digest, limit=limit)
+    await fetch_blob(connection, repository, blob, store, scopes=scopes)
+    return store.blobs.read(blob.digest, limit=limit)

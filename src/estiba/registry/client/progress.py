@@ -7,6 +7,7 @@ from typing import Protocol
 from estiba.oci.digest import Digest
 
 WAITING = "Waiting"
+ELSEWHERE = "Waiting for another pull"
 DOWNLOADING = "Downloading"
 DOWNLOADED = "Download complete"
 UNPACKED = "Pull complete"

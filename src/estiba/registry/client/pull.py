@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 
 from estiba.image.assemble import commit_image
-from estiba.image.unpack import Unpacking
 from estiba.oci import mediatypes
-from estiba.oci.descriptor import Descriptor
 from estiba.oci.image_config import MAXIMUM_SIZE, ImageConfig
 from estiba.oci.manifest import Manifest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 from estiba.registry.client import manifests
-from estiba.registry.client import progress as statuses
-from estiba.registry.client.connection import Connection, Patience, connect
+from estiba.registry.client.connection import Patience, connect
 from estiba.registry.client.credentials import CredentialSource
-from estiba.registry.client.download import download, read_small
+from estiba.registry.client.download import read_small
 from estiba.registry.client.failures import UnexpectedContent
 from estiba.registry.client.layer_sources import LayerSources
+from estiba.registry.client.layers import LayerTransfer
 from estiba.registry.client.manifests import Resolved
 from estiba.registry.client.progress import Progress, Silence
-from estiba.registry.client.tokens import Scopes, pull_scope
+from estiba.registry.client.tokens import pull_scope
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
-
-_PARALLEL = 3
 
 
 def pull(
@@ -81,11 +76,11 @@ async def _fetch(
         _check_is_image(reference, manifest)
         progress.line(f"{reference.tag or reference.digest}: Pulling from {reference.repository}")
         raw = await read_small(
-            connection, reference.repository, manifest.config, store.blobs, limit=MAXIMUM_SIZE, scopes=scopes
+            connection, reference.repository, manifest.config, store, limit=MAXIMUM_SIZE, scopes=scopes
         )
         config = ImageConfig.parse(raw)
         _check_layers(reference, manifest, config)
-        await _Layers(store, connection, reference, manifest, config, progress, scopes).bring()
+        await LayerTransfer(store, connection, reference.repository, manifest, config, progress, scopes).bring()
     for document in {resolved.top.raw, manifest.raw}:
         store.blobs.put(document)
     layers = (layer.digest for layer in manifest.layers)
@@ -93,71 +88,6 @@ async def _fetch(
         reference.registry, reference.repository, (manifest.config.digest, *layers), now=int(time.time())
     )
     return resolved, config
-
-
-@dataclass(frozen=True, slots=True)
-class _Layers:
-    """The layers of one image on their way: a few download while those that are here unpack."""
-
-    store: Store
-    connection: Connection
-    reference: Reference
-    manifest: Manifest
-    config: ImageConfig
-    progress: Progress
-    scopes: Scopes
-
-    async def bring(self) -> None:
-        """Every blob is in the store and every snapshot committed, or nothing half done is left."""
-        pairs = list(zip(self.config.diff_ids, self.manifest.layers, strict=True))
-        loop = asyncio.get_running_loop()
-        with Unpacking(self.store, pairs) as unpacking:
-            await self._download_all(unpacking)
-            await loop.run_in_executor(None, unpacking.finish)
-        for diff_id, layer in pairs:
-            self.store.layer_blobs.add(diff_id, layer)
-        for layer in dict.fromkeys(self.manifest.layers[position] for position in unpacking.needed):
-            self.progress.blob(layer.digest, statuses.UNPACKED)
-
-    async def _download_all(self, unpacking: Unpacking) -> None:
-        """Those that are missing, a few at a time; one that fails stops the others."""
-        gate, turn = asyncio.Semaphore(_PARALLEL), asyncio.Lock()
-
-        async def bring(layer: Descriptor, positions: list[int]) -> None:
-            async with gate:
-                await self._download(layer)
-            async with turn:
-                await asyncio.get_running_loop().run_in_executor(None, self._start, unpacking, layer, positions)
-
-        waiting: dict[Descriptor, list[int]] = {layer: [] for layer in self.manifest.layers}
-        for position in unpacking.needed:
-            waiting[self.manifest.layers[position]].append(position)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for layer, positions in waiting.items():
-                    group.create_task(bring(layer, positions))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-
-    async def _download(self, layer: Descriptor) -> None:
-        if self.store.blobs.has(layer.digest):
-            self.progress.blob(layer.digest, statuses.EXISTS_HERE)
-            return
-        self.progress.blob(layer.digest, statuses.WAITING)
-        await download(
-            self.connection,
-            self.reference.repository,
-            layer,
-            self.store.blobs,
-            scopes=self.scopes,
-            on_bytes=lambda done: self.progress.blob(layer.digest, statuses.DOWNLOADING, done=done, total=layer.size),
-        )
-        self.progress.blob(layer.digest, statuses.DOWNLOADED)
-
-    def _start(self, unpacking: Unpacking, layer: Descriptor, positions: list[int]) -> None:
-        for position in positions:
-            with self.store.blobs.open(layer.digest) as blob:
-                unpacking.start(position, blob.fileno())
 
 
 def _check_is_image(reference: Reference, manifest: Manifest) -> None:
