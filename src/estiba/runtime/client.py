@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
+_REMEDIES = {
+    126: "Name a program that this user may execute.",
+    127: "Check the command's name, its directory, and that the image has the program.",
+}
+
+
 class RuntimeFailed(CommandFailed):
     """The runtime refused or failed; `exit_code` is 127 or 126 where the container's program is missing or not
     executable, else 125 (Docker's codes)."""
@@ -299,4 +305,4 @@ def _error(container_id: str, message: str, status: int) -> CommandFailed | NotF
         code = 126
     else:
         code = 125
-    return RuntimeFailed(f"container {container_id}: {text}", exit_code=code)
+    return RuntimeFailed(f"container {container_id[:12]}: {text}", exit_code=code, remedy=_REMEDIES.get(code, ""))

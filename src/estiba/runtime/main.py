@@ -111,7 +111,7 @@ def default_root() -> str:
 
 
 def _sentence(verb: str, error: Exception) -> str:
-    text = str(error)
+    text = (error.strerror if isinstance(error, OSError) and not error.filename else "") or str(error)
     if verb in ("create", "run"):
         return f"{verb} failed: unable to start container process: {text}"
     return f"exec failed: unable to start container process: {text}" if verb == "exec" else text

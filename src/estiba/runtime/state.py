@@ -185,9 +185,13 @@ def load_container(root: str, container_id: str) -> Container:
 
 
 def _write_once(path: str, text: str) -> None:
-    """Make the file `path`, which is not there yet, so that a reader sees all of it or none."""
+    """Make the file `path`, which is not there yet, so that a reader sees all of it or none.
+
+    Nobody else reads it: a config's environment holds passwords, and the directory lies open for its pipe.
+    """
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     os.rename(temporary, path)
 
