@@ -18,13 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grace", type=float, default=0, metavar="SECONDS", help="keep leftovers of killed processes younger than this"
     )
+    parser.add_argument("--partial", action="store_true", help="what cut pulls have fetched of blobs, too")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the total")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.builder import leftovers
     from estiba.store import gc
 
-    options = gc.Options(dangling=args.dangling, build_cache=args.build_cache, grace=args.grace)
+    if not args.dry_run:
+        for step in leftovers.clear(house.build_surroundings):
+            if not args.quiet:
+                print(f"Ended {step}, whose build is gone.")
+    options = gc.Options(dangling=args.dangling, build_cache=args.build_cache, grace=args.grace, partial=args.partial)
     plan = gc.plan(gc.gather(house.store, options), options)
     if not args.quiet:
         show(plan)

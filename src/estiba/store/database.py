@@ -32,6 +32,15 @@ class DatabaseFromTheFuture(Conflict):
         )
 
 
+def _make_private(path: str) -> None:
+    """Make the file where it is missing, for its owner alone: rows hold the environment of containers."""
+    try:
+        # O_EXCL: closing a file that is there would release the locks that this process has on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return  # SQLite says the same, in its own words
+
+
 class Transaction:
     """One transaction as a context manager; gives the connection, commits at the end, rolls back on an exception.
 
@@ -136,6 +145,7 @@ class Database:
             PermissionDenied: this user may not. Corrupt: the file is no database. Unavailable: locked, or no space.
         """
         database = cls(path)
+        _make_private(path)
         try:
             database._prepare()
             _keep_reserve(path)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.blobs.base import BlobInfo
+from estiba.store.blobs.partial import PartialRecord
 from estiba.store.scratch import Abandoned, remove_any, size_on_disk, translated
 from estiba.store.store import Store
 from estiba.store.uses import BLOB, IMAGE, SNAPSHOT, Use
@@ -24,6 +25,10 @@ ACTIVE_SNAPSHOT = "active snapshot"
 COMMITTED_SNAPSHOT = "snapshot"
 UNUSED_BLOB = "blob"
 LEFTOVER = "leftover"
+PARTIAL_BLOB = "partial blob"
+
+PARTIALS_KEPT = 24 * 3600.0
+"""Seconds for which the beginning of a blob waits for the next pull, which goes on from there."""
 
 
 class ImageFact(NamedTuple):
@@ -61,14 +66,19 @@ class Facts(NamedTuple):
     snapshots: tuple[SnapshotFact, ...] = ()
     blobs: tuple[BlobInfo, ...] = ()
     leftovers: tuple[Abandoned, ...] = ()
+    partials: tuple[PartialRecord, ...] = ()
 
 
 class Options(NamedTuple):
-    """What more than plain garbage is to go, and how old leftovers must be, in seconds."""
+    """What more than plain garbage is to go, and how old leftovers must be, in seconds.
+
+    `partial` is for the beginnings of blobs whose pull was cut, of whatever age.
+    """
 
     dangling: bool = False
     build_cache: bool = False
     grace: float = 0
+    partial: bool = False
 
 
 class Removal(NamedTuple):
@@ -98,13 +108,26 @@ class Plan(NamedTuple):
 
 def plan(facts: Facts, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value
     """Decide what goes. Pure."""
-    leftovers = tuple(Removal(LEFTOVER, thing.path, "its writer is gone", thing.size) for thing in facts.leftovers)
+    leftovers = (
+        *(Removal(LEFTOVER, thing.path, "its writer is gone", thing.size) for thing in facts.leftovers),
+        *_partials(facts, options),
+    )
     wanted = (*_garbage(facts, options), *leftovers)
     if not facts.leases:
         return Plan(wanted)
     waiting = len(wanted) - len(leftovers)
     who = ", ".join(facts.leases)
     return Plan(leftovers, f"{waiting} unreferenced things stay while this goes on: {who}" if waiting else "")
+
+
+def _partials(facts: Facts, options: Options) -> Iterator[Removal]:
+    arrived = {blob.digest for blob in facts.blobs}
+    for partial in facts.partials:
+        if partial.digest in arrived:
+            yield Removal(PARTIAL_BLOB, partial.path, "the whole blob is here", partial.size)
+        elif options.partial or partial.age >= PARTIALS_KEPT:
+            reason = f"its pull was cut {int(partial.age // 3600)} hours ago" if partial.age >= 3600 else "it is a part"
+            yield Removal(PARTIAL_BLOB, partial.path, reason, partial.size)
 
 
 def _garbage(facts: Facts, options: Options) -> Iterator[Removal]:
@@ -194,8 +217,15 @@ def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 -
         tuple((diff_id, blob.digest) for diff_id, blob in store.layer_blobs.list()),
         snapshots,
         tuple(BlobInfo(digest, store.blobs.size(digest)) for digest in store.blobs.list()),
-        (*strays, *store.scratch.abandoned(grace=options.grace)),
+        (*strays, *_leftovers(store, options)),
+        tuple(store.partials.list()),
     )
+
+
+def _leftovers(store: Store, options: Options) -> Iterator[Abandoned]:
+    for thing in store.scratch.abandoned(grace=options.grace):
+        if not store.partials.is_one(thing.path):
+            yield thing
 
 
 def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value

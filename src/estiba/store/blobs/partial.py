@@ -71,6 +71,10 @@ class Partials:
             return None
         return partial
 
+    def is_one(self, path: str) -> bool:
+        """Whether `path`, below the directory, is a partial blob's by its name."""
+        return path.startswith(f"{self._directory}/{PREFIX}")
+
     def list(self) -> Iterator[PartialRecord]:
         """Those that nobody is fetching now."""
         for name in sorted(os.listdir(self._directory)):
