@@ -101,11 +101,11 @@ def checked_target(target: str, text: str) -> str:
         InvalidInput: it is relative, or the root itself.
     """
     if not target.startswith("/"):
-        raise InvalidInput(f"invalid mount {text!r}: the target {target!r} is not absolute")
+        raise InvalidInput(f"invalid mount {text!r}: the target {target!r} is not absolute", remedy="Begin it with /.")
     normal = posixpath.normpath(target)
     normal = "/" + normal.lstrip("/")
     if normal == "/":
-        raise InvalidInput(f"invalid mount {text!r}: the target cannot be /")
+        raise InvalidInput(f"invalid mount {text!r}: the target cannot be /", remedy="Mount it on a directory below /.")
     return normal
 
 

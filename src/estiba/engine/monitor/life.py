@@ -38,7 +38,10 @@ class Life:
         self.loop = Loop()
         self.containers = Containers(Database.open(f"{request.root}/state.db"))
         self.networks = Networks(root=request.root, run=request.run)
-        self.runtime = RuntimeClient(request.runtime, request.runtime_root)
+        if request.runtime_is_ours:
+            self.runtime = RuntimeClient.ours(root=request.runtime_root)
+        else:
+            self.runtime = RuntimeClient(request.runtime, request.runtime_root)
         self.clients: list[Client] = []
         self.starter = self._client(starter)
         self.starter.wants_output = request.attach

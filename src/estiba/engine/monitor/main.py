@@ -23,8 +23,9 @@ STARTER = 3
 
 def main() -> NoReturn:
     """Serve one container; ends the process."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        # Not SIG_IGN, which the container's program would inherit.
+        signal.signal(number, lambda _number, _frame: None)
     os.umask(0o022)
     starter = _socket.socket(fileno=STARTER)
     os.set_inheritable(STARTER, False)

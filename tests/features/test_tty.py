@@ -1,0 +1,140 @@
+"""A terminal in a container is a terminal: its size, its keys, raw while it is used, and as before afterwards."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+
+class Terminal:
+    """A terminal with a command of Estiba on its far side."""
+
+    def __init__(self, host, *arguments: str, rows: int = 33, columns: int = 99) -> None:
+        self.master, slave = pty.openpty()
+        self.resize(rows, columns)
+        self.before = termios.tcgetattr(slave)
+        self.slave = slave
+        self.seen = b""
+        command = [*host.home.command, *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=self._control
+        )
+
+    def _control(self) -> None:
+        fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def expect(self, text: bytes, *, patience: float = 20) -> bytes:
+        """What came up to and with `text`."""
+        deadline = time.monotonic() + patience
+        while text not in self.seen:
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                pytest.fail(f"{text!r} did not come; there was {self.seen!r}")
+            self.seen += os.read(self.master, 65536)
+        found, _, self.seen = self.seen.partition(text)
+        return found + text
+
+    def end(self) -> int:
+        code = self.process.wait(timeout=20)
+        after = termios.tcgetattr(self.slave)
+        assert after == self.before, "the terminal was left changed"
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal(busybox_host):
+    opened: list[Terminal] = []
+
+    def open_terminal(*arguments: str) -> Terminal:
+        opened.append(Terminal(busybox_host, *arguments))
+        return opened[-1]
+
+    yield open_terminal
+    for one in opened:
+        one.close()
+
+
+def test_run_gives_the_container_a_terminal_of_the_users_size(terminal):
+    session = terminal("run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size; echo $TERM; exit 3")
+    assert session.expect(b"xterm\r\n") == b"/dev/pts/0\r\n33 99\r\nxterm\r\n"
+    assert session.end() == 3
+
+
+WAIT = "while [ \"$(stty size)\" = '33 99' ]; do sleep 0.02; done; stty size"
+
+
+def test_a_new_size_reaches_the_container(terminal):
+    session = terminal("run", "--rm", "-it", "busybox", "sh", "-c", f"echo ready; read x; {WAIT}")
+    session.expect(b"ready\r\n")
+    session.resize(44, 88)
+    session.type(b"go\n")
+    session.expect(b"44 88\r\n")
+    assert session.end() == 0
+
+
+def test_control_c_goes_to_the_program_and_not_to_the_command(terminal):
+    script = "trap 'echo interrupted; exit 5' INT; echo ready; while :; do sleep 0.02; done"
+    session = terminal("run", "--rm", "-it", "busybox", "sh", "-c", script)
+    session.expect(b"ready\r\n")
+    session.type(b"\x03")
+    session.expect(b"interrupted\r\n")
+    assert session.end() == 5
+
+
+def test_keys_leave_the_container_which_goes_on_and_can_be_attached_to(terminal, busybox_host):
+    session = terminal("run", "-it", "--name", "one", "busybox", "sh", "-c", "echo ready; read x; echo got $x; exit 6")
+    session.expect(b"ready\r\n")
+    session.type(b"\x10\x11")
+    assert session.end() == 0
+    assert busybox_host.state("one") == "running"
+    again = terminal("attach", "one")
+    busybox_host.wait_until(lambda: len(os.listdir(f"/proc/{again.process.pid}/fd")) > 5, "it has attached")
+    again.type(b"words\n")
+    again.expect(b"got words\r\n")
+    assert again.end() == 6
+
+
+def test_exec_has_a_terminal_too(terminal, busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    session = terminal("exec", "-it", "one", "sh", "-c", "echo ready; read x; tty; stty size; exit 4")
+    session.expect(b"ready\r\n")
+    session.type(b"go\n")
+    session.expect(b"go\r\n")
+    assert session.expect(b"99\r\n") == b"/dev/pts/0\r\n33 99\r\n"
+    assert session.end() == 4
+
+
+def test_a_killed_command_leaves_the_container_running(terminal, busybox_host):
+    session = terminal("run", "-it", "--name", "one", "busybox", "sh", "-c", "echo ready; sleep 1000")
+    session.expect(b"ready\r\n")
+    session.process.kill()
+    session.process.wait()
+    assert busybox_host.state("one") == "running"
+
+
+def test_t_without_a_terminal_is_refused(busybox_host):
+    done = busybox_host.estiba("run", "--rm", "-it", "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "not a terminal" in done.stderr
