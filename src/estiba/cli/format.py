@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from estiba.cli.printable import printable, printable_json
 from estiba.cli.template import Template
 
 _PADDING = 3
@@ -36,7 +36,7 @@ def render(
         body = [[str(row[column.field]) for column in columns] for row in rows]
         return align([[column.heading for column in columns], *body])
     if form == "json":
-        return "".join(json.dumps(dict(row), ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
+        return "".join(printable_json(dict(row)) + "\n" for row in rows)
     is_table = form.startswith("table ")
     template = Template(form.removeprefix("table ").lstrip() if is_table else form)
     lines = [template.render(dict(row)) for row in rows]
@@ -49,6 +49,7 @@ def render(
 
 def align(rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side, three spaces apart and at least ten wide, as Docker's tables."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     count = max((len(row) for row in rows), default=0)
     widths = [max([len(row[i]) + _PADDING for row in rows if i < len(row) - 1] + [_NARROWEST]) for i in range(count)]
     lines = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -51,6 +50,7 @@ def images(house: House) -> Inspector:
 
 def show(names: Sequence[str], kinds: Sequence[Inspector], *, form: str, what: str) -> int:
     """Print what the first of `kinds` that knows it says of each name; 1 if one is unknown to all."""
+    from estiba.cli.printable import printable_json
     from estiba.cli.template import Template
 
     template = Template(form) if form not in ("", "json") else None
@@ -67,9 +67,9 @@ def show(names: Sequence[str], kinds: Sequence[Inspector], *, form: str, what: s
         for value in found:
             print(template.render(value))
     elif form == "json":
-        print(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
+        print(printable_json(found))
     else:
-        print(json.dumps(found, ensure_ascii=False, indent=4))
+        print(printable_json(found, indent=4))
     return status
 
 

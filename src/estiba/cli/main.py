@@ -46,6 +46,8 @@ class Invocation(NamedTuple):
 
 def main() -> NoReturn:
     """The console script `estiba`: runs the command and ends the process with its exit code."""
+    # Others may read what we make where a mode says so, and never write it, whatever the caller's umask is.
+    os.umask(os.umask(0o022) | 0o022)
     status = run(sys.argv[1:], dict(os.environ))
     sys.exit(status if flush_output() else status or 1)
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from estiba.cli.printable import printable_json
 from estiba.errors import InvalidInput
 
 _ACTION = re.compile(r"\{\{(- )?\s*(.*?)\s*( -)?\}\}", re.DOTALL)
@@ -233,7 +234,7 @@ class Template:
 def _call(name: str, arguments: list[object]) -> object:
     first = arguments[0] if arguments else None
     if name == "json":
-        return json.dumps(first, ensure_ascii=False, separators=(",", ":"))
+        return printable_json(first)
     if name == "println":
         return " ".join(map(go_text, arguments)) + "\n"
     if name == "print":

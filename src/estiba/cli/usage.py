@@ -14,10 +14,12 @@ class WrongUsage(InvalidInput):
 
 def tell(error: EstibaError) -> None:
     """The error, and below it what to do; after all that went to standard output before."""
+    from estiba.cli.printable import printable
+
     flush_output()
-    print(f"estiba: {error.message}", file=sys.stderr)
+    print(f"estiba: {printable(error.message, lines=True)}", file=sys.stderr)
     if error.remedy:
-        print(f"  {error.remedy}", file=sys.stderr)
+        print(f"  {printable(error.remedy, lines=True)}", file=sys.stderr)
 
 
 def flush_output() -> bool:
