@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,20 @@ def test_unchanged_files_are_not_read_again_and_changed_ones_are(root: Path, tre
     changed = hashes.of(tree, tree.select("a.txt")[0].entries)
     assert changed != first
     database.close()
+
+
+def test_a_tree_may_be_as_deep_as_a_path_is_long(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        following = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = following
+    os.close(here)
+    tree = SourceTree(str(tmp_path), label="the build context")
+    try:
+        (item,) = tree.select("d")
+        assert len(item.entries) == 1500
+    finally:
+        tree.close()
+        subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from estiba.builder.step.job import Job, Outcome, encode
 from estiba.errors import EstibaError
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.protocols import Step
+from estiba.store.snapshots.trees import remove_tree
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "process.py")
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -69,7 +69,7 @@ def spawn(job: Job, step: Step, *, when_killed: Callable[[], None]) -> Finished:
         step.cancellation.raise_if_set()
         return Finished(_checked(job, process.returncode, tail), tail)
     finally:
-        shutil.rmtree(job.directory, ignore_errors=True)
+        remove_tree(job.directory)
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:
