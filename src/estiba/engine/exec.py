@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +22,7 @@ from estiba.engine.spec import Place, process_environment
 from estiba.engine.terminal import DetachKeys, RawTerminal, size_of
 from estiba.errors import Conflict
 from estiba.linux.processes import become_subreaper, exit_status
+from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
@@ -122,7 +122,7 @@ class _Session:
         finally:
             if listener:
                 listener.close()
-            shutil.rmtree(place, ignore_errors=True)
+            remove_tree(place)
         self._streams.started()
 
     def _output(self, stream: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from estiba.engine import lifecycle
 from estiba.engine.paths import volume_data
+from estiba.engine.spec import DEFAULT_PIDS
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
@@ -143,7 +144,7 @@ def _host_config(options: ContainerOptions) -> Json:
         "CpuShares": limits.cpu_shares,
         "CpusetCpus": limits.cpuset_cpus,
         "CpusetMems": limits.cpuset_mems,
-        "PidsLimit": limits.pids or None,
+        "PidsLimit": limits.pids or DEFAULT_PIDS,
         "OomScoreAdj": limits.oom_score_adj or 0,
         "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in limits.ulimits] or None,
         "Init": None,

@@ -39,7 +39,7 @@ class Ulimit(NamedTuple):
 class Limits(NamedTuple):
     """What a container may use; 0 is no limit. Sizes in bytes, `nano_cpus` in billionths of a CPU.
 
-    `memory_swap` is memory and swap together, -1 for swap without limit.
+    `memory_swap` is memory and swap together, -1 for swap without limit. `pids` 0 is the default limit, -1 none.
     """
 
     memory: int = 0

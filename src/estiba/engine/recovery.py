@@ -7,7 +7,6 @@ After a reboot there is nothing to kill: only the rows are put right.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from estiba.engine.locks import Lock, try_lock
 from estiba.engine.paths import ContainerPaths
 from estiba.engine.removal import remove_container
 from estiba.errors import EstibaError, NotFound
+from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
@@ -85,4 +85,4 @@ def clear_remains(engine: Engine, record: ContainerRecord) -> None:
             if os.path.isdir(f"{run}/runtime/{record.id}"):
                 raise
     engine.networks_at(run).detach(record.id)
-    shutil.rmtree(bundle, ignore_errors=True)
+    remove_tree(bundle)

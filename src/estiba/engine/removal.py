@@ -6,11 +6,11 @@ Each step may be repeated, so a removal that was killed is finished by the next 
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from estiba.engine.lifecycle import REMOVING
 from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes
+from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from estiba.engine.paths import ContainerPaths
@@ -38,7 +38,7 @@ def remove_container(
     container_id = paths.container_id
     containers.set_state(container_id, REMOVING)
     store.snapshots.remove(snapshot_key(container_id))
-    shutil.rmtree(paths.bundle, ignore_errors=True)
+    remove_tree(paths.bundle)
     _take_away(store, paths.directory)
     mine = {name for name, _ in containers.volumes_of(container_id)} if anonymous_volumes else set()
     with store.database.transaction(durable=False):
@@ -63,5 +63,5 @@ def _take_away(store: Store, directory: str) -> None:
     except FileNotFoundError:
         pass
     finally:
-        shutil.rmtree(folder)
+        remove_tree(folder)
         os.close(descriptor)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"
 CPU_PERIOD = 100_000
+DEFAULT_PIDS = 2048
+"""Processes and threads where nobody sets a limit (Podman's number): a fork bomb must not take the host along."""
 _UNLIMITED = (1 << 64) - 1
 
 _ULIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
@@ -61,6 +63,7 @@ class Place(NamedTuple):
     network: str = "new"
     cgroups_path: str = ""
     counts_swap: bool = False
+    counts_pids: bool = False
     architecture: str = "amd64"
     console_size: tuple[int, int] | None = None
 
@@ -135,7 +138,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         privileged=security.privileged,
         seccomp=security.seccomp,
         architecture=place.architecture,
-        resources=resources(limits, counts_swap=place.counts_swap),
+        resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids),
         rlimits=tuple(_rlimit(u.name, u.soft, u.hard) for u in limits.ulimits),
         sysctl=options.sysctls,
         oom_score_adj=limits.oom_score_adj,
@@ -169,9 +172,10 @@ def capabilities(security: Security) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
-def resources(limits: Limits, *, counts_swap: bool) -> Resources:
+def resources(limits: Limits, *, counts_swap: bool, counts_pids: bool = False) -> Resources:
     """Limits in the kernel's words. Memory without a word on swap gives as much swap as memory, as in Docker."""
     swap: int | None = None
+    pids = limits.pids or (DEFAULT_PIDS if counts_pids else 0)
     if limits.memory_swap:
         swap = limits.memory_swap
     elif limits.memory and counts_swap:
@@ -185,7 +189,7 @@ def resources(limits: Limits, *, counts_swap: bool) -> Resources:
         cpu_period=CPU_PERIOD if limits.nano_cpus else None,
         cpuset_cpus=limits.cpuset_cpus,
         cpuset_mems=limits.cpuset_mems,
-        pids=limits.pids if limits.pids > 0 else None,
+        pids=pids if pids > 0 else None,
     )
 
 

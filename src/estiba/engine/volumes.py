@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine.mount_syntax import checked_volume_name
 from estiba.engine.paths import volume_data
 from estiba.errors import AlreadyExists, Conflict, NotFound
+from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ class Volumes:
                 raise VolumeInUse(name, users)
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
         # Without its row it is nobody's; what a kill leaves here is swept with the next removal of the same name.
-        shutil.rmtree(os.path.dirname(volume_data(self._root, name)))
+        remove_tree(os.path.dirname(volume_data(self._root, name)))
 
     def _volume(self, row: tuple[str, float, int, str]) -> Volume:
         name, created, is_anonymous, labels = row

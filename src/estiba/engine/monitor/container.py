@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine.frames import listen
@@ -19,6 +18,7 @@ from estiba.linux.processes import start_time
 from estiba.networks.networks import Networks
 from estiba.runtime.client import RuntimeClient
 from estiba.runtime.spec import container_spec
+from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
@@ -102,6 +102,7 @@ def begin(
         mounts=files.spec_mounts(request, paths),
         network=network.choice,
         counts_swap=_counts_swap(),
+        counts_pids=_counts_pids(),
         architecture=request.architecture,
         console_size=request.console_size,
     )
@@ -120,7 +121,7 @@ def end(request: StartRequest, runtime: RuntimeClient) -> None:
 
 def remove_bundle(paths: ContainerPaths) -> None:
     """Remove the container's directory below RUN."""
-    shutil.rmtree(paths.bundle, ignore_errors=True)
+    remove_tree(paths.bundle)
 
 
 def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient, streams: Streams) -> Run:
@@ -168,3 +169,16 @@ def _counts_swap() -> bool:
     if not os.path.isdir(v1):
         return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
     return os.path.exists(f"{v1}/memory.memsw.limit_in_bytes")
+
+
+def _counts_pids() -> bool:
+    """Whether the kernel can limit processes, and we may ask it to."""
+    if os.geteuid() != 0:
+        return False
+    if os.path.isdir("/sys/fs/cgroup/pids"):
+        return True
+    try:
+        with open("/sys/fs/cgroup/cgroup.controllers", encoding="ascii") as file:
+            return "pids" in file.read().split()
+    except OSError:
+        return False
