@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from estiba.errors import NotThereYet
+from estiba.linux.mountpoints import PROPAGATION_OPTIONS
 from estiba.linux.namespaces import NAMESPACES
 from estiba.runtime import json_text
 from estiba.runtime.errors import BadBundle
@@ -89,6 +90,9 @@ def _check(bundle: Bundle) -> None:
             raise BadBundle(f"config.json is for another platform: it has {name!r}")
     linux = config.get("linux") or {}
     _refuse("linux", linux)
+    propagation = linux.get("rootfsPropagation")
+    if propagation and propagation not in PROPAGATION_OPTIONS:
+        raise BadBundle(f"there is no propagation {propagation!r}")
     _check_namespaces(linux.get("namespaces") or ())
     for mount in config.get("mounts") or ():
         if not str(mount.get("destination", "")).startswith("/"):

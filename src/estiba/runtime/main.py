@@ -8,6 +8,7 @@ import sys
 from estiba import __version__
 from estiba.errors import CommandFailed, EstibaError, NotThereYet
 from estiba.runtime import arguments
+from estiba.runtime.errors import BadBundle
 from estiba.runtime.log import Log
 from estiba.runtime.state import SPEC_VERSION
 
@@ -74,6 +75,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return 125 if asked.verb in ("run", "exec") else 1
     except OSError as error:
         log.error(_sentence(asked.verb, error))
+        return 125 if asked.verb in ("run", "exec") else 1
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if asked.has("debug"):
+            raise
+        # JSON of another shape than the spec's: the places that read it say what they missed.
+        fact = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        log.error(_sentence(asked.verb, BadBundle(f"the configuration is not of the spec's shape: {fact}")))
         return 125 if asked.verb in ("run", "exec") else 1
 
 

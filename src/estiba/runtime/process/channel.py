@@ -56,7 +56,11 @@ class Channel:
     def fail(self, error: BaseException) -> None:
         """Tell the parent why we end."""
         code = error.exit_code if isinstance(error, CommandFailed) else 125
-        message = str(error) if isinstance(error, (EstibaError, OSError)) else f"{type(error).__name__}: {error}"
+        message = str(error)
+        if isinstance(error, KeyError):
+            message = f"the configuration is not of the spec's shape: it lacks {error}"
+        elif not isinstance(error, (EstibaError, OSError)):
+            message = f"{type(error).__name__}: {error}"
         try:
             self.send("X", json_text.dumps({"message": message, "code": code}).encode())
         except OSError:

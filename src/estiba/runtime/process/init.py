@@ -18,7 +18,7 @@ from estiba.linux.processes import join_new_session_keyring
 from estiba.runtime import hooks
 from estiba.runtime.process import program
 from estiba.runtime.rootfs import build, devices
-from estiba.runtime.seccomp.filter import compile_filter
+from estiba.runtime.seccomp.filter import compile_filter, flags_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
             seccomp = _build_container(plan, plan.config, channel)
         else:
             seccomp = _join_container(plan, channel)
-        identity = program.prepare(plan.process, seccomp=seccomp)
+        identity = program.prepare(plan.process, seccomp=seccomp, seccomp_flags=flags_of(plan.seccomp))
         channel.send("D")
         if plan.fifo >= 0:
             channel.close()

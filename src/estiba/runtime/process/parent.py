@@ -10,13 +10,13 @@ import os
 
 from estiba.linux.processes import become_subreaper, pidfd_open, send_signal
 from estiba.runtime.errors import BadBundle, InitFailed
-from estiba.runtime.process import intermediate
+from estiba.runtime.process import idmaps, intermediate
 from estiba.runtime.process.channel import failure, make_channel
 from estiba.runtime.seccomp.filter import load_tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from estiba.runtime.process.plan import Plan
 
@@ -45,7 +45,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         while True:
             kind, content, descriptor = ours.receive()
             if kind == "M":
-                _map_ids(first, plan)
+                idmaps.write(first, plan.maps)
                 ours.send("m")
             elif kind == "P":
                 pid = int(content)
@@ -137,28 +137,3 @@ def _set_oom_score(pid: int, value: int | None) -> None:
             file.write(str(value))
     except PermissionError:
         raise BadBundle(f"oomScoreAdj {value} is below ours ({current}), which takes CAP_SYS_RESOURCE") from None
-
-
-def _map_ids(pid: int, plan: Plan) -> None:
-    """Write the id maps of the process's new user namespace (user_namespaces(7))."""
-    if plan.maps is None:
-        raise BadBundle("a new user namespace needs linux.uidMappings and linux.gidMappings")
-    users, groups = plan.maps
-    if os.geteuid() != 0:
-        _write(f"/proc/{pid}/setgroups", "deny")
-    _write(f"/proc/{pid}/gid_map", _map_text(groups))
-    _write(f"/proc/{pid}/uid_map", _map_text(users))
-
-
-def _map_text(mappings: Sequence[dict[str, int]]) -> str:
-    return "".join(f"{m['containerID']} {m['hostID']} {m['size']}\n" for m in mappings)
-
-
-def _write(name: str, text: str) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    except OSError as error:
-        raise BadBundle(f"the id map {text.strip()!r} was refused: {os.strerror(error.errno or 0)}") from None
-    finally:
-        os.close(descriptor)

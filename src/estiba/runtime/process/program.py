@@ -32,16 +32,19 @@ _PERSONALITIES = {"LINUX": 0x0000, "LINUX32": 0x0008}
 class Identity:
     """What is left to do at the very end."""
 
-    __slots__ = ("arguments", "environment", "late_filter", "path")
+    __slots__ = ("arguments", "environment", "filter_flags", "late_filter", "path")
 
-    def __init__(self, path: str, arguments: list[str], environment: dict[str, str], late_filter: bytes) -> None:
+    def __init__(
+        self, path: str, arguments: list[str], environment: dict[str, str], late_filter: bytes, filter_flags: int
+    ) -> None:
+        self.filter_flags = filter_flags
         self.path = path
         self.arguments = arguments
         self.environment = environment
         self.late_filter = late_filter
 
 
-def prepare(process: Mapping[str, Any], *, seccomp: bytes) -> Identity:
+def prepare(process: Mapping[str, Any], *, seccomp: bytes, seccomp_flags: int) -> Identity:
     """Become the user of `process` with its capabilities and limits, in its working directory; find the program.
 
     Raises:
@@ -54,7 +57,7 @@ def prepare(process: Mapping[str, Any], *, seccomp: bytes) -> Identity:
     user = process.get("user") or {}
     _own_streams(user.get("uid") or 0)
     if seccomp and not no_new_privileges:
-        load_filter(seccomp)  # needs CAP_SYS_ADMIN, which is about to go
+        load_filter(seccomp, flags=seccomp_flags)  # needs CAP_SYS_ADMIN, which is about to go
     is_inside = _enter_directory(process["cwd"], is_last_try=False)
     _take_identity(user, process.get("capabilities"))
     if not is_inside:
@@ -65,7 +68,7 @@ def prepare(process: Mapping[str, Any], *, seccomp: bytes) -> Identity:
     environment = _environment(process.get("env") or (), user.get("uid") or 0)
     arguments = list(process["args"])
     path = find_program(arguments[0], environment.get("PATH") or _FALLBACK_PATH)
-    return Identity(path, arguments, environment, seccomp if no_new_privileges else b"")
+    return Identity(path, arguments, environment, seccomp if no_new_privileges else b"", seccomp_flags)
 
 
 def become(identity: Identity, *, preserve: int) -> ProgramMissing:
@@ -74,7 +77,7 @@ def become(identity: Identity, *, preserve: int) -> ProgramMissing:
         restore_defaults()
         close_on_exec_from(3 + preserve)
         if identity.late_filter:
-            load_filter(identity.late_filter)
+            load_filter(identity.late_filter, flags=identity.filter_flags)
         os.execve(identity.path, identity.arguments, identity.environment)
     except OSError as error:
         code = 127 if error.errno == errno.ENOENT else 126

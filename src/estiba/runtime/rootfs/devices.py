@@ -6,7 +6,7 @@ import os
 import stat
 
 from estiba.linux import mountpoints as mp
-from estiba.linux.filesystems import PROC, filesystem_type
+from estiba.linux.filesystems import PROC, SYSFS, filesystem_type
 from estiba.linux.paths import make_directories, make_file, open_in_root
 from estiba.runtime.errors import BadBundle
 
@@ -115,6 +115,8 @@ def place_console(root: int, slave: int) -> None:
     """Show the container's terminal as /dev/console."""
     place = make_file(root, "/dev/console", 0o600)
     try:
+        if filesystem_type(place) in (PROC, SYSFS):
+            raise BadBundle("/dev/console leads to a file of the kernel's")  # CVE-2025-52565
         _refuse_procfs(place, "/dev/console")
         tree = mp.clone_tree(slave, recursive=False)
         try:

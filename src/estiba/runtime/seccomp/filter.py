@@ -58,6 +58,12 @@ _ACTIONS = {
     "SCMP_ACT_ALLOW": ALLOW,
 }
 
+_FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 1,
+    "SECCOMP_FILTER_FLAG_LOG": 2,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+}
+
 # machine (uname -m) -> the conventions that it can run, the native one first
 MACHINES: dict[str, tuple[str, ...]] = {
     "x86_64": ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"),
@@ -96,6 +102,20 @@ def compile_filter(profile: Mapping[str, Any], machine: str) -> bytes:
     if len(program) > 4096:
         raise InvalidInput(f"the seccomp rules need {len(program)} instructions; the kernel takes 4096")
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
+
+
+def flags_of(profile: Mapping[str, Any] | None) -> int:
+    """The flags with which the program is to be loaded (seccomp(2)).
+
+    Raises:
+        NotThereYet: one that is not supported.
+    """
+    flags = 0
+    for name in (profile or {}).get("flags") or ():
+        if name not in _FLAGS:
+            raise NotThereYet(f"the seccomp flag {name!r} is not there yet")
+        flags |= _FLAGS[name]
+    return flags
 
 
 def load_tables(machine: str) -> None:
