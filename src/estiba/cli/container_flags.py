@@ -62,7 +62,7 @@ FLAGS = (
     Flag(("-c", "--cpu-shares"), "value", "relative weight of CPU", "NUMBER"),
     Flag(("--cpuset-cpus",), "value", "CPUs that may be used", "0-2,4"),
     Flag(("--cpuset-mems",), "value", "memory nodes that may be used", "0,1"),
-    Flag(("--pids-limit",), "value", "number of processes", "NUMBER"),
+    Flag(("--pids-limit",), "value", "number of processes (2048; -1 for no limit)", "NUMBER"),
     Flag(("--shm-size",), "value", "size of /dev/shm", "SIZE"),
     Flag(("--ulimit",), "list", "limit of setrlimit", "NAME=SOFT[:HARD]"),
     Flag(("--oom-score-adj",), "value", "preference of the OOM killer", "NUMBER"),
@@ -271,6 +271,11 @@ def _address(text: str) -> str:
     )
 
 
+def _pids(text: str | None) -> int:
+    """As in Docker, 0 and -1 ask for no limit; the value knows that as -1."""
+    return (_integer(text, "--pids-limit") or -1) if text else 0
+
+
 def _limits(arguments: argparse.Namespace) -> Limits:
     swap = arguments.memory_swap
     limits = Limits(
@@ -281,7 +286,7 @@ def _limits(arguments: argparse.Namespace) -> Limits:
         cpu_shares=_integer(arguments.cpu_shares or "0", "--cpu-shares"),
         cpuset_cpus=arguments.cpuset_cpus or "",
         cpuset_mems=arguments.cpuset_mems or "",
-        pids=_integer(arguments.pids_limit or "0", "--pids-limit"),
+        pids=_pids(arguments.pids_limit),
         shm_size=_size(arguments.shm_size, "shm size"),
         ulimits=tuple(_ulimit(text) for text in arguments.ulimit),
         oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
