@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import os
@@ -53,18 +54,34 @@ def fetch(url: str) -> str:
         return ""
 
 
-class _QuietHandler(git_server.Handler):
+class _Handler(git_server.Handler):
+    """Says nothing; with `account` it wants to know who asks (RFC 7617)."""
+
+    account = ""
+
     def log_message(self, *_: object) -> None:
         pass
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        wanted = "Basic " + base64.b64encode(self.account.encode()).decode()
+        if not self.account or self.headers.get("Authorization") == wanted:
+            return True
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return False
 
 
 class Forge:
     """Serves repositories over git's smart HTTP protocol, in a thread of this process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, account: str = "") -> None:
         self.directory = directory
         directory.mkdir()
-        handler = type("RepositoryHandler", (_QuietHandler,), {"directory": str(directory)})
+        handler = type("RepositoryHandler", (_Handler,), {"directory": str(directory), "account": account})
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -32,6 +32,20 @@ def test_a_push_is_built_pushed_and_runs_and_the_next_one_replaces_it(agent, reg
     assert "deploy rename web.next to web: it has answered" in log
 
 
+def test_builds_are_shown_on_the_command_line(agent) -> None:
+    push = agent.push()
+    agent.deliver(push)
+    agent.wait_for(push, "succeeded")
+    heading, line = agent.home.estiba("agent", "ls").stdout.splitlines()
+    assert heading.split() == ["BUILD", "REPOSITORY", "BRANCH", "COMMIT", "STATE", "CREATED", "MESSAGE"]
+    assert line.split()[:5] == ["1", "ana/quotes", "main", push.after[:12], "succeeded"]
+    shown = agent.home.estiba("agent", "show", "1").stdout.splitlines()
+    assert f"commit      {push.after}" in shown
+    assert "state       succeeded" in shown
+    missing = agent.home.estiba("agent", "logs", "7", check=False)
+    assert (missing.returncode, missing.stderr.splitlines()[0]) == (1, "estiba: there is no build 7")
+
+
 def test_nothing_of_the_clone_is_in_the_image(make_agent) -> None:
     """`COPY . .` takes the repository's files, and no .git with the address that it came from."""
     dockerfile = DOCKERFILE.replace("COPY page /www/index.html", "COPY . /www/")

@@ -108,10 +108,10 @@ def test_kill_9_while_a_release_is_on_trial_brings_the_old_one_back(make_agent) 
     agent.wait_for(third, "failed")
     wait_until(lambda: fetch(agent.page) == "the first page", "the old release")
 
-    fourth = agent.push("the third page", Dockerfile=DOCKERFILE)
+    fourth = agent.push("the fourth page", Dockerfile=DOCKERFILE)
     agent.deliver(fourth)
     agent.wait_for(fourth, "succeeded")
-    assert fetch(agent.page) == "the third page"
+    assert fetch(agent.page) == "the fourth page"
     assert agent.container_names() == ["web"]
     assert processes_with("sleep 3012") == []
 

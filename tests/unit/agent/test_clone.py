@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from demo.repository import Repository as Source
 
+from agents import Forge
 from estiba.agent.clone import Git, remote, settings, shown
 from estiba.agent.config import Repository
 from estiba.errors import NotFound, Unavailable
@@ -112,6 +113,22 @@ def test_credentials_of_an_address_become_a_header_for_its_host_alone() -> None:
     )
     assert remote("git@github.com:ana/q.git") == (("remote.origin.url", "git@github.com:ana/q.git"),)
     assert remote("https://github.com/ana/q.git") == (("remote.origin.url", "https://github.com/ana/q.git"),)
+
+
+def test_a_server_that_asks_who_it_is_gets_the_credentials_of_the_address(git, tmp_path) -> None:
+    forge = Forge(tmp_path / "forge", account="ana:p@ss")
+    try:
+        source = forge.repository({"page": "the first page"})
+        head = source.push().after
+        repository = watched(f"http://ana:p%40ss@{forge.address}/quotes.git")
+        assert git.head(repository, cancellation=NEVER) == head
+        git.fetch(repository, head, f"{tmp_path}/tree", cancellation=NEVER)
+        assert (tmp_path / "tree/page").read_text() == "the first page"
+        with pytest.raises(Unavailable) as caught:
+            git.head(watched(f"http://ana:wrong@{forge.address}/quotes.git"), cancellation=NEVER)
+    finally:
+        forge.close()
+    assert "wrong" not in str(caught.value)
 
 
 def test_settings_go_to_git_in_its_environment() -> None:
