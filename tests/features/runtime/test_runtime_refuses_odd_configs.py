@@ -1,0 +1,72 @@
+"""A config.json that is not of the spec's shape: one clear sentence, an exit code, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.root
+
+ODD: dict[str, Any] = {
+    "no process": lambda spec: spec.pop("process"),
+    "no root": lambda spec: spec.pop("root"),
+    "no args": lambda spec: spec["process"].update(args=[]),
+    "args of numbers": lambda spec: spec["process"].update(args=[1]),
+    "a relative cwd": lambda spec: spec["process"].update(cwd="tmp"),
+    "a cwd that is a file": lambda spec: spec["process"].update(cwd="/etc/passwd"),
+    "env without =": lambda spec: spec["process"].update(env=["X"]),
+    "an unknown capability": lambda spec: spec["process"]["capabilities"].update(bounding=["CAP_FLY"]),
+    "an unknown limit": lambda spec: spec["process"].update(rlimits=[{"type": "RLIMIT_FUN", "soft": 1, "hard": 1}]),
+    "user as text": lambda spec: spec["process"].update(user="root"),
+    "linux as a list": lambda spec: spec.update(linux=[]),
+    "mounts as text": lambda spec: spec.update(mounts="all"),
+    "a mount without destination": lambda spec: spec["mounts"].append({"type": "tmpfs"}),
+    "a mount on the root": lambda spec: spec["mounts"].append({"destination": "/", "type": "tmpfs"}),
+    "an unknown filesystem": lambda spec: spec["mounts"].append({"destination": "/x", "type": "nofs"}),
+    "bad data": lambda spec: spec["mounts"].append({"destination": "/x", "type": "tmpfs", "options": ["size=lots"]}),
+    "an unknown namespace": lambda spec: spec["linux"]["namespaces"].append({"type": "dream"}),
+    "a namespace twice": lambda spec: spec["linux"]["namespaces"].append({"type": "pid"}),
+    "no mount namespace": lambda spec: spec["linux"].update(namespaces=[{"type": "pid"}]),
+    "a missing namespace": lambda spec: spec["linux"]["namespaces"][1].update(path="/proc/0/ns/pid"),
+    "a user namespace without maps": lambda spec: spec["linux"]["namespaces"].append({"type": "user"}),
+    "an unknown device": lambda spec: spec["linux"].update(devices=[{"path": "/dev/x", "type": "z"}]),
+    "an unknown action": lambda spec: spec["linux"].update(seccomp={"defaultAction": "SCMP_ACT_FUN"}),
+    "seccomp without an action": lambda spec: spec["linux"].update(seccomp={"syscalls": []}),
+    "an unknown propagation": lambda spec: spec["linux"].update(rootfsPropagation="wide"),
+    "an unknown hook": lambda spec: spec.update(hooks={"atLunch": []}),
+    "a cgroup outside": lambda spec: spec["linux"].update(cgroupsPath="/../x"),
+    "a later version": lambda spec: spec.update(ociVersion="2.0.0"),
+    "a list": None,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_it_is_refused_in_one_sentence(box, name: str) -> None:
+    bundle = box.bundle("true")
+    path = os.path.join(bundle, "config.json")
+    with open(path, encoding="utf-8") as file:
+        spec = json.load(file)
+    if ODD[name] is not None:
+        ODD[name](spec)
+    else:
+        spec = [spec]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+    result = box.call("run", "-b", bundle, "est-odd")
+    assert result.returncode in (125, 126), result.stderr
+    assert result.stderr.startswith("estiba-runtime: run failed: ")
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 2
+    assert not os.path.isdir(box.root) or os.listdir(box.root) == []
+
+
+@pytest.mark.parametrize("propagation", ["private", "rslave", "shared", "rshared"])
+def test_every_propagation_is_carried_out(box, propagation: str) -> None:
+    result = box.run(
+        "grep ' / / ' /proc/self/mountinfo || cat /proc/self/mountinfo | head -1", rootfs_propagation=propagation
+    )
+    assert result.returncode == 0, result.stderr
+    assert ("shared:" in result.stdout) == propagation.endswith("shared")
