@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace, house: House) -> int:
 
     check(arguments)
     exports = Exports.parse(arguments.output)
+    if (arguments.push or exports.pushes) and not arguments.tag:
+        raise InvalidInput("there is no name to push", remedy="Name the image with --tag.")
     if arguments.iidfile:
         _remove(arguments.iidfile)  # as Docker does: after a failure there is none, rather than an old one
     cancellation = Cancellation()
@@ -108,8 +110,6 @@ class _Signals:
 def _push(house: House, names: tuple[Reference, ...], *, quiet: bool) -> None:
     from estiba.cli.push import push_names
 
-    if not names:
-        raise InvalidInput("there is no name to push", remedy="Name the image with --tag.")
     push_names(house, names, quiet=quiet)
 
 

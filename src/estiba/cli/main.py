@@ -7,6 +7,7 @@ container's command cannot be executed, 127 it was not found, 128+n a signal; a 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple, NoReturn
 
 from estiba import __version__
 from estiba.cli import commands
-from estiba.cli.usage import WrongUsage, flush_output, tell
+from estiba.cli.usage import WrongUsage, flush_output, open_missing_streams, tell
 from estiba.errors import CommandFailed, EstibaError, NotFound, NotThereYet
 from estiba.wiring.settings import Settings, read
 
@@ -22,6 +23,14 @@ from estiba.wiring.settings import Settings, read
 _PASSES_EXIT_CODE_ON = frozenset({"run", "create", "exec"})
 
 _FLAGS_WITH_VALUE = {"--root": "root", "--run": "run", "--runtime": "runtime", "--snapshotter": "snapshotter"}
+
+_ASK_THE_DOCTOR = "Run `estiba doctor` to see what this machine allows."
+_REMEDIES = {
+    errno.ENOSPC: "Free some space: `estiba df` shows what Estiba takes, `estiba gc` frees what nothing needs.",
+    errno.EDQUOT: "Free some space: `estiba df` shows what Estiba takes, `estiba gc` frees what nothing needs.",
+    errno.EROFS: "Choose a place that can be written, such as another --root.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
 
 _USAGE = """\
 Usage: estiba [--root DIR] [--run DIR] [--runtime NAME] [--snapshotter NAME] [--debug] COMMAND [ARGUMENTS]
@@ -48,6 +57,7 @@ def main() -> NoReturn:
     """The console script `estiba`: runs the command and ends the process with its exit code."""
     # Others may read what we make where a mode says so, and never write it, whatever the caller's umask is.
     os.umask(os.umask(0o022) | 0o022)
+    open_missing_streams()
     status = run(sys.argv[1:], dict(os.environ))
     sys.exit(status if flush_output() else status or 1)
 
@@ -76,7 +86,7 @@ def run(words: Sequence[str], environment: dict[str, str]) -> int:
     except OSError as error:
         if debug:
             raise
-        tell(EstibaError(_sentence(error), remedy="Run `estiba doctor` to see what this machine allows."))
+        tell(EstibaError(_sentence(error), remedy=_REMEDIES.get(error.errno or 0, _ASK_THE_DOCTOR)))
         return _status(command, wrong=1)
 
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 _KEYS = "ancestor before exited expose id label name network publish since status volume"
 KEYS = tuple(_KEYS.split())
+STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
 class Filters:
-    """Raises InvalidInput for an unknown key."""
+    """Raises InvalidInput for an unknown key, or a value that can never match."""
 
     def __init__(self, engine: Engine, texts: list[str]) -> None:
         self._engine = engine
@@ -26,6 +27,7 @@ class Filters:
             key, equals, value = text.partition("=")
             if not equals or key not in KEYS:
                 raise InvalidInput(f"invalid filter {text!r}", remedy=f"Keys are {', '.join(KEYS)}: KEY=VALUE.")
+            _check(key, value)
             self._wanted.setdefault(key, []).append(value)
         self._images = {str(engine.store.images.find(text).id) for text in self._wanted.get("ancestor", [])}
 
@@ -76,3 +78,15 @@ class Filters:
                 for inside, outside in record.parsed_network().ports
             )
         return port in [p if "/" in p else f"{p}/tcp" for p in record.parsed_process().exposed_ports]
+
+
+def _check(key: str, value: str) -> None:
+    if key == "status" and value not in STATES:
+        raise InvalidInput(f"invalid filter 'status={value}'", remedy=f"States are {', '.join(STATES)}.")
+    if key == "name":
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise InvalidInput(
+                f"invalid filter 'name={value}': {error}", remedy="Names are regular expressions, such as name=^web."
+            ) from None

@@ -12,6 +12,7 @@ from estiba.engine.launch import PendingMonitor
 from estiba.engine.relay import Ends, relay
 from estiba.engine.terminal import DETACH, parse_detach_keys, require_terminal, size_of
 from estiba.errors import AlreadyExists, InvalidInput
+from estiba.oci.platform import Platform
 from estiba.store.images import ImageNotFound
 
 if TYPE_CHECKING:
@@ -63,23 +64,32 @@ def find_image(arguments: argparse.Namespace, options: ContainerOptions, house: 
     policy = arguments.pull or "missing"
     if policy not in ("always", "missing", "never"):
         raise InvalidInput(f"invalid pull policy {policy!r}", remedy="Choose always, missing or never.")
+    platform = Platform.parse(options.platform) if options.platform else house.settings.platform
     if policy != "always":
         try:
-            return house.store.images.find(options.image)
+            return _find_here(options, platform, house)
         except ImageNotFound:
             if policy == "never":
                 raise
-    from estiba.oci.platform import Platform
     from estiba.oci.reference import Reference
 
     reference = Reference.parse(options.image)
-    platform = Platform.parse(options.platform) if options.platform else house.settings.platform
     if policy == "missing" and not arguments.quiet:
         print(f"Unable to find image '{reference.familiar}' locally", file=sys.stderr, flush=True)
     image_id = house.images.find(reference, platform, pulls=policy == "always")
     record = house.store.images.get(image_id)
     if record is None:
         raise ImageNotFound(options.image)
+    return record
+
+
+def _find_here(options: ContainerOptions, platform: Platform, house: House) -> ImageRecord:
+    """The image of this store; where a platform is asked for, only of that one."""
+    record = house.store.images.find(options.image)
+    if options.platform:
+        here = house.store.images.config(record.id).platform
+        if (here.os, here.architecture) != (platform.os, platform.architecture):
+            raise ImageNotFound(f"{options.image} for {platform} (here it is for {here})")
     return record
 
 
@@ -97,6 +107,10 @@ class CidFile:
             except FileExistsError as error:
                 raise AlreadyExists(
                     f"container ID file found: {self._path}", remedy="Remove it, or choose another --cidfile."
+                ) from error
+            except OSError as error:
+                raise InvalidInput(
+                    f"cannot write {self._path}: {error.strerror}", remedy="Choose another --cidfile."
                 ) from error
         return self
 

@@ -22,13 +22,22 @@ def tell(error: EstibaError) -> None:
         print(f"  {printable(error.remedy, lines=True)}", file=sys.stderr)
 
 
+def open_missing_streams() -> None:
+    """Standard streams that the caller closed lead nowhere, so that no other file takes their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+
+
 def flush_output() -> bool:
     """Write out what is buffered for standard output.
 
     False if that could not be done, which has been told unless the reader just went away (`| head`).
     """
-    if sys.stdout is None:  # the caller closed it
-        return True
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -7,6 +7,7 @@ listening ──SIGTERM, SIGINT──▶ draining: no new connection; requests i
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
@@ -60,9 +61,12 @@ class HttpServer:
         try:
             await site.start()
         except PermissionError as error:
-            raise PermissionDenied(f"cannot listen on {self.address}: {error.strerror}") from error
+            raise PermissionDenied(
+                f"cannot listen on {self.address}: {_reason(error)}",
+                remedy="Ports below 1024 are root's: choose a higher one, or run it as root.",
+            ) from error
         except OSError as error:
-            raise CannotListen(self.address, error.strerror or str(error)) from error
+            raise CannotListen(self.address, _reason(error)) from error
         self._site = site
         bound = self._runner.addresses[0]
         self.address = Address(self.address.host, int(bound[1]))
@@ -100,6 +104,12 @@ class HttpServer:
     def _set_idle(self) -> None:
         if not self._in_flight:
             self._idle.set()
+
+
+def _reason(error: OSError) -> str:
+    """The kernel's word: asyncio wraps it in a sentence of its own."""
+    text = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    return text[:1].lower() + text[1:]
 
 
 async def run_until_signal(server: HttpServer, *, announce: Callable[[str], None], patience: float) -> None:

@@ -51,7 +51,7 @@ def agent_work(house: House, *, directory: str, progress: Callable[[TextIO], Pro
         from estiba.registry.client.push import push
 
         watch = _Watch(cancellation)
-        result = push(house.store, image_id, name, credentials=house.credentials, progress=watch)
+        result = push(house.store, image_id, name, credentials=house.credentials, progress=watch, routes=house.routes)
         return f"{result.digest}, {result.bytes_sent} bytes sent"
 
     def containers(cancellation: Cancellation) -> MachineContainers:
@@ -86,4 +86,6 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from None
+        raise NotFound(
+            f"cannot read {path}: {error.strerror}", remedy="Name the agent's configuration with --config FILE."
+        ) from None

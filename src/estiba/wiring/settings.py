@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from estiba.errors import InvalidInput
 from estiba.oci.platform import Platform
+
+_LONGEST_PATH = 3072  # of the kernel's 4096 bytes: what lies below has names too
 
 
 class Settings(NamedTuple):
@@ -44,12 +47,16 @@ def read(
     snapshotter: str = "",
     debug: bool = False,
 ) -> Settings:
-    """Join flags (empty: not given) and `environment` into settings."""
+    """Join flags (empty: not given) and `environment` into settings.
+
+    Raises:
+        InvalidInput: a path that no kernel takes.
+    """
     user_id = os.geteuid()
     home = environment.get("HOME") or "/"
     return Settings(
-        root=os.path.abspath(root or environment.get("ESTIBA_ROOT") or _default_root(environment, user_id, home)),
-        run=os.path.abspath(run or environment.get("ESTIBA_RUN") or _default_run(environment, user_id)),
+        root=_path(root or environment.get("ESTIBA_ROOT") or _default_root(environment, user_id, home)),
+        run=_path(run or environment.get("ESTIBA_RUN") or _default_run(environment, user_id, home)),
         runtime=runtime or environment.get("ESTIBA_RUNTIME") or "estiba",
         snapshotter=snapshotter or environment.get("ESTIBA_SNAPSHOTTER") or "auto",
         platform=Platform.of_machine(os.uname().machine),
@@ -60,14 +67,24 @@ def read(
     )
 
 
+def _path(text: str) -> str:
+    path = os.path.abspath(text)
+    if "\0" in path or len(os.fsencode(path)) > _LONGEST_PATH:
+        raise InvalidInput(f"{path[:40]!r}… cannot be a directory's path", remedy="Choose a shorter one.")
+    return path
+
+
 def _default_root(environment: dict[str, str], user_id: int, home: str) -> str:
     if user_id == 0:
         return "/var/lib/estiba"
     return os.path.join(environment.get("XDG_DATA_HOME") or os.path.join(home, ".local/share"), "estiba")
 
 
-def _default_run(environment: dict[str, str], user_id: int) -> str:
+def _default_run(environment: dict[str, str], user_id: int, home: str) -> str:
     """Never below /tmp, where another user could make the directory first."""
     if user_id == 0:
         return "/run/estiba"
-    return os.path.join(environment.get("XDG_RUNTIME_DIR") or f"/run/user/{user_id}", "estiba")
+    runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{user_id}"
+    if not os.access(runtime, os.W_OK):  # nobody logged in: a service, su, sudo -u
+        runtime = environment.get("XDG_STATE_HOME") or os.path.join(home, ".local/state")
+    return os.path.join(runtime, "estiba")

@@ -66,7 +66,7 @@ def test_a_build_pushes_its_names(server, make_estiba_home, repository, tmp_path
 def test_a_build_without_a_name_has_nothing_to_push(estiba_home, tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     done = estiba_home.estiba("build", "--push", str(tmp_path), check=False)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "estiba: --push needs a name to push")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "estiba: there is no name to push")
 
 
 def test_what_is_not_here_is_not_pushed(estiba_home, server):

@@ -77,7 +77,8 @@ def read_htpasswd(path: str) -> PasswordAccess:
         with open(path, encoding="utf-8") as file:
             lines = [line.strip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"cannot read {path}: {reason}", remedy="Give a file that `htpasswd -B` writes.") from error
     hashes = {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
