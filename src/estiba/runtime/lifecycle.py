@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from estiba.errors import Conflict, NotThereYet
+from estiba.errors import Conflict, NotThereYet, Unavailable
 from estiba.linux.cgroups.group import Group, open_group
 from estiba.linux.namespaces import NAMESPACES
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
@@ -178,8 +178,13 @@ def _make_group(group: Group, config: dict[str, Any]) -> Group | None:
     except OSError as error:
         resources = (config.get("linux") or {}).get("resources") or {}
         limits = {name: value for name, value in resources.items() if value and name != "devices"}
-        if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or limits:
+        if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
+        if limits:
+            raise Unavailable(
+                f"limits ({', '.join(sorted(limits))}) need a control group, and this user may not make {group.path}",
+                remedy="Leave the limits out, or let root run it.",
+            ) from None
         return None  # without root and without limits there is nothing to lose
     return group
 
@@ -252,5 +257,5 @@ def _remove_default_parent(group: Group) -> None:
         try:
             os.rmdir(place)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY, errno.EACCES, errno.EPERM):
                 raise

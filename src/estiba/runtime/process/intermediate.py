@@ -30,6 +30,8 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         close_all_but([channel.fileno(), plan.fifo, plan.target, *joins], first=3 + plan.preserve)
         null_device.guard()
         _enter(plan, channel)
+        # Once more: what changed our credentials may have reset it (fs.suid_dumpable).
+        prctl(PR_SET_DUMPABLE, 0)
         pid = os.fork()
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
         channel.fail(error)
@@ -51,8 +53,8 @@ def _stop_imports() -> None:
 
 
 def _enter(plan: Plan, channel: Channel) -> None:
-    is_root = os.geteuid() == 0
-    if is_root:
+    if os.geteuid() == 0:
+        # (Without root the parent could not write our id maps then; there is no other namespace to join yet.)
         # From here on nobody in the container's namespaces may look into this process: its /proc/PID/exe is the
         # host's interpreter (CVE-2019-5736) and its descriptors are the host's files (CVE-2016-9962).
         prctl(PR_SET_DUMPABLE, 0)
@@ -74,8 +76,6 @@ def _enter(plan: Plan, channel: Channel) -> None:
     rest = plan.new & ~(CLONE_NEWUSER | CLONE_NEWCGROUP)
     if rest:
         unshare(rest)
-    if not is_root:
-        prctl(PR_SET_DUMPABLE, 0)
 
 
 def _become_root(plan: Plan) -> None:
