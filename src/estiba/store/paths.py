@@ -99,8 +99,16 @@ class StorePaths(NamedTuple):
                     os.makedirs(directory, mode=0o700, exist_ok=True)
         except PermissionError as error:
             raise PermissionDenied(
-                f"the store {self.root} cannot be made: {error.strerror}: {error.filename}",
+                f"the store {self.root} cannot be made: {_fact(error)}",
                 remedy="Run as the user who owns it, or choose another place with --root or ESTIBA_ROOT.",
             ) from error
         except OSError as error:
-            raise Unavailable(f"the store {self.root} cannot be made: {error.strerror}: {error.filename}") from error
+            raise Unavailable(
+                f"the store {self.root} cannot be made: {_fact(error)}",
+                remedy="Choose another directory with --root or ESTIBA_ROOT.",
+            ) from error
+
+
+def _fact(error: OSError) -> str:
+    reason = "it is not a directory" if isinstance(error, FileExistsError) else error.strerror
+    return f"{error.filename}: {reason}"
