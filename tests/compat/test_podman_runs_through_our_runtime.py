@@ -21,13 +21,20 @@ class Podman:
     """podman with storage and state of the test's own, without network."""
 
     def __init__(self, directory: str) -> None:
+        self.directory = directory
         self.command = ["podman", "--root", f"{directory}/root", "--runroot", f"{directory}/run"]
         self.command += ["--tmpdir", f"{directory}/tmp", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
         self.command += ["--storage-driver", "vfs", "--runtime", RUNTIME]
 
     def __call__(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*self.command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+            [*self.command, *words],
+            cwd=self.directory,  # conmon leaves a file `oom` where it is
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         if check and done.returncode:
             pytest.fail(f"podman {' '.join(words)}: {done.stderr}")
