@@ -25,7 +25,7 @@ def parse_object(data: bytes, *, what: str) -> JsonObject:
         Malformed: no JSON, not UTF-8, a key twice, or something other than an object.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_without_duplicates)
+        value = json.loads(data, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Malformed(what, "", f"not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -33,12 +33,20 @@ def parse_object(data: bytes, *, what: str) -> JsonObject:
     return value
 
 
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no value of JSON")
+
+
 def _without_duplicates(pairs: list[tuple[str, object]]) -> JsonObject:
     value = dict(pairs)
-    if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
-    return value
+    if len(value) == len(pairs):
+        return value
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key[:100]!r} stands twice")
+        seen.add(key)
+    raise AssertionError("unreachable")
 
 
 class Fields:

@@ -7,9 +7,11 @@ Two grammars: that of COPY and ADD sources (Go's `path.Match`, where `**` means 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from estiba.errors import InvalidInput
 
+_STAR, _DEEP = "*", "**/"
 _WILDCARDS = re.compile(r"[*?\[\\]")
 
 
@@ -65,7 +67,45 @@ def _compile(pattern: str, text: str) -> re.Pattern[str]:
 
 
 def _translate(pattern: str, *, crosses: bool) -> str:
+    """The expression's text, which no path can make slow: a pattern may come from anybody who can push.
+
+    A star that another one follows takes as little as it can and never thinks again (an atomic group). That finds every
+    match, since the star behind can take what this one left. The same holds for ``**/`` between whole components.
+    """
+    runs: list[list[str]] = [[]]
+    for piece in _pieces(pattern, crosses=crosses):
+        if piece == _DEEP:
+            runs.append([])
+        else:
+            runs[-1].append(piece)
+    is_whole = all(run[-1:] in ([], ["/"]) for run in runs[:-1])
+    if not is_whole and len(runs) > 3:
+        raise InvalidPattern(pattern, "more than two ** stand within names")
+    if len(runs) == 1:
+        return _run(runs[0])
+    first, *middle, last = map(_run, runs)
+    between = "(?>(?:.*?/)??{})" if is_whole else "(?:.*/)?{}"
+    return first + "".join(between.format(run) for run in middle) + "(?:.*/)?" + last
+
+
+def _run(pieces: list[str]) -> str:
+    """The text of pieces among which there is no ``**/``."""
     out: list[str] = []
+    open_groups = 0
+    for position, piece in enumerate(pieces):
+        if piece != _STAR:
+            out.append(piece)
+            continue
+        out.append(")" * open_groups)
+        component = pieces[position + 1 :]
+        has_more = _STAR in (component[: component.index("/")] if "/" in component else component)
+        out.append("(?>[^/]*?" if has_more else "[^/]*")
+        open_groups = int(has_more)
+    return "".join(out)
+
+
+def _pieces(pattern: str, *, crosses: bool) -> Iterator[str]:
+    """`_STAR`, `_DEEP`, ``/``, or the expression of one character (of all the rest, for ``**`` at the end)."""
     at, end = 0, len(pattern)
     while at < end:
         character = pattern[at]
@@ -74,22 +114,21 @@ def _translate(pattern: str, *, crosses: bool) -> str:
             at += 1
             if pattern[at : at + 1] == "/":
                 at += 1
-            out.append(".*" if at >= end else "(?:.*/)?")
+            yield ".*" if at >= end else _DEEP
         elif character == "*":
-            out.append("[^/]*")
+            yield _STAR
         elif character == "?":
-            out.append("[^/]")
+            yield "[^/]"
         elif character == "\\":
             if at >= end:
                 raise InvalidPattern(pattern, "it ends in a backslash")
-            out.append(re.escape(pattern[at]))
+            yield re.escape(pattern[at])
             at += 1
         elif character == "[":
             text, at = _bracket(pattern, at)
-            out.append(text)
+            yield text
         else:
-            out.append(re.escape(character))
-    return "".join(out)
+            yield re.escape(character)
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:
@@ -105,7 +144,8 @@ def _bracket(pattern: str, at: int) -> tuple[str, int]:
             raise InvalidPattern(pattern, "a bracket is not closed")
         character = pattern[at]
         if character == "]" and not first:
-            return "".join([*out, "]"]), at + 1
+            text = "".join([*out, "]"])
+            return (f"(?!/){text}" if re.fullmatch(text, "/") else text), at + 1
         first = False
         low, at = _class_character(pattern, at)
         if pattern[at : at + 1] == "-" and pattern[at + 1 : at + 2] not in ("", "]"):
