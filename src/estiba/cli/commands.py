@@ -48,6 +48,11 @@ IMAGES = {
 SHARING = {
     "pull": Command("pull", "Fetch an image from a registry"),
     "push": Command("push", "Send an image to a registry"),
+    "tags": Command("tags", "List the tags of a repository in its registry"),
+    "catalog": Command("catalog", "List the repositories of a registry"),
+    "digest": Command("digest", "Show the digest that a name has in its registry"),
+    "manifest": Command("manifest", "Show manifests and indexes of a registry"),
+    "referrers": Command("referrers", "List what refers to an image: signatures, attestations"),
     "login": Command("login", "Keep credentials for a registry"),
     "logout": Command("logout", "Forget credentials for a registry"),
     "registry": Command("registry", "Serve and inspect a registry"),

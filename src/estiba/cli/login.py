@@ -18,12 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--username", default="", metavar="USER")
     parser.add_argument("-p", "--password", default="", metavar="PASSWORD", help="visible to others: prefer stdin")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    parser.add_argument(
+        "--azure",
+        action="store_true",
+        help="Azure Container Registry: standard input gives a token of Microsoft Entra, changed for the registry's",
+    )
+    parser.add_argument("--tenant", default="", metavar="ID", help="with --azure, where the token does not tell it")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.registry.client.credentials import CredentialFile
     from estiba.registry.client.login import login, registry_named
 
+    if args.azure:
+        return _login_to_azure(args, house)
     if args.password and args.password_stdin:
         raise InvalidInput("--password and --password-stdin exclude each other", remedy="Give one of them.")
     if args.password_stdin and not args.username:
@@ -35,7 +42,27 @@ def run(args: argparse.Namespace, house: House) -> int:
     if not user or not password:
         raise InvalidInput("a user and a password are needed", remedy="Give -u USER and --password-stdin.")
     where = login(
-        registry_named(args.registry), user=user, password=password, file=CredentialFile(house.settings.credentials)
+        registry_named(args.registry), user=user, password=password, file=house.credentials, routes=house.routes
+    )
+    print(f"Login Succeeded (kept in {where})")
+    return 0
+
+
+def _login_to_azure(args: argparse.Namespace, house: House) -> int:
+    from estiba.registry.client.login import login_to_azure, registry_named
+
+    token = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    if not args.registry or not token:
+        raise InvalidInput(
+            "--azure needs a registry, and a token on standard input",
+            remedy="az account get-access-token --query accessToken -o tsv | estiba login --azure NAME.azurecr.io",
+        )
+    where = login_to_azure(
+        registry_named(args.registry),
+        access_token=token,
+        tenant=args.tenant,
+        file=house.credentials,
+        routes=house.routes,
     )
     print(f"Login Succeeded (kept in {where})")
     return 0

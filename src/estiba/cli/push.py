@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from estiba.errors import NotThereYet
+from estiba.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     import argparse
@@ -21,15 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of layers that never travelled yet"
     )
-    parser.add_argument("-a", "--all-tags", action="store_true", help="not there yet")
+    parser.add_argument("-a", "--all-tags", action="store_true", help="every tag that the name has here")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
     from estiba.oci.reference import Reference
 
-    if args.all_tags:
-        raise NotThereYet("push --all-tags is not there yet", remedy="Push the tags one by one.")
     written = Reference.parse(args.name)
+    if args.all_tags:
+        names = _all_tags(house, written)
+        push_names(house, names, quiet=args.quiet, compression=args.compression)
+        return 0
     reference = written.tagged
     if reference != written and not args.quiet:
         print("Using default tag: latest")
@@ -39,10 +41,20 @@ def run(args: argparse.Namespace, house: House) -> int:
     return 0
 
 
+def _all_tags(house: House, written: Reference) -> tuple[Reference, ...]:
+    if written.tag or written.digest:
+        raise InvalidInput("--all-tags takes a name without a tag", remedy=f"Write {written.familiar_name}.")
+    names = tuple(
+        record.name for record in house.store.references.list() if record.name.tag and record.name.name == written.name
+    )
+    if not names:
+        raise NotFound(f"no image here is called {written.familiar_name}", remedy="See `estiba images`.")
+    return names
+
+
 def push_names(house: House, names: Sequence[Reference], *, quiet: bool, compression: str = "gzip") -> None:
     """Send the images of these names, one after the other, and print what travelled unless `quiet`."""
     from estiba.cli.transfers import Lines
-    from estiba.registry.client.credentials import CredentialFile
     from estiba.registry.client.progress import Silence
     from estiba.registry.client.push import push
 
@@ -51,9 +63,10 @@ def push_names(house: House, names: Sequence[Reference], *, quiet: bool, compres
             house.store,
             house.store.images.find(str(name)).id,
             name,
-            credentials=CredentialFile(house.settings.credentials),
+            credentials=house.credentials,
             progress=Silence() if quiet else Lines(),
             compression=compression,
+            routes=house.routes,
         )
         if not quiet:
             print(_summary(result))

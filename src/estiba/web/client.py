@@ -61,17 +61,15 @@ def unread(stream: aiohttp.StreamReader) -> bytes:
     return b"".join(buffer)[getattr(stream, "_buffer_offset", 0) :]
 
 
-async def parts_of(file: BinaryIO, on_part: Callable[[int], None]) -> AsyncIterator[bytes]:
-    """A file as a body: read ahead in a worker thread while the part before is sent. `on_part` gets each length.
-
-    The caller closes the file: the HTTP library drops a body that it need not send to its end.
-    """
+async def parts_of(open_file: Callable[[], BinaryIO], offset: int = 0) -> AsyncIterator[bytes]:
+    """A file as a body, from `offset` on: read ahead in a worker thread while the part before is sent."""
     loop = asyncio.get_running_loop()
-    following = loop.run_in_executor(None, file.read, _PART)
-    try:
-        while part := await following:
-            following = loop.run_in_executor(None, file.read, _PART)
-            yield part
-            on_part(len(part))
-    finally:
-        await asyncio.wait([following])
+    with open_file() as file:
+        file.seek(offset)
+        following = loop.run_in_executor(None, file.read, _PART)
+        try:
+            while part := await following:
+                following = loop.run_in_executor(None, file.read, _PART)
+                yield part
+        finally:
+            await asyncio.wait([following])

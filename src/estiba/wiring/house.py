@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from estiba.builder.request import BuildSurroundings
     from estiba.engine.engine import Engine
     from estiba.networks.networks import Networks
+    from estiba.registry.client.ask import Registries
     from estiba.registry.client.credentials import CredentialFile
+    from estiba.registry.client.routes import Routes
     from estiba.runtime.client import RuntimeClient
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
@@ -72,7 +74,12 @@ class House:
         if self._engine is None:
             from estiba.engine.engine import Engine
 
-            self._engine = Engine(store=self.store, run=self.settings.run, runtime=self.runtime, networks=self.networks)
+            self._engine = Engine(
+                store=self.store,
+                run=self.settings.run,
+                runtime=lambda: self.runtime,
+                networks=lambda: self.networks,
+            )
         return self._engine
 
     @property
@@ -88,6 +95,20 @@ class House:
         from estiba.registry.client.credentials import CredentialFile
 
         return CredentialFile(self.settings.credentials)
+
+    @property
+    def routes(self) -> Routes:
+        """How registries are reached from here."""
+        from estiba.wiring.registries import read_routes
+
+        return read_routes(self.settings.environment)
+
+    @property
+    def registries(self) -> Registries:
+        """Any registry, for questions that move no blob."""
+        from estiba.registry.client.ask import Registries
+
+        return Registries(self.credentials, self.routes)
 
     @property
     def resolv_conf(self) -> str:
@@ -114,7 +135,7 @@ class House:
     def _pull(self, reference: Reference, platform: Platform) -> ImageRecord:
         from estiba.registry.client.pull import pull
 
-        return pull(self.store, reference, platform=platform, credentials=self.credentials)
+        return pull(self.store, reference, platform=platform, credentials=self.credentials, routes=self.routes)
 
 
 def _text(path: str) -> str:

@@ -431,6 +431,8 @@ def test_an_upload_that_breaks_is_begun_again(misbehave, make_store):
             return web.Response(status=202, headers={"Location": f"/upload/{len(puts)}?state=a%2Fb"})
         if request.path.startswith("/upload/"):
             assert request.query["state"] == "a/b"
+            if request.method == "GET":
+                return web.Response(status=404)
             puts.append(request.path)
             if len(puts) == 1:
                 await request.content.readany()

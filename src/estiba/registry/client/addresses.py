@@ -21,17 +21,22 @@ class RegistryAddress(NamedTuple):
     key: str
 
     @classmethod
-    def of(cls, registry: str, *, plain_http: bool = False) -> RegistryAddress:
-        """Plain HTTP for loopback, and where it is asked for; else HTTPS."""
+    def of(cls, registry: str) -> RegistryAddress:
+        """Plain HTTP for loopback; else HTTPS."""
         if registry == DEFAULT_REGISTRY:
             return cls(registry, f"https://{_DOCKER_HUB}", _DOCKER_HUB_KEY)
-        scheme = "http" if plain_http or is_loopback(registry) else "https"
+        scheme = "http" if is_loopback(registry) else "https"
         return cls(registry, f"{scheme}://{registry}", registry)
 
     @property
     def encrypted(self) -> RegistryAddress:
         """The same over TLS."""
         return self._replace(url="https://" + self.url.partition("://")[2])
+
+    @property
+    def plain(self) -> RegistryAddress:
+        """The same without TLS."""
+        return self._replace(url="http://" + self.url.partition("://")[2])
 
     @property
     def is_encrypted(self) -> bool:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from estiba import __version__
 from estiba.registry.client.addresses import RegistryAddress
 from estiba.registry.client.credentials import CredentialSource
-from estiba.registry.client.failures import RegistryUnreachable, from_status
+from estiba.registry.client.failures import RateLimited, RegistryUnreachable, from_status
+from estiba.registry.client.limits import rate_limit, retry_after
+from estiba.registry.client.routes import DIRECT, Routes
 from estiba.registry.client.tokens import Authenticator, Scopes
+from estiba.registry.client.wire import Wire
 from estiba.web.client import CONNECTION_ERRORS, is_hopeless, open_session, reason
 
 _LARGEST_ERROR = 64 * 1024
@@ -38,13 +41,15 @@ class Patience:
 
 
 class Connection:
-    """A session with a registry. Made by `connect`."""
+    """A session with a registry. Made by `connect`.
 
-    def __init__(
-        self, session: aiohttp.ClientSession, address: RegistryAddress, tokens: Authenticator, patience: Patience
-    ) -> None:
-        self._session = session
+    `rate_limit` is what the registry last said of how much more it will answer, in words; "" where it said nothing.
+    """
+
+    def __init__(self, wire: Wire, address: RegistryAddress, tokens: Authenticator, patience: Patience) -> None:
+        self._wire = wire
         self._tokens = tokens
+        self.rate_limit = ""
         self.address = address
         self.patience = patience
 
@@ -97,12 +102,16 @@ class Connection:
                     raise RegistryUnreachable(self.address.url, reason(error)) from error
                 await asyncio.sleep(self.patience.wait(attempt))
                 continue
+            self.rate_limit = rate_limit(response.headers) or self.rate_limit
             if response.status in expect:
                 return response
             text = await _error_text(response)
+            wait = retry_after(response.headers, now=time.time())
+            if wait > _LONGEST_WAIT:
+                raise RateLimited(self.address.registry, what, wait, self.rate_limit)
             if response.status not in _WORTH_ANOTHER_TRY or is_last:
                 raise from_status(response.status, text, registry=self.address.registry, what=what)
-            await asyncio.sleep(_retry_after(response) or self.patience.wait(attempt))
+            await asyncio.sleep(wait or self.patience.wait(attempt))
         raise AssertionError("unreachable")
 
     async def _authenticated(
@@ -124,10 +133,7 @@ class Connection:
     ) -> aiohttp.ClientResponse:
         all_headers = {**headers, "Authorization": header} if header else dict(headers)
         data = body() if callable(body) else body
-        # The URL is used as the registry wrote it: a signed one must not be quoted anew.
-        return await self._session.request(
-            method, URL(url, encoded=True), headers=all_headers, data=data, allow_redirects=True, max_redirects=5
-        )
+        return await self._wire.send(method, url, headers=all_headers, data=data)
 
     def _resolve(self, target: str) -> str:
         return target if "://" in target else self.address.url + target
@@ -140,23 +146,40 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    registry: str, *, credentials: CredentialSource, patience: Patience | None = None, plain_http: bool = False
+    registry: str, *, credentials: CredentialSource, patience: Patience | None = None, routes: Routes = DIRECT
 ) -> AsyncIterator[Connection]:
-    """A session with `registry`, closed at the end. Nothing is sent yet."""
+    """A session with `registry`, closed at the end. Nothing is sent yet, but to find out whether it speaks TLS."""
     async with open_session(agent=f"estiba/{__version__}") as session:
-        address = RegistryAddress.of(registry, plain_http=plain_http)
-        if not address.is_encrypted and not plain_http and await _wants_tls(session, address):
+        wire = Wire(session, routes)
+        address = RegistryAddress.of(registry)
+        if not address.is_encrypted and await _wants_tls(wire, address):
             address = address.encrypted
-        yield Connection(session, address, Authenticator(session, address, credentials), patience or Patience())
+        elif address.is_encrypted and routes.is_insecure(registry) and await _lacks_tls(wire, address):
+            address = address.plain
+        yield Connection(wire, address, Authenticator(wire, address, credentials), patience or Patience())
 
 
-async def _wants_tls(session: aiohttp.ClientSession, address: RegistryAddress) -> bool:
+async def _wants_tls(wire: Wire, address: RegistryAddress) -> bool:
     """Whether a loopback registry hangs up on plain HTTP, or says that it wants TLS, as Go's servers do."""
     try:
-        async with session.get(f"{address.url}/v2/", allow_redirects=False) as response:
+        async with wire.request("GET", f"{address.url}/v2/", follows=False) as response:
             return response.status == 400 and b"HTTPS" in await response.content.read(_LARGEST_ERROR)
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError, ConnectionResetError):
         return True
+    except CONNECTION_ERRORS:
+        return False  # the first real request tells what is wrong
+
+
+async def _lacks_tls(wire: Wire, address: RegistryAddress) -> bool:
+    """Whether a registry that may be insecure answers, but not in TLS."""
+    try:
+        async with wire.request("GET", f"{address.url}/v2/", follows=False):
+            return False
+    except CONNECTION_ERRORS:
+        pass
+    try:
+        async with wire.request("GET", f"{address.plain.url}/v2/", follows=False):
+            return True
     except CONNECTION_ERRORS:
         return False  # the first real request tells what is wrong
 
@@ -168,8 +191,3 @@ async def _error_text(response: aiohttp.ClientResponse) -> bytes:
         return b""
     finally:
         response.release()
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float:
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_WAIT) if text.isascii() and text.isdigit() else 0.0

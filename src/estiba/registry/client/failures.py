@@ -18,6 +18,17 @@ class RegistryFailed(Unavailable):
     """The registry answered, but with an error of its own."""
 
 
+class RateLimited(Unavailable):
+    """It wants us to wait for longer than anybody would wait in front of a terminal."""
+
+    def __init__(self, registry: str, what: str, seconds: float, limit: str) -> None:
+        super().__init__(
+            f"the registry {registry} will not answer for {what} before {round(seconds / 60) or 1} minutes have passed"
+            + (f" ({limit})" if limit else ""),
+            remedy="Wait, log in with `estiba login` (most registries allow more then), or name a mirror.",
+        )
+
+
 class AccessDenied(PermissionDenied):
     def __init__(self, registry: str, what: str, reason: str) -> None:
         super().__init__(

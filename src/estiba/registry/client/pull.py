@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from estiba.errors import NotFound, PermissionDenied, Unavailable
 from estiba.image.assemble import commit_image
 from estiba.oci import mediatypes
 from estiba.oci.image_config import MAXIMUM_SIZE, ImageConfig
@@ -20,9 +21,12 @@ from estiba.registry.client.layer_sources import LayerSources
 from estiba.registry.client.layers import LayerTransfer
 from estiba.registry.client.manifests import Resolved
 from estiba.registry.client.progress import Progress, Silence
+from estiba.registry.client.routes import DIRECT, Routes
 from estiba.registry.client.tokens import pull_scope
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+
+_WITH_A_MIRROR = Patience(attempts=2)
 
 
 def pull(
@@ -33,12 +37,12 @@ def pull(
     credentials: CredentialSource,
     progress: Progress | None = None,
     patience: Patience | None = None,
-    plain_http: bool = False,
+    routes: Routes = DIRECT,
 ) -> ImageRecord:
     """Fetch the image that `reference` names for `platform`, unpack it, and give it that name.
 
     The bytes of index, manifest, configuration and layers are kept exactly as they came. Nothing is named before
-    everything is there; what a cut pull has fetched is used by the next.
+    everything is there; what a cut pull has fetched is used by the next. Mirrors are asked first.
 
     Raises:
         NotInRegistry, NoSuchPlatform, AccessDenied, RegistryUnreachable, RegistryFailed.
@@ -47,7 +51,7 @@ def pull(
     reference = reference.tagged
     tell = progress or Silence()
     with store.leases.hold(f"pull {reference.familiar}"):
-        resolved, config = asyncio.run(_fetch(store, reference, platform, credentials, tell, patience, plain_http))
+        resolved, config = _from_first(store, reference, platform, credentials, tell, patience, routes)
         record = commit_image(store, config, manifest=resolved.manifest_digest)
         before = store.references.get(reference)
         store.references.set(reference, record.id, manifest=resolved.top_digest)
@@ -57,35 +61,54 @@ def pull(
     return record
 
 
-async def _fetch(
+def _from_first(
     store: Store,
     reference: Reference,
     platform: Platform,
     credentials: CredentialSource,
     progress: Progress,
     patience: Patience | None,
-    plain_http: bool,
+    routes: Routes,
+) -> tuple[Resolved, ImageConfig]:
+    """From the first mirror that has it, else from the registry itself, whose error counts."""
+    *mirrors, origin = routes.sources(reference.registry)
+    for mirror in mirrors:
+        source = reference._replace(registry=mirror.registry, repository=mirror.repository(reference.repository))
+        try:
+            return asyncio.run(_fetch(store, source, platform, credentials, progress, _WITH_A_MIRROR, routes))
+        except (NotFound, PermissionDenied, Unavailable) as error:
+            progress.line(f"The mirror {mirror.registry} is passed over: {error.message}")
+    assert origin.registry == reference.registry
+    return asyncio.run(_fetch(store, reference, platform, credentials, progress, patience, routes))
+
+
+async def _fetch(
+    store: Store,
+    source: Reference,
+    platform: Platform,
+    credentials: CredentialSource,
+    progress: Progress,
+    patience: Patience | None,
+    routes: Routes,
 ) -> tuple[Resolved, ImageConfig]:
     """All that the image consists of: documents into the blob store, layers there and into snapshots."""
-    scopes = frozenset({pull_scope(reference.repository)})
-    async with connect(
-        reference.registry, credentials=credentials, patience=patience, plain_http=plain_http
-    ) as connection:
-        resolved = await manifests.resolve(connection, reference, platform=platform, scopes=scopes)
+    scopes = frozenset({pull_scope(source.repository)})
+    async with connect(source.registry, credentials=credentials, patience=patience, routes=routes) as connection:
+        resolved = await manifests.resolve(connection, source, platform=platform, scopes=scopes)
         manifest = resolved.manifest
-        _check_is_image(reference, manifest)
-        progress.line(f"{reference.tag or reference.digest}: Pulling from {reference.repository}")
-        raw = await read_small(
-            connection, reference.repository, manifest.config, store, limit=MAXIMUM_SIZE, scopes=scopes
-        )
+        _check_is_image(source, manifest)
+        progress.line(f"{source.tag or source.digest}: Pulling from {source.repository}")
+        if connection.rate_limit:
+            progress.line(f"Rate limit of {source.registry}: {connection.rate_limit}")
+        raw = await read_small(connection, source.repository, manifest.config, store, limit=MAXIMUM_SIZE, scopes=scopes)
         config = ImageConfig.parse(raw)
-        _check_layers(reference, manifest, config)
-        await LayerTransfer(store, connection, reference.repository, manifest, config, progress, scopes).bring()
+        _check_layers(source, manifest, config)
+        await LayerTransfer(store, connection, source.repository, manifest, config, progress, scopes).bring()
     for document in {resolved.top.raw, manifest.raw}:
         store.blobs.put(document)
     layers = (layer.digest for layer in manifest.layers)
     LayerSources(store.database).remember(
-        reference.registry, reference.repository, (manifest.config.digest, *layers), now=int(time.time())
+        source.registry, source.repository, (manifest.config.digest, *layers), now=int(time.time())
     )
     return resolved, config
 

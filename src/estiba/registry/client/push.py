@@ -19,11 +19,15 @@ from estiba.registry.client.connection import Connection, Patience, connect
 from estiba.registry.client.credentials import CredentialSource
 from estiba.registry.client.failures import AccessDenied, NotInRegistry, Refused, UnexpectedContent
 from estiba.registry.client.layer_sources import LayerSources
+from estiba.registry.client.pending_uploads import PendingUploads
 from estiba.registry.client.progress import Progress, Silence
+from estiba.registry.client.routes import DIRECT, Routes
 from estiba.registry.client.tokens import Scopes, pull_scope, push_scope
 from estiba.store.store import Store
+from estiba.web.client import parts_of
 
 _PARALLEL = 3
+_WORTH_REMEMBERING = 1 << 20
 
 PUSHED, EXISTS, MOUNTED = "pushed", "exists", "mounted"
 
@@ -59,7 +63,7 @@ def push(
     progress: Progress | None = None,
     compression: str = "gzip",
     patience: Patience | None = None,
-    plain_http: bool = False,
+    routes: Routes = DIRECT,
 ) -> PushResult:
     """Bring the image to the registry under `reference`. Only what the registry does not have travels.
 
@@ -71,7 +75,7 @@ def push(
     tell.line(f"The push refers to repository [{reference.familiar_name}]")
     with store.leases.hold(f"push {reference.familiar}"):
         manifest = _manifest(store, image_id, compression)
-        result = asyncio.run(_send(store, reference, manifest, credentials, tell, patience, plain_http))
+        result = asyncio.run(_send(store, reference, manifest, credentials, tell, patience, routes))
         known = store.references.get(reference)
         if known is not None and known.target == image_id:
             store.references.set(reference, image_id, manifest=manifest.digest)
@@ -94,13 +98,13 @@ async def _send(
     credentials: CredentialSource,
     progress: Progress,
     patience: Patience | None,
-    plain_http: bool,
+    routes: Routes,
 ) -> PushResult:
     """Every blob, then the manifest that names them."""
-    async with connect(
-        reference.registry, credentials=credentials, patience=patience, plain_http=plain_http
-    ) as connection:
-        courier = _Courier(store, connection, reference, progress, LayerSources(store.database))
+    async with connect(reference.registry, credentials=credentials, patience=patience, routes=routes) as connection:
+        courier = _Courier(
+            store, connection, reference, progress, LayerSources(store.database), PendingUploads(store.database)
+        )
         layers = [layer for layer in manifest.layers if layer.media_type not in mediatypes.FOREIGN_LAYERS]
         done = await courier.bring_all((*layers, manifest.config))
         await manifests.send(connection, reference, manifest, scopes=courier.scopes)
@@ -122,6 +126,7 @@ class _Courier:
     reference: Reference
     progress: Progress
     sources: LayerSources
+    pending: PendingUploads
 
     @property
     def scopes(self) -> Scopes:
@@ -161,18 +166,33 @@ class _Courier:
             location = outcome
             if location:
                 break
-        location = location or await upload.begin(self.connection, repository, scopes=self.scopes)
+        await self._send(blob, location)
+        self.progress.blob(blob.digest, statuses.PUSHED)
+        return PushedBlob(blob.digest, blob.size, PUSHED)
+
+    async def _send(self, blob: Descriptor, location: str) -> None:
+        """Over the connection; a large blob's upload is remembered until it has ended."""
+        there = (self.reference.registry, self.reference.repository, blob.digest)
+        is_large = blob.size >= _WORTH_REMEMBERING
+        offset = 0
+        if is_large and (known := self.pending.find(*there)):
+            resumed = await upload.resume(self.connection, self.reference.repository, known, scopes=self.scopes)
+            location, offset = resumed or (location, 0)
+        location = location or await upload.begin(self.connection, self.reference.repository, scopes=self.scopes)
+        if is_large:
+            self.pending.remember(*there, location, now=int(time.time()))
         await upload.send(
             self.connection,
-            repository,
+            self.reference.repository,
             blob,
-            self.store.blobs,
+            lambda start: parts_of(lambda: self.store.blobs.open(blob.digest), start),
             location=location,
+            offset=offset,
             scopes=self.scopes,
             on_bytes=lambda done: self.progress.blob(blob.digest, statuses.PUSHING, done=done, total=blob.size),
         )
-        self.progress.blob(blob.digest, statuses.PUSHED)
-        return PushedBlob(blob.digest, blob.size, PUSHED)
+        if is_large:
+            self.pending.forget(*there)
 
     async def _mount(self, blob: Descriptor, source: str) -> str | None:
         """None: mounted. Else the address of the upload that the registry began instead, "" where it would not."""

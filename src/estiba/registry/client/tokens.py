@@ -10,14 +10,13 @@ import base64
 import json
 import time
 from typing import NamedTuple
-from urllib.parse import urlsplit
-
-import aiohttp
+from urllib.parse import urlencode, urlsplit
 
 from estiba.errors import NotThereYet
 from estiba.registry.client.addresses import RegistryAddress, is_loopback
 from estiba.registry.client.credentials import CredentialSource, Login
 from estiba.registry.client.failures import AccessDenied, RegistryFailed, UnexpectedContent
+from estiba.registry.client.wire import Wire
 from estiba.registry.protocol.challenges import Challenge, parse_challenges
 from estiba.registry.protocol.errors import decode
 
@@ -44,8 +43,8 @@ class _Token(NamedTuple):
 class Authenticator:
     """Speaks for one user at one registry."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: RegistryAddress, credentials: CredentialSource) -> None:
-        self._session = session
+    def __init__(self, wire: Wire, address: RegistryAddress, credentials: CredentialSource) -> None:
+        self._wire = wire
         self._address = address
         self._credentials = credentials
         self._login: Login | None = None
@@ -105,14 +104,14 @@ class Authenticator:
         if login and login.identity:
             form = {"grant_type": "refresh_token", "service": service, "client_id": "estiba"}
             form |= {"refresh_token": login.identity, "scope": " ".join(wanted)}
-            sending = self._session.post(realm, data=form)
+            sending = self._wire.request("POST", realm, data=form)
         else:
             query = [("service", service)] if service else []
             query += [("scope", scope) for scope in wanted]
             headers = {"Authorization": _basic(login)} if login else {}
             if login:
                 query.append(("account", login.user))
-            sending = self._session.get(realm, params=query, headers=headers)
+            sending = self._wire.request("GET", _with_query(realm, query), headers=headers)
         async with sending as response:
             body = await response.content.read(_LARGEST_ANSWER)
             if response.status in (400, 401, 403):
@@ -133,13 +132,18 @@ class Authenticator:
         raise UnexpectedContent(f"the registry {self._address.registry} names {realm!r} as its token server")
 
 
+def _with_query(url: str, query: list[tuple[str, str]]) -> str:
+    separator = "&" if "?" in url else "?"
+    return url + separator + urlencode(query) if query else url
+
+
 def _read_token(body: bytes, realm: str) -> _Token:
     try:
         value = json.loads(body)
         token = value.get("token") or value["access_token"]
         life = value.get("expires_in") or _SHORTEST_LIFE
         return _Token(f"Bearer {token}", time.monotonic() + max(float(life), _SHORTEST_LIFE) - _MARGIN)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnexpectedContent(f"the token server {realm} answered something else than a token") from None
 
 

@@ -78,6 +78,10 @@ def tags_path(repository: str, *, number: int | None = None, last: str = "") -> 
     return f"/v2/{repository}/tags/list" + _page(number, last)
 
 
+def referrers_path(repository: str, digest: Digest) -> str:
+    return f"/v2/{repository}/referrers/{digest}"
+
+
 def catalog_path(*, number: int | None = None, last: str = "") -> str:
     return "/v2/_catalog" + _page(number, last)
 
