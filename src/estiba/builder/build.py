@@ -11,8 +11,10 @@ from estiba.builder.context import ignore
 from estiba.builder.context.tree import SourceTree
 from estiba.builder.executor import BuildExecutor
 from estiba.builder.request import EPOCH, BaseImages, BuildRequest, BuildResult, BuildSurroundings
+from estiba.dockerfile.instructions import Arg
 from estiba.dockerfile.lower import Lowered, bases_needed, lower
 from estiba.dockerfile.parse import parse
+from estiba.dockerfile.scope import PROXIES
 from estiba.dockerfile.stages import Stages, stages
 from estiba.graph.cancellation import Cancellation
 from estiba.graph.plan import plan
@@ -23,6 +25,8 @@ from estiba.image.assemble import commit_image
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.reference import Reference
 from estiba.store.store import Store
+
+_KNOWN_PREFIXES = ("BUILDKIT_", "SOURCE_DATE_EPOCH")
 
 
 def build(
@@ -51,7 +55,7 @@ def build(
         lowered = _lower(written, request, bases)
         diff_ids = _run(lowered, request, store, surroundings, bases, progress, cancellation, build_id)
         config = lowered.finish(diff_ids)
-        return _record(config, lowered, request, store)
+        return _record(config, lowered, request, store, unused=_unused_arguments(written, request))
 
 
 def _fetch(
@@ -125,9 +129,26 @@ def _label(vertex: Vertex) -> str:
     return f"stage {vertex.stage}" if vertex.stage else "its source"
 
 
-def _record(config: ImageConfig, lowered: Lowered, request: BuildRequest, store: Store) -> BuildResult:
+def _record(
+    config: ImageConfig, lowered: Lowered, request: BuildRequest, store: Store, *, unused: list[str]
+) -> BuildResult:
     record = commit_image(store, config)
     for tag in request.tags:
         store.references.set(tag, record.id)
-    warnings = tuple(f"{request.filename}:{each.line}: {each.rule}: {each.message}" for each in lowered.warnings)
-    return BuildResult(record.id, config, warnings)
+    warnings = [f"{request.filename}:{each.line}: {each.rule}: {each.message}" for each in lowered.warnings]
+    warnings += [f"{request.filename}: the build argument {name} is used by no ARG" for name in unused]
+    return BuildResult(record.id, config, tuple(warnings))
+
+
+def _unused_arguments(written: Stages, request: BuildRequest) -> list[str]:
+    """The build arguments that no ARG names and that mean nothing by themselves."""
+    named = {name for each in written.arguments for name, _ in each.arguments}
+    for stage in written.all:
+        for instruction in stage.instructions:
+            if isinstance(instruction, Arg):
+                named.update(name for name, _ in instruction.arguments)
+    return [
+        name
+        for name in request.build_args
+        if name not in named and name.upper() not in PROXIES and not name.startswith(_KNOWN_PREFIXES)
+    ]

@@ -14,11 +14,12 @@ from estiba.builder.failures import StepFailed, located
 from estiba.builder.mounts import MountPlanner
 from estiba.builder.request import BuildRequest, BuildSurroundings
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
-from estiba.errors import EstibaError, NotThereYet
+from estiba.errors import EstibaError, NotThereYet, Unavailable
 from estiba.graph.protocols import CacheKey, Result, Step
 from estiba.graph.vertex import Copy, LocalContext, MakeDirectory, Pairs, Run, Scratch, SourceImage, Vertex
 from estiba.oci.chain_id import extend
 from estiba.oci.digest import Digest
+from estiba.store.snapshots.trees import remove_tree
 from estiba.store.store import Store
 
 if TYPE_CHECKING:
@@ -148,8 +149,17 @@ class BuildExecutor:
                 self._checked(vertex, spawn(job, step, when_killed=lambda: self._end(name, vertex)))
             return self._commit(name, parent, inputs[0])
         except BaseException:
-            snapshots.remove(name)
+            self._discard(name)
             raise
+
+    def _discard(self, name: str) -> None:
+        """Remove what a failed step has made; on a full disk its files go first, which makes room for the records."""
+        snapshots = self._store.snapshots
+        try:
+            snapshots.remove(name)
+        except Unavailable:
+            remove_tree(snapshots.writable(name))
+            snapshots.remove(name)
 
     def _end(self, name: str, vertex: Vertex) -> None:
         """The process of a step was killed: end what it had started."""

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from estiba.builder.step.job import CopyAction, DirectoryAction, ExportAction, Job, Outcome, Place, RunAction, decode
-from estiba.errors import CommandFailed, EstibaError, Unavailable
+from estiba.errors import CommandFailed, EstibaError, NotThereYet, Unavailable
 from estiba.linux import mounts
 from estiba.linux.processes import die_with_parent
 
@@ -94,10 +94,15 @@ def _raise_root(job: Job) -> str:
     """The directory where the step's filesystem is, mounted first where it must be."""
     if os.geteuid() == 0:
         mounts.make_private_namespace()
+    elif isinstance(job.action, RunAction):
+        raise NotThereYet(
+            "RUN as an ordinary user is not there yet: only root can give it a filesystem and namespaces of its own",
+            remedy="Build as root. COPY, ADD and WORKDIR alone need no root.",
+        )
     elif job.root.mounts:
         raise Unavailable(
             "this step needs to mount its filesystem, which only root may",
-            remedy="Build as root, or with --snapshotter copying where the Dockerfile has no RUN.",
+            remedy="Build as root, or with --snapshotter copying and another --root.",
         )
     return raise_place(job.root, f"{job.directory}/rootfs")
 

@@ -2,7 +2,8 @@
 
 Reproducible: entries in the order of a walk with names sorted as bytes, hard links led by the first path of that order,
 numeric owners without names, times as the policy says (0 for whiteouts, which are no files), extended attributes
-sorted, nothing of the disk it lies on.
+sorted, nothing of the disk it lies on. Without privileges every file belongs to the caller, because it can belong to
+nobody else: the caller's ids are written as 0, so that the layer is what root would have made.
 An overlay's upper directory is read as what it means: a character device 0:0 is a whiteout (``.wh.NAME``), an opaque
 directory begins with ``.wh..wh..opq``, and the overlay's own attributes are left out. Sockets are skipped, as tar
 does. The root directory itself is no entry.
@@ -98,6 +99,7 @@ class _Walk:
         self._only = only
         self._out = out
         self._encode = HeaderEncoder().encode
+        self._own = (os.geteuid(), os.getegid()) if os.geteuid() else (0, 0)
         self._epoch = policy.epoch
         self._touch = policy.epoch is not None and policy.set_times
         self._links: dict[tuple[int, int], bytes] = {}
@@ -154,7 +156,8 @@ class _Walk:
         self.entries += 1
         encode, write = self._encode, self._out.write
         permissions = mode & 0o7777
-        uid, gid = status.st_uid, status.st_gid
+        uid = 0 if status.st_uid == self._own[0] else status.st_uid
+        gid = 0 if status.st_gid == self._own[1] else status.st_gid
         if kind == stat.S_IFDIR:
             write(encode(name + b"/", DIRECTORY, mode=permissions, uid=uid, gid=gid, mtime=mtime, xattrs=xattrs))
             if is_opaque:
