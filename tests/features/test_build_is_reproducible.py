@@ -79,3 +79,30 @@ def test_python_writes_the_same_bytecode(make_estiba_home: Any, tmp_path: Path) 
     build(home, context, tmp_path / "1.tar", umask=0o022, environment={})
     said = home.estiba("run", "--rm", "--network", "none", "built", "cat", "/seen").stdout
     assert said == "315532800\n315532800\n"
+
+
+def test_snapshots_of_either_kind_give_one_image(make_estiba_home: Any, tmp_path: Path) -> None:
+    """Overlays and whole copies: what RUN made, linked and deleted is the same layer."""
+    make_context(tmp_path / "context", ["one", "two"])
+    images = set()
+    for kind in ("overlay", "copying"):
+        home = make_estiba_home()
+        with Store.open(home.root, snapshotter=kind) as store:
+            busybox_image(store)
+        images.add(home.estiba("--snapshotter", kind, "build", "-q", str(tmp_path / "context")).stdout)
+    assert len(images) == 1
+
+
+def test_both_forms_of_an_archive_hold_one_manifest(make_estiba_home: Any, tmp_path: Path) -> None:
+    make_context(tmp_path / "context", ["one"])
+    home = make_estiba_home()
+    with Store.open(home.root) as store:
+        busybox_image(store)
+    blobs = []
+    for form in ("oci", "docker"):
+        archive = str(tmp_path / f"{form}.tar")
+        home.estiba("build", "-q", "-t", "built", "-o", f"type={form},dest={archive}", str(tmp_path / "context"))
+        names = subprocess.run(["tar", "-tf", archive], capture_output=True, text=True, check=True).stdout.split()
+        blobs.append({name for name in names if name.startswith("blobs/sha256/") and not name.endswith("/")})
+    assert blobs[0] == blobs[1]
+    assert len(blobs[0]) >= 5
