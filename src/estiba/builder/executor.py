@@ -187,6 +187,7 @@ class BuildExecutor:
         if operation.security == "insecure":
             raise NotThereYet("RUN --security=insecure is not there yet")
         mounts, variables = self._mounts.plan(operation, vertex, inputs)
+        runtime = self._surroundings.runtime()
         env = [f"{key}={value}" for key, value in (*operation.env, *operation.passing_env, *variables)]
         return RunAction(
             arguments=operation.arguments,
@@ -198,8 +199,9 @@ class BuildExecutor:
             network=self._request.network if operation.network == "default" else operation.network,
             privileged=False,
             container_id=name,
-            runtime=self._surroundings.runtime,
-            runtime_root=self._surroundings.runtime_root,
+            runtime=runtime.command,
+            runtime_root=runtime.root,
+            runtime_is_ours=runtime.is_ours,
             networks_root=self._surroundings.networks_root,
             networks_run=self._surroundings.networks_run,
             resolv_conf=self._surroundings.resolv_conf,

@@ -56,11 +56,10 @@ def clear(surroundings: BuildSurroundings) -> tuple[str, ...]:
 def end_step(name: str, surroundings: BuildSurroundings) -> bool:
     """End the container of one step whose process is gone, and take away what it had; False: it does not end yet."""
     from estiba.networks.networks import Networks
-    from estiba.runtime.client import RuntimeClient
     from estiba.store.snapshots.trees import remove_tree
 
     try:
-        RuntimeClient(surroundings.runtime, surroundings.runtime_root).delete(name, force=True)
+        surroundings.runtime().delete(name, force=True)
         Networks(root=surroundings.networks_root, run=surroundings.networks_run).detach(name)
     except EstibaError:
         return False  # the next build tries again

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from estiba.oci.digest import Digest
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from estiba.runtime.client import RuntimeClient
 
 EPOCH = 315532800
 """1980-01-01 in Unix seconds: the time of every file and of the image unless the caller says otherwise."""
@@ -41,11 +44,10 @@ class BuildRequest(NamedTuple):
 
 
 class BuildSurroundings(NamedTuple):
-    """What a build needs of the machine: the runtime's command and state, the roots of networks, name servers."""
+    """What a build needs of the machine: how to reach the runtime, the roots of networks, name servers."""
 
     run: str
-    runtime: tuple[str, ...]
-    runtime_root: str
+    runtime: Callable[[], RuntimeClient]
     networks_root: str
     networks_run: str
     resolv_conf: str

@@ -54,7 +54,7 @@ class RuntimeClient:
     def __init__(self, command: tuple[str, ...], root: str, *, is_ours: bool = False) -> None:
         self.command = command
         self.root = root
-        self._is_ours = is_ours
+        self.is_ours = is_ours
 
     @staticmethod
     def ours(*, root: str) -> RuntimeClient:
@@ -238,11 +238,11 @@ class RuntimeClient:
             f"/proc/self/fd/{3 + len(pass_fds)}",
             "--log-format",
             "json",
-            *(("--quiet",) if self._is_ours else ()),
+            *(("--quiet",) if self.is_ours else ()),
             *arguments,
         ]
         executable = command[0]
-        if self._is_ours:
+        if self.is_ours:
             # What the runtime would do first, at the price of starting the interpreter twice.
             protected = _protected(executable)
             if protected >= 0:

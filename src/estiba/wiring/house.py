@@ -122,11 +122,9 @@ class House:
         """What the builder needs of this machine."""
         from estiba.builder.request import BuildSurroundings
 
-        runtime = self.runtime
         return BuildSurroundings(
             run=self.settings.run,
-            runtime=runtime.command,
-            runtime_root=runtime.root,
+            runtime=lambda: self.runtime,
             networks_root=self.settings.root,
             networks_run=self.settings.run,
             resolv_conf=self.resolv_conf,

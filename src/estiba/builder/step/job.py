@@ -50,6 +50,7 @@ class RunAction(NamedTuple):
     container_id: str
     runtime: tuple[str, ...]
     runtime_root: str
+    runtime_is_ours: bool
     networks_root: str
     networks_run: str
     resolv_conf: str

@@ -38,7 +38,7 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
     Raises:
         NotFound: the user is not in the image, or a mount's source is missing. RuntimeFailed: it could not begin.
     """
-    runtime = RuntimeClient(action.runtime, action.runtime_root)
+    runtime = RuntimeClient(action.runtime, action.runtime_root, is_ours=action.runtime_is_ours)
     networks = Networks(root=action.networks_root, run=action.networks_run)
     user = user_in(root, action.user)
     spec_mounts = [*_own_files(job, action), *(_ready(job, number, each) for number, each in enumerate(action.mounts))]
