@@ -7,9 +7,21 @@ from typing import NoReturn
 
 from estiba.cli.usage import WrongUsage
 
+_WIDTH = 100
+
+
+class Formatter(argparse.HelpFormatter):
+    """Knows its width; argparse makes one for every argument, and would ask the terminal (by shutil) each time."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_WIDTH, max_help_position=32)
+
 
 class Parser(argparse.ArgumentParser):
     """Its `prog` is ``estiba COMMAND``; a sub-command's parser is of the same class."""
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return Formatter(self.prog)
 
     def error(self, message: str) -> NoReturn:
         """Raises WrongUsage with argparse's own words."""

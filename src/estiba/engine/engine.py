@@ -12,10 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from estiba.engine import frames, lifecycle, recovery
-from estiba.engine.creation import create, published_ports
-from estiba.engine.launch import PendingMonitor
 from estiba.engine.locks import Lock, wait_for_lock
-from estiba.engine.monitor.request import StartRequest, VolumePlace
 from estiba.engine.names import checked_name
 from estiba.engine.paths import ATTACH_SOCKET, ContainerPaths, volume_data
 from estiba.engine.records import Containers, NoSuchContainer
@@ -23,13 +20,17 @@ from estiba.engine.removal import remove_container, snapshot_key
 from estiba.engine.volumes import Volumes
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux.processes import parse_signal
-from estiba.oci.platform import Platform
-from estiba.runtime.client import RuntimeClient
 
+# What only starting a container needs is imported where it is used: `ps` and its like are to answer at once.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from estiba.engine.launch import PendingMonitor
+    from estiba.engine.monitor.request import StartRequest, VolumePlace
     from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord
     from estiba.networks.networks import Networks
+    from estiba.runtime.client import RuntimeClient
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
 
@@ -47,15 +48,20 @@ class Attachment:
 
 
 class Engine:
-    """The containers of one store. `run` is the run directory, `runtime` the runtime of new containers."""
+    """The containers of one store. `run` is the run directory.
 
-    def __init__(self, *, store: Store, run: str, runtime: RuntimeClient, networks: Networks) -> None:
+    `runtime` (of new containers) and `networks` are asked for when they are first needed.
+    """
+
+    def __init__(
+        self, *, store: Store, run: str, runtime: Callable[[], RuntimeClient], networks: Callable[[], Networks]
+    ) -> None:
         self.store = store
         self.run = run
-        self.runtime = runtime
-        self.networks = networks
+        self._runtime = runtime
+        self._networks = networks
         self.containers = Containers(store.database)
-        self.volumes = Volumes(store.database, self.containers, root=store.paths.root)
+        self.volumes = Volumes(store, self.containers)
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             self.boot = file.read().strip()
 
@@ -88,6 +94,8 @@ class Engine:
         Raises:
             NoSuchContainer, WrongState. StartFailed: it did not start.
         """
+        from estiba.engine.launch import PendingMonitor
+
         with PendingMonitor(self.run) as pending:
             record = self.find(text)
             if not lifecycle.must_act("start", record.state, name=record.name):
@@ -287,6 +295,8 @@ class Engine:
 
     def runtime_of(self, record: ContainerRecord) -> RuntimeClient:
         """The runtime that the container was made for."""
+        from estiba.runtime.client import RuntimeClient
+
         root = f"{record.run or self.run}/runtime"
         if not record.runtime:
             return RuntimeClient.ours(root=root)
@@ -295,7 +305,7 @@ class Engine:
     def networks_at(self, run: str) -> Networks:
         """The networks of the run directory `run`."""
         if run == self.run:
-            return self.networks
+            return self._networks()
         from estiba.networks.networks import Networks
 
         return Networks(root=self.store.paths.root, run=run)
@@ -303,7 +313,11 @@ class Engine:
     # Steps
 
     def _create(self, options: ContainerOptions, image: ImageRecord, *, state: str) -> tuple[ContainerRecord, Lock]:
-        is_ours = self.runtime.command == RuntimeClient.ours(root="").command
+        from estiba.engine.creation import create
+        from estiba.runtime.client import RuntimeClient
+
+        runtime = self._runtime()
+        is_ours = runtime.command == RuntimeClient.ours(root="").command
         return create(
             self.store,
             self.containers,
@@ -311,7 +325,7 @@ class Engine:
             image=image,
             options=options,
             run=self.run,
-            runtime="" if is_ours else json.dumps(self.runtime.command),
+            runtime="" if is_ours else json.dumps(runtime.command),
             boot=self.boot,
             state=state,
         )
@@ -353,6 +367,10 @@ class Engine:
             self.remove(record.id, volumes=True)
 
     def _request(self, record: ContainerRecord, options: ContainerOptions, attachment: Attachment) -> StartRequest:
+        from estiba.engine.creation import published_ports
+        from estiba.engine.monitor.request import StartRequest
+        from estiba.oci.platform import Platform
+
         process = record.parsed_process()
         runtime = self.runtime_of(record._replace(run=self.run))
         return StartRequest(
@@ -378,6 +396,8 @@ class Engine:
         )
 
     def _volume_places(self, record: ContainerRecord, options: ContainerOptions) -> tuple[VolumePlace, ...]:
+        from estiba.engine.monitor.request import VolumePlace
+
         by_target = {mount.target: mount for mount in options.mounts}
         places = []
         for name, target in self.containers.volumes_of(record.id):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from estiba.engine.lifecycle import EXITED, NEXT, RUNNING
 from estiba.engine.names import looks_like_id
-from estiba.engine.options import ContainerOptions
-from estiba.engine.spec import Process
 from estiba.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
+    from estiba.engine.options import ContainerOptions
+    from estiba.engine.spec import Process
     from estiba.store.database import Database
 
 SCHEMA = (
@@ -111,6 +111,8 @@ class ContainerRecord(NamedTuple):
     network: str = ""
 
     def parsed_options(self) -> ContainerOptions:
+        from estiba.engine.options import ContainerOptions
+
         return ContainerOptions.from_json(json.loads(self.options))
 
     def parsed_process(self) -> Process:
@@ -128,6 +130,8 @@ def process_from_json(value: dict[str, Any]) -> Process:
     """The value that `Process._asdict` and JSON came from."""
     fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in value.items()}
     fields["labels"] = tuple((name, text) for name, text in value["labels"])
+    from estiba.engine.spec import Process
+
     return Process(**fields)
 
 

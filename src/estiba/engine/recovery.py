@@ -15,7 +15,6 @@ from estiba.engine.locks import Lock, try_lock
 from estiba.engine.paths import ContainerPaths
 from estiba.engine.removal import remove_container
 from estiba.errors import EstibaError, NotFound
-from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
@@ -72,6 +71,8 @@ def recover(engine: Engine, record: ContainerRecord) -> ContainerRecord | None:
 
 def clear_remains(engine: Engine, record: ContainerRecord) -> None:
     """Kill what still runs of a container, and give back its network and what the runtime keeps of it."""
+    from estiba.store.snapshots.trees import remove_tree
+
     if record.boot != engine.boot:
         return
     run = record.run or engine.run

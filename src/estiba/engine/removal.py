@@ -5,12 +5,10 @@ Each step may be repeated, so a removal that was killed is finished by the next 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from estiba.engine.lifecycle import REMOVING
-from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes
-from estiba.store.snapshots.trees import remove_tree
+from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes, take_away
 
 if TYPE_CHECKING:
     from estiba.engine.paths import ContainerPaths
@@ -35,11 +33,13 @@ def remove_container(
 
     With `anonymous_volumes` those of its volumes that have no name of their own go too.
     """
+    from estiba.store.snapshots.trees import remove_tree
+
     container_id = paths.container_id
     containers.set_state(container_id, REMOVING)
     store.snapshots.remove(snapshot_key(container_id))
     remove_tree(paths.bundle)
-    _take_away(store, paths.directory)
+    take_away(store, paths.directory)  # the lock goes with it
     mine = {name for name, _ in containers.volumes_of(container_id)} if anonymous_volumes else set()
     with store.database.transaction(durable=False):
         store.uses.release(holder(container_id))
@@ -50,18 +50,3 @@ def remove_container(
                 volumes.remove(name)
         except (NoSuchVolume, VolumeInUse):
             pass  # another container took it over meanwhile
-
-
-def _take_away(store: Store, directory: str) -> None:
-    """Move a directory into the scratch space at once, and remove it there.
-
-    Whoever finishes the same removal meanwhile (the lock goes with the directory) finds all of it or nothing.
-    """
-    descriptor, folder = store.scratch.folder("container")
-    try:
-        os.rename(directory, f"{folder}/{os.path.basename(directory)}")
-    except FileNotFoundError:
-        pass
-    finally:
-        remove_tree(folder)
-        os.close(descriptor)

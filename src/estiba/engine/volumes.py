@@ -7,16 +7,14 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from estiba.engine.mount_syntax import checked_volume_name
 from estiba.engine.paths import volume_data
 from estiba.errors import AlreadyExists, Conflict, NotFound
-from estiba.store.snapshots.trees import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from estiba.engine.records import Containers
-    from estiba.store.database import Database
+    from estiba.store.store import Store
 
 SCHEMA = (
     """
@@ -28,6 +26,23 @@ SCHEMA = (
     ) WITHOUT ROWID
     """,
 )
+
+
+def take_away(store: Store, directory: str) -> None:
+    """Move a directory into the scratch space at once, and remove it there; nothing happens where there is none.
+
+    Whoever does the same meanwhile finds all of it or nothing.
+    """
+    from estiba.store.snapshots.trees import remove_tree
+
+    descriptor, folder = store.scratch.folder("engine")
+    try:
+        os.rename(directory, f"{folder}/{os.path.basename(directory)}")
+    except FileNotFoundError:
+        pass
+    finally:
+        remove_tree(folder)
+        os.close(descriptor)
 
 
 class NoSuchVolume(NotFound):
@@ -53,13 +68,14 @@ class Volume(NamedTuple):
 
 
 class Volumes:
-    """All volumes below `root`."""
+    """All volumes of a store."""
 
-    def __init__(self, database: Database, containers: Containers, *, root: str) -> None:
-        self._database = database
+    def __init__(self, store: Store, containers: Containers) -> None:
+        self._store = store
+        self._database = store.database
         self._containers = containers
-        self._root = root
-        database.migrate("engine.volumes", SCHEMA)
+        self._root = store.paths.root
+        store.database.migrate("engine.volumes", SCHEMA)
 
     def ensure(self, name: str, *, is_anonymous: bool = False, labels: Mapping[str, str] | None = None) -> Volume:
         """The volume `name`, made where it is missing.
@@ -67,6 +83,8 @@ class Volumes:
         Raises:
             InvalidInput: no name of a volume.
         """
+        from estiba.engine.mount_syntax import checked_volume_name
+
         checked_volume_name(name)
         os.makedirs(volume_data(self._root, name), mode=0o755, exist_ok=True)
         row = (name, time.time(), is_anonymous, json.dumps(dict(labels or {})))
@@ -121,8 +139,8 @@ class Volumes:
             if users := self.users(name):
                 raise VolumeInUse(name, users)
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
-        # Without its row it is nobody's; what a kill leaves here is swept with the next removal of the same name.
-        remove_tree(os.path.dirname(volume_data(self._root, name)))
+            # While nobody else can take the name; what a kill leaves of it after this is gone by the next removal.
+            take_away(self._store, os.path.dirname(volume_data(self._root, name)))
 
     def _volume(self, row: tuple[str, float, int, str]) -> Volume:
         name, created, is_anonymous, labels = row

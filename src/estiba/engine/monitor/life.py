@@ -185,7 +185,7 @@ class Life:
 
         store = Store.open(self.request.root, snapshotter=self.request.snapshotter)
         containers = Containers(store.database)  # of the same connection, so that its steps join one transaction
-        volumes = Volumes(store.database, containers, root=self.request.root)
+        volumes = Volumes(store, containers)
         remove_container(store, containers, volumes, self.paths, anonymous_volumes=True)
 
     def _fail(self, error: EstibaError | OSError) -> None:
