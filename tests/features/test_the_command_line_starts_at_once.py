@@ -1,0 +1,73 @@
+"""What is used often loads little: no module that is slow to import is loaded where it is not needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+# Each takes milliseconds, or brings many others with it.
+SLOW = frozenset(
+    (
+        "aiohttp",
+        "alembic",
+        "asyncio",
+        "concurrent.futures",
+        "dataclasses",
+        "email",
+        "http",
+        "inspect",
+        "isal",
+        "logging",
+        "msgspec",
+        "pathlib",
+        "rich",
+        "sqlalchemy",
+        "ssl",
+        "subprocess",
+        "tarfile",
+        "tempfile",
+        "tomllib",
+        "unittest",
+        "urllib.request",
+        "zstandard",
+    )
+)
+
+PROGRAM = """\
+import sys
+before = set(sys.modules)
+from estiba.cli.main import run
+status = run(sys.argv[1:], {})
+print(status, *sorted(set(sys.modules) - before), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ps",),
+        ("images",),
+        ("logs", "nothing"),
+        ("exec", "nothing", "true"),
+        ("run", "--pull", "never", "nothing"),
+        ("stop", "nothing"),
+        ("inspect", "nothing"),
+        ("version",),
+        ("help",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_frequent_command_loads_no_slow_module(estiba_home: Any, command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, "--root", estiba_home.root, "--run", estiba_home.run, *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    status, *loaded = done.stderr.splitlines()[-1].split()
+    assert status in {"0", "1", "125"}, done.stderr
+    assert SLOW & set(loaded) == set()
