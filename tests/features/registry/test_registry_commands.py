@@ -81,11 +81,49 @@ def test_what_is_not_there_is_not_pulled(estiba_home, server):
     assert "NAME_UNKNOWN" in done.stderr
 
 
-def test_what_is_not_there_yet_is_named(estiba_home):
-    for command in ("push", "pull"):
-        done = estiba_home.estiba(command, "--all-tags", "a", check=False)
-        assert done.returncode == 1
-        assert f"{command} --all-tags is not there yet" in done.stderr
+@pytest.mark.root
+def test_all_tags_go_and_come(server, make_estiba_home, repository):
+    here, there = make_estiba_home(), make_estiba_home()
+    name = f"{server.address}/{repository}"
+    add_busybox(here, f"{name}:one")
+    here.estiba("tag", f"{name}:one", f"{name}:two")
+    here.estiba("push", "-q", "--all-tags", name)
+    assert there.estiba("pull", "-q", "--all-tags", name).stdout.split() == [f"{name}:one", f"{name}:two"]
+    assert there.estiba("images", "-q").stdout.split() == here.estiba("images", "-q").stdout.split()
+    assert "without a tag" in there.estiba("pull", "--all-tags", f"{name}:one", check=False).stderr
+    assert "no image here is called" in there.estiba("push", "--all-tags", f"{name}/other", check=False).stderr
+
+
+def test_a_registry_answers_questions(server, estiba_home, repository):
+    manifest = server.push_image(repository, "1", b"layer")
+    digest = registries.sha256(manifest)
+    for tag in ("2", "3"):
+        server.push_manifest(repository, tag, manifest)
+    name = f"{server.address}/{repository}"
+    assert estiba_home.estiba("tags", name).stdout.split() == ["1", "2", "3"]
+    assert json.loads(estiba_home.estiba("tags", "--json", name).stdout) == ["1", "2", "3"]
+    assert repository in estiba_home.estiba("catalog", server.address).stdout.split()
+    assert estiba_home.estiba("digest", f"{name}:2").stdout == f"{digest}\n"
+    assert estiba_home.estiba("digest", "--full", f"{name}:2").stdout == f"{name}@{digest}\n"
+    assert estiba_home.estiba("manifest", "inspect", "--raw", f"{name}:1").stdout.encode() == manifest
+    assert json.loads(estiba_home.estiba("manifest", "inspect", f"{name}:1").stdout) == json.loads(manifest)
+    shown = json.loads(estiba_home.estiba("manifest", "inspect", "-v", f"{name}@{digest}").stdout)
+    assert shown["Descriptor"] == {"mediaType": registries.OCI_MANIFEST, "digest": digest, "size": len(manifest)}
+    missing = estiba_home.estiba("tags", f"{server.address}/nobody/made/this", check=False)
+    assert (missing.returncode, "NAME_UNKNOWN" in missing.stderr) == (1, True)
+
+
+def test_what_refers_to_an_image_is_listed(server, estiba_home, repository):
+    manifest = server.push_image(repository, "1", b"layer")
+    subject = registries.descriptor(registries.OCI_MANIFEST, manifest)
+    server.push_blob(repository, b"{}")
+    signature = registries.image_manifest(b"{}", subject=subject, artifactType="application/x-signature")
+    server.push_manifest(repository, registries.sha256(signature), signature)
+    name = f"{server.address}/{repository}:1"
+    assert registries.sha256(signature) in estiba_home.estiba("referrers", name).stdout
+    form = ("--format", "{{.ArtifactType}}")
+    assert estiba_home.estiba("referrers", *form, name).stdout == "application/x-signature\n"
+    assert estiba_home.estiba("referrers", *form, "--artifact-type", "application/x-other", name).stdout == ""
 
 
 def test_login_and_logout(make_server, estiba_home, tmp_path):
