@@ -47,8 +47,8 @@ _ANY_USER = (
     wrong("agent serve", 2, "required"),
     wrong("inspect --type foo x", 2, "invalid choice: 'foo'"),
     # Names that cannot be, and things that do not exist
-    wrong("run UPPER", 125, "invalid reference 'UPPER'", "lower case"),
-    wrong("run ''", 125, "it is empty"),
+    wrong("tag x UPPER", 1, "invalid reference 'UPPER'", "lower case"),
+    wrong("pull ''", 1, "it is empty"),
     wrong("pull a@sha256:abc", 1, "invalid digest", "64 lower-case hex digits"),
     wrong("exec nosuch true", 125, "no such container: nosuch", "estiba ps -a"),
     wrong("logs nosuch", 1, "no such container: nosuch"),
@@ -92,6 +92,8 @@ _ANY_USER = (
 )
 
 _ROOT = (
+    wrong("run UPPER", 125, "invalid reference 'UPPER'", "lower case"),
+    wrong("run ''", 125, "it is empty"),
     wrong("run --memory 12q busybox", 125, "invalid memory '12q'", "512m"),
     wrong("run --memory -5m busybox", 125, "expected one argument"),
     wrong("run --cpus abc busybox", 125, "invalid number of CPUs"),
@@ -190,6 +192,16 @@ def test_an_output_that_takes_nothing_ends_no_command_with_a_traceback(
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert done.returncode == code or "pipefail" in script, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may run containers")
+@pytest.mark.parametrize("line", ["run busybox", "run -d busybox true", "create busybox"])
+def test_an_ordinary_user_is_told_at_once_that_containers_need_root(estiba_home: Any, line: str) -> None:
+    done = _shell(f'"$E" {line}', estiba_home)
+    assert done.returncode == 125
+    assert "running containers as an ordinary user is not there yet" in done.stderr
+    assert "Run it as root" in done.stderr
+    assert estiba_home.estiba("ps", "-aq").stdout == ""
 
 
 @pytest.mark.root

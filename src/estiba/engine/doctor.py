@@ -97,8 +97,8 @@ def _user(facts: Facts) -> Iterator[Finding]:
     if facts.is_root:
         yield Finding(OK, "user", "root: everything is allowed that the machine can do")
         return
-    why = "not root: container networks and limits are not available"
-    yield Finding(WARN, "user", why, "Run as root, or use --network host or none.")
+    why = "not root: containers and RUN in a build are not there yet; images and registries are"
+    yield Finding(WARN, "user", why, "Run as root to run containers.")
 
 
 def _disk(facts: Facts) -> Iterator[Finding]:
