@@ -13,6 +13,11 @@ from typing import NamedTuple
 _DEEPEST = 50
 """How deep expansions may be nested."""
 
+LONGEST = 1 << 17
+"""How many characters variables may become in one word: the kernel takes no longer one in an environment."""
+
+_LONGEST_PATTERN = 1 << 10
+
 _SPECIAL = frozenset("@*#?-$!0")
 
 
@@ -38,7 +43,8 @@ def expand(
     """Expand `word`. With `keep_quotes`, quotes are characters like others, as in a here-document.
 
     Raises:
-        ExpansionError: a quote or brace without its end, an unknown operator, or what ``${V?message}`` demands.
+        ExpansionError: a quote or brace without its end, an unknown operator, what ``${V?message}`` demands, or more
+            text than `LONGEST` (each of thirty lines that double a variable would double the memory that it takes).
     """
     walker = _Walker(word, variables, escape, keep_quotes)
     piece = walker.until("")
@@ -87,6 +93,7 @@ class _Walker:
         self._keep_quotes = keep_quotes
         self._position = 0
         self._depth = 0
+        self._spent = 0
         self.unknown: set[str] = set()
 
     def until(self, stop: str, *, raw_escapes: bool = False) -> _Piece:
@@ -203,19 +210,31 @@ class _Walker:
         pattern = self._pattern("}")
         value = self._value(name) or ""
         if side == "#":
-            match = re.match(_regex(pattern, greedy=greedy), value, re.DOTALL)
-            return value[match.end() :] if match else value
-        match = re.match(_regex(pattern[::-1], greedy=greedy), value[::-1], re.DOTALL)
-        return value[: len(value) - match.end()] if match else value
+            found = _find(pattern, value, 0, greedy=greedy, anchored=True)
+            return value[found[1] :] if found else value
+        found = _find(pattern[::-1], value[::-1], 0, greedy=greedy, anchored=True)
+        return value[: len(value) - found[1]] if found else value
 
     def _replaced(self, name: str) -> str:
         everywhere = self._peek() == "/"
         if everywhere:
             self._position += 1
-        pattern = _regex(self._pattern("/"), greedy=True)
+        pattern = self._pattern("/")
         replacement = "".join(self.until("}", raw_escapes=True).text)
         value = self._value(name) or ""
-        return re.sub(pattern, lambda _: replacement, value, count=0 if everywhere else 1, flags=re.DOTALL)
+        out: list[str] = []
+        position = 0
+        while found := _find(pattern, value, position, greedy=True):
+            begin, end = found
+            self._spend(len(replacement))
+            out += (value[position:begin], replacement)
+            if begin == end:  # a pattern of nothing matches between all characters, as in re.sub
+                out.append(value[end : end + 1])
+                end += 1
+            position = end
+            if not everywhere or position > len(value):
+                break
+        return "".join([*out, value[position:]])
 
     def _pattern(self, stop: str) -> list[str]:
         """The tokens of a pattern: ``*``, ``?``, or a plain character with a backslash before it."""
@@ -230,6 +249,8 @@ class _Walker:
             else:
                 tokens.append(char if char in "*?" else "\\" + char)
             position += 1
+        if len(tokens) > _LONGEST_PATTERN:
+            raise ExpansionError(f"a pattern has more than {_LONGEST_PATTERN} characters")
         return tokens
 
     def _name(self) -> str:
@@ -250,9 +271,39 @@ class _Walker:
         value = self._variables.get(name)
         if value is None:
             self.unknown.add(name)
+        self._spend(len(value or ""))
         return value
 
+    def _spend(self, size: int) -> None:
+        self._spent += size
+        if self._spent > LONGEST:
+            raise ExpansionError(f"the variables become more than {LONGEST} characters")
 
-def _regex(tokens: list[str], *, greedy: bool) -> str:
-    wild = {"*": ".*" if greedy else ".*?", "?": "."}
-    return "".join(wild.get(token) or re.escape(token[1:]) for token in tokens)
+
+def _find(
+    tokens: list[str], value: str, position: int, *, greedy: bool, anchored: bool = False
+) -> tuple[int, int] | None:
+    """Where the pattern matches first from `position` on: the longest match there, or the shortest.
+
+    Between two stars the earliest place is the best one, so nothing is ever tried twice.
+    """
+    texts: list[str] = [""]
+    for token in tokens:
+        if token == "*":
+            texts.append("")
+        else:
+            texts[-1] += "." if token == "?" else re.escape(token[1:])
+    first, *others = [re.compile(text, re.DOTALL) for text in texts]
+    match = first.match(value, position) if anchored else first.search(value, position)
+    if match is None:
+        return None
+    begin, end = match.span()
+    for number, text in enumerate(others, start=1):
+        if number == len(others) and greedy:
+            match = re.compile(f".*{text.pattern}", re.DOTALL).match(value, end)
+        else:
+            match = text.search(value, end)
+        if match is None:
+            return None
+        end = match.end()
+    return begin, end

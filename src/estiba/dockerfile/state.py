@@ -17,6 +17,9 @@ from estiba.oci.platform import Platform
 COMMENT = "estiba"
 """The comment of a line of history that we wrote."""
 
+_MOST_GROWTH = 1 << 20
+"""How many characters more than were written a stage's words may become: the kernel takes no larger environment."""
+
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
@@ -56,6 +59,7 @@ class StageState:
         self.warnings: list[Warning] = []
         self.has_cmd = False
         self.has_workdir = False
+        self._growth = 0
 
     # How a stage begins
 
@@ -122,6 +126,9 @@ class StageState:
             expansion = expand(text, self.variables, escape=escape or self._escape, keep_quotes=keep_quotes)
         except ExpansionError as error:
             raise at.error(str(error), word=text) from None
+        self._growth += max(0, len(expansion.text) - len(text))
+        if self._growth > _MOST_GROWTH:
+            raise at.error(f"the variables of this stage become more than {_MOST_GROWTH} characters", word=text)
         for name in sorted(expansion.unknown - self.arguments.keys()):
             hint = near(name, self.variables)
             self.warn("UndefinedVar", f"the variable {name} is not set" + (f". {hint}" if hint else ""), at)
