@@ -225,12 +225,30 @@ class Networks:
         Raises:
             PermissionDenied, Unavailable: the kernel refused.
         """
+        self.unplug(self.give_back(key))
+
+    def give_back(self, key: str) -> tuple[EndpointRow, ...]:
+        """The first half of `detach`: addresses and ports are free again; gives the links that are to be unplugged.
+
+        The kernel waits up to 30 ms while a link goes, for which somebody who hurries need not wait.
+
+        Raises:
+            PermissionDenied, Unavailable: the kernel refused.
+        """
         allotment.release(self._held.pop(key, ()))
-        with Explained(), Ledger(self._run) as ledger:
-            with ledger.transaction():
-                rows = ledger.endpoints(key=key)
-                allotment.forget(ledger, self._table, rows)
-            allotment.unplug(rows)
+        with Explained(), Ledger(self._run) as ledger, ledger.transaction():
+            rows = tuple(ledger.endpoints(key=key))
+            allotment.forget(ledger, self._table, rows)
+        return rows
+
+    def unplug(self, links: Sequence[EndpointRow]) -> None:
+        """The second half of `detach`: take the links away.
+
+        Raises:
+            PermissionDenied, Unavailable: the kernel refused.
+        """
+        with Explained():
+            allotment.unplug(links)
 
     def close(self) -> None:
         """Let go of the ports that this object holds, as the end of the process does; their containers keep them."""

@@ -26,6 +26,7 @@ from estiba.store.database import Database
 if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
+    from estiba.networks.ledger import EndpointRow
 
 
 class Life:
@@ -48,6 +49,7 @@ class Life:
         self.starter.gives_input = request.attach_input
         self.log: LogFile | NoLog = NoLog()
         self.network: container.Network | None = None
+        self.links: tuple[EndpointRow, ...] = ()
         self.listener: _socket.socket | None = None
         self.streams: Streams | None = None
         self.run: container.Run | None = None
@@ -208,7 +210,7 @@ class Life:
         self.log.close()
         if self.network is not None:
             if self.network.descriptor >= 0:
-                self.networks.detach(self.request.container_id)
+                self.links = self.networks.give_back(self.request.container_id)
                 os.close(self.network.descriptor)
             self.network = None
         if os.path.isdir(self.paths.rootfs):
@@ -221,6 +223,7 @@ class Life:
             self.listener.close()
         container.remove_bundle(self.paths)
         os.close(self.lock)
+        self.networks.unplug(self.links)
         while any(client.is_open and client.has_waiting for client in self.clients):
             self.loop.turn()
         for client in self.clients:
