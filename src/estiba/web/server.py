@@ -17,6 +17,8 @@ from aiohttp import web
 from estiba.errors import InvalidInput, PermissionDenied, Unavailable
 from estiba.web.listen import Address
 
+_PATIENCE_WITH_SILENCE = 75.0
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -28,9 +30,20 @@ class CannotListen(Unavailable):
 
 
 class HttpServer:
-    """Serves `handler` on one address. `start`, then `drain`, then `close`."""
+    """Serves `handler` on one address. `start`, then `drain`, then `close`.
 
-    def __init__(self, handler: Handler, *, address: Address, tls: ssl.SSLContext | None = None) -> None:
+    A connection on which no whole request head has come for `silence` seconds is cut, whether it said nothing or says a
+    letter now and then: there are only so many descriptors.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        address: Address,
+        tls: ssl.SSLContext | None = None,
+        silence: float = _PATIENCE_WITH_SILENCE,
+    ) -> None:
         self._handler = handler
         self._tls = tls
         self.address = address
@@ -39,7 +52,7 @@ class HttpServer:
         self._idle = asyncio.Event()
         self._idle.set()
         # A body keeps the encoding that its sender gave it: digests are of bytes.
-        server = web.Server(self._serve, access_log=None, auto_decompress=False)
+        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=silence)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
         self._site: web.TCPSite | None = None
 
