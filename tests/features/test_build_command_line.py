@@ -159,6 +159,16 @@ def test_a_missing_program_and_an_unknown_user_are_told(home: Any, context: Path
         assert "Traceback" not in failed.stderr
 
 
+def test_the_network_of_the_host_must_be_allowed(home: Any, context: Path) -> None:
+    """A Dockerfile from a repository must not reach what listens on this machine by asking for it."""
+    (context / "Dockerfile").write_text("FROM busybox\nRUN --network=host true\n")
+    failed = home.estiba("build", str(context), check=False)
+    assert failed.returncode == 1
+    assert "this build does not allow it" in failed.stderr
+    home.estiba("build", "--allow", "network.host", str(context))
+    home.estiba("build", "--no-cache", "--network", "host", str(context))
+
+
 def test_run_sees_home_path_hosts_and_its_directory(home: Any, context: Path) -> None:
     (context / "Dockerfile").write_text(
         "FROM busybox\nWORKDIR /made/here\nUSER app\n"

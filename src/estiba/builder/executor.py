@@ -14,7 +14,7 @@ from estiba.builder.failures import StepFailed, located
 from estiba.builder.mounts import MountPlanner
 from estiba.builder.request import BuildRequest, BuildSurroundings
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
-from estiba.errors import EstibaError, NotThereYet, Unavailable
+from estiba.errors import EstibaError, NotThereYet, PermissionDenied, Unavailable
 from estiba.graph.protocols import CacheKey, Result, Step
 from estiba.graph.vertex import Copy, LocalContext, MakeDirectory, Pairs, Run, Scratch, SourceImage, Vertex
 from estiba.oci.chain_id import extend
@@ -186,6 +186,11 @@ class BuildExecutor:
     def _run_action(self, vertex: Vertex, operation: Run, inputs: Sequence[Result], name: str) -> RunAction:
         if operation.security == "insecure":
             raise NotThereYet("RUN --security=insecure is not there yet")
+        if operation.network == "host" and not self._request.allows_host_network:
+            raise PermissionDenied(
+                "RUN --network=host reaches everything that listens on this machine, and this build does not allow it",
+                remedy="If you trust this Dockerfile, allow it with --allow network.host.",
+            )
         mounts, variables = self._mounts.plan(operation, vertex, inputs)
         runtime = self._surroundings.runtime()
         env = [f"{key}={value}" for key, value in (*operation.env, *operation.passing_env, *variables)]

@@ -22,7 +22,8 @@ class BuildRequest(NamedTuple):
 
     `dockerfile` is the text and `filename` what errors call it; `ignore` is the text of `.dockerignore`. `epoch` is the
     time in Unix seconds that files get, None keeps theirs. `secrets` are contents by id. `network` is what a RUN
-    without ``--network`` gets: ``bridge``, ``host`` or ``none``.
+    without ``--network`` gets: ``bridge``, ``host`` or ``none``. The Dockerfile itself may ask for the host's only where
+    `allows_host_network`, for then everything that listens on this machine is within reach.
     """
 
     context: str
@@ -36,6 +37,7 @@ class BuildRequest(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
     secrets: Mapping[str, bytes] = {}
     network: str = "bridge"
+    allows_host_network: bool = False
     extra_hosts: tuple[str, ...] = ()
     uses_cache: bool = True
     pulls: bool = False

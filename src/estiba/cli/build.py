@@ -162,6 +162,7 @@ def _request(arguments: argparse.Namespace, house: House, sources: Sources, expo
         labels=tuple(_pair(each, "--label") for each in arguments.label),
         secrets=dict(_secret(each, environment) for each in arguments.secret),
         network=_network(arguments.network),
+        allows_host_network=arguments.network == "host" or _allows_host_network(arguments.allow),
         extra_hosts=tuple(_host(each) for each in arguments.add_host),
         uses_cache=not arguments.no_cache,
         pulls=arguments.pull,
@@ -183,6 +184,13 @@ def _network(name: str) -> str:
             remedy="There are default, none and host.",
         )
     return _NETWORKS[name]
+
+
+def _allows_host_network(rights: list[str]) -> bool:
+    for right in rights:
+        if right != "network.host":
+            raise NotThereYet(f"build --allow {right} is not there yet", remedy="There is network.host.")
+    return bool(rights)
 
 
 def _host(word: str) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 # Flags with a value, and flags without one, that are named when they are given.
 _LATER = [
-    "--allow",
     "--annotation",
     "--attest",
     "--build-context",
@@ -55,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image")
     add("--secret", action="append", default=[], metavar="id=ID,src=FILE|env=VARIABLE", help="a secret for RUN")
     add("--network", default="default", metavar="NETWORK", help="the network of RUN: default, none or host")
+    add("--allow", action="append", default=[], metavar="RIGHT", help="network.host: RUN --network=host may be used")
     add("--add-host", action="append", default=[], metavar="NAME:ADDRESS", help="a line of /etc/hosts in RUN")
     add("--platform", default="", metavar="OS/ARCH", help="build for this platform")
     add("--no-cache", action="store_true", help="run every step")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from estiba.builder.context import ignore
-from estiba.builder.context.hashes import FileHashes
+from estiba.builder.context.hashes import FileHashes, _key
 from estiba.builder.context.tree import SourceTree
-from estiba.errors import NotFound
+from estiba.errors import Conflict, NotFound
 from estiba.store.database import Database
 
 
@@ -146,3 +146,35 @@ def test_a_tree_may_be_as_deep_as_a_path_is_long(tmp_path: Path) -> None:
     finally:
         tree.close()
         subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, tree: SourceTree, root: Path) -> None:
+    """Of the same size too: what is in the layer must be what the cache was asked about."""
+    entries = [entry for item in tree.select("a.txt") for entry in item.entries]
+    (root / "a.txt").write_text("Z")
+    os.utime(root / "a.txt", ns=(entries[0].identity[3],) * 2)
+    database = Database.open(str(tmp_path / "state.db"))
+    try:
+        with pytest.raises(Conflict, match=r"a\.txt in the build context changed while it was read"):
+            FileHashes(database).of(tree, entries)
+    finally:
+        database.close()
+
+
+def test_inodes_and_times_beyond_what_the_database_takes_are_remembered(tmp_path: Path, tree: SourceTree) -> None:
+    database = Database.open(str(tmp_path / "state.db"))
+    try:
+        (item,) = tree.select("a.txt")
+        odd = item.entries[0]._replace(identity=(1, 2**64 - 1, 1, 2**63 + 5, 2**63 + 5))
+        assert FileHashes(database)._known([_key(odd)]) == {}
+    finally:
+        database.close()
+
+
+def test_a_pattern_with_stars_keeps_parents(tree: SourceTree) -> None:
+    (item,) = tree.select("**/x", keeps_parents=True)
+    assert [entry.path for entry in item.entries] == ["", "src", "src/deep", "src/deep/er", "src/deep/er/x"]
+    (item,) = tree.select("src/./deep", keeps_parents=True)
+    assert [entry.path for entry in item.entries] == ["", "deep", "deep/er", "deep/er/x"]
+    with pytest.raises(NotFound, match="is not in the build context"):
+        tree.select("src/./nothing", keeps_parents=True)
