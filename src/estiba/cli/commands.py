@@ -48,6 +48,7 @@ IMAGES = {
 SHARING = {
     "pull": Command("pull", "Fetch an image from a registry"),
     "push": Command("push", "Send an image to a registry"),
+    "copy": Command("copy", "Copy an image between registries, layouts and archives"),
     "tags": Command("tags", "List the tags of a repository in its registry"),
     "catalog": Command("catalog", "List the repositories of a registry"),
     "digest": Command("digest", "Show the digest that a name has in its registry"),
@@ -75,7 +76,6 @@ NOT_THERE_YET = {
     "function": Command("", "Serve images as functions"),
     "webapp": Command("", "Serve images as web apps"),
     "compose": Command("", "Run compose files"),
-    "copy": Command("", "Copy an image between registries, layouts and archives"),
     "cp": Command("", "Copy files between a container and the host"),
     "commit": Command("", "Make an image from a container"),
     "diff": Command("", "Show a container's changes"),

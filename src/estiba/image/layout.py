@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from estiba.errors import AlreadyExists
 from estiba.image.archive import oci
 from estiba.image.archive.save import Chosen, Packed, blobs_of, choose, pack_images
+from estiba.oci import manifest as manifests
+from estiba.oci import mediatypes
+from estiba.oci.descriptor import Descriptor
+from estiba.oci.manifest import Index, Manifest, parse_manifest
 from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
 from estiba.store.scratch import Scratch, translated
 from estiba.store.store import Store
@@ -36,6 +40,29 @@ def export_layout(store: Store, chosen: Sequence[Chosen], directory: str) -> Non
             _finish(directory, images)
         except OSError as error:
             raise translated(error, error.filename or directory) from error
+
+
+def add_to_layout(directory: str, document: Manifest | Index, name: str) -> None:
+    """Let a layout's index name `document`, whose content is in the layout; whatever had that name before loses it.
+
+    The layout is made where there is none yet. Raises Corrupt: its index is damaged. OSError.
+    """
+    path = f"{directory}/{oci.INDEX}"
+    others: tuple[Descriptor, ...] = ()
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            index = parse_manifest(file.read(manifests.MAXIMUM_SIZE + 1), media_type=mediatypes.OCI_INDEX)
+        others = tuple(one for one in index.references if not _is_replaced(one, document, name))
+    annotations = ((oci.REF_NAME, name),) if name else ()
+    mine = document.descriptor._replace(annotations=annotations)
+    _write(directory, oci.MARKER, oci.MARKER_CONTENT)
+    _write(directory, oci.INDEX, Index.make((*others, mine)).raw)
+    sync_directory(directory)
+
+
+def _is_replaced(one: Descriptor, document: Manifest | Index, name: str) -> bool:
+    has = dict(one.annotations).get(oci.REF_NAME, "")
+    return has == name and (bool(name) or one.digest == document.digest)
 
 
 def make_root_a_layout(store: Store) -> tuple[Packed, ...]:

@@ -115,6 +115,11 @@ class House:
         return Registries(self.credentials, self.routes)
 
     @property
+    def temporary(self) -> str:
+        """A directory for large files that nobody keeps."""
+        return self.settings.environment.get("TMPDIR") or "/var/tmp"
+
+    @property
     def resolv_conf(self) -> str:
         """The text of a container's /etc/resolv.conf, from this machine's."""
         from estiba.networks.resolver import resolv_conf

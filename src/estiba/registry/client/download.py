@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
@@ -152,6 +152,49 @@ async def _receive(stream: aiohttp.StreamReader, partial: Partial, skip: int, on
             break
     if error is not None:
         raise _Cut(error)
+
+
+async def stream(
+    connection: Connection, repository: str, blob: Descriptor, offset: int, *, scopes: Scopes
+) -> AsyncIterator[bytes]:
+    """The bytes of `blob` from `offset` on, for one who checks the digest; goes on by itself where it is cut.
+
+    Raises:
+        NotInRegistry, UnexpectedContent. RegistryUnreachable: cut again and again.
+    """
+    failures = 0
+    while offset < blob.size:
+        before = offset
+        error: BaseException | None = None
+        async with connection.request(
+            "GET",
+            blob_path(repository, blob.digest),
+            what=f"{repository}@{blob.digest}",
+            scopes=scopes,
+            expect=(200, 206) if offset else (200,),
+            headers={"Range": f"bytes={offset}-"} if offset else {},
+        ) as response:
+            skip = _skip(response, offset, blob)
+            while error is None:
+                try:
+                    part = await response.content.readany()
+                except CONNECTION_ERRORS as cut:
+                    error, part = cut, unread(response.content)
+                is_end = not part and response.content.at_eof()
+                if skip:
+                    part, skip = part[skip:], max(skip - len(part), 0)
+                if part:
+                    offset += len(part)
+                    yield part
+                if is_end:
+                    break
+        if offset < blob.size:
+            error = error or ConnectionResetError(f"it ended after {offset} of {blob.size} bytes")
+            failures = 0 if offset > before else failures + 1
+            if failures >= connection.patience.attempts or is_hopeless(error):
+                raise RegistryUnreachable(connection.address.url, reason(error)) from error
+            if failures:
+                await asyncio.sleep(connection.patience.wait(failures))
 
 
 def _skip(response: aiohttp.ClientResponse, received: int, blob: Descriptor) -> int:

@@ -104,7 +104,7 @@ async def find(connection: Connection, reference: Reference, *, scopes: Scopes) 
     return Digest.parse(text) if text else None
 
 
-async def send(connection: Connection, reference: Reference, manifest: Manifest, *, scopes: Scopes) -> None:
+async def send(connection: Connection, reference: Reference, manifest: Manifest | Index, *, scopes: Scopes) -> None:
     """Store a manifest under the reference's tag, or under its digest where it has none.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Images from one place to another, byte for byte, without being unpacked and without the store."""
