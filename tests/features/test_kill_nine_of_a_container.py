@@ -161,3 +161,19 @@ def test_after_a_reboot_a_container_that_ran_has_ended(busybox_host):
     database.close()
     state = busybox_host.inspect("one")["State"]
     assert (state["Status"], state["ExitCode"], state["Pid"]) == ("exited", 255, 0)
+
+
+def test_the_garbage_collection_clears_what_no_other_command_meets(busybox_host):
+    """A command killed between making a container's directory and its row, and a killed monitor; the young stays."""
+    busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    os.kill(busybox_host.monitors()[0], signal.SIGKILL)
+    for name, age in (("a" * 64, 1000), ("b" * 64, 0)):
+        place = f"{busybox_host.root}/containers/{name}"
+        os.makedirs(place)
+        os.utime(place, (1, 1) if age else None)
+    printed = busybox_host.estiba("gc").stdout
+    assert "container one" in printed
+    assert "a" * 64 in printed
+    assert busybox_host.state("one") == "exited"
+    assert not os.path.exists(f"{busybox_host.root}/containers/{'a' * 64}")
+    assert os.path.exists(f"{busybox_host.root}/containers/{'b' * 64}")

@@ -24,12 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, house: House) -> int:
     from estiba.builder import leftovers
+    from estiba.engine import leftovers as containers_left_over
     from estiba.store import gc
 
     if not args.dry_run:
         for step in leftovers.clear(house.build_surroundings):
             if not args.quiet:
                 print(f"Ended {step}, whose build is gone.")
+        for sentence in containers_left_over.clear(house.engine):
+            if not args.quiet:
+                print(sentence)
     options = gc.Options(dangling=args.dangling, build_cache=args.build_cache, grace=args.grace, partial=args.partial)
     plan = gc.plan(gc.gather(house.store, options), options)
     if not args.quiet:

@@ -352,10 +352,14 @@ class Engine:
                 raise
             try:
                 return pending.begin(request, lock)
-            except (frames.MonitorGone, Conflict):
+            except frames.MonitorGone as error:
                 lock.release()
+                last = _last_line(self.paths(record.id).monitor_log)
                 self.fresh(record)
-                raise
+                raise Unavailable(
+                    f"the monitor of container {record.name} ended before it was done{last}",
+                    remedy=f"See the container with: estiba inspect {record.name}",
+                ) from error
             except BaseException:
                 lock.release()
                 self._drop_if_unwanted(record, options, keep=detached)
@@ -419,6 +423,16 @@ class Engine:
         if other.state != lifecycle.RUNNING:
             raise Conflict(f"container {other.name} is not running: its network cannot be joined")
         return other.pid
+
+
+def _last_line(path: str) -> str:
+    """What a monitor said at last, for a message."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    return f": {lines[-1]}" if lines else ""
 
 
 def _has_ports(options: ContainerOptions) -> bool:
