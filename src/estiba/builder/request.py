@@ -22,7 +22,7 @@ class BuildRequest(NamedTuple):
 
     `dockerfile` is the text and `filename` what errors call it; `ignore` is the text of `.dockerignore`. `epoch` is the
     time in Unix seconds that files get, None keeps theirs. `secrets` are contents by id. `network` is what a RUN
-    without ``--network`` gets: ``bridge``, ``host`` or ``none``. The Dockerfile itself may ask for the host's only where
+    without ``--network`` gets: ``bridge``, ``host`` or ``none``. The Dockerfile may ask for the host's only where
     `allows_host_network`, for then everything that listens on this machine is within reach.
     """
 
