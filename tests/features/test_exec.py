@@ -78,6 +78,14 @@ def test_the_process_ends_with_its_container(running):
     assert command.returncode == 137
 
 
+def test_top_lists_the_containers_processes_as_the_host_sees_them(running):
+    pid = running.inspect("one")["State"]["Pid"]
+    heading, *lines = running.estiba("top", "one").stdout.splitlines()
+    assert "PID" in heading.split()
+    assert [line.split()[-2:] for line in lines] == [["sleep", "1000"]]
+    assert running.estiba("top", "one", "-e", "-o", "pid,comm").stdout.split() == ["PID", "COMMAND", str(pid), "sleep"]
+
+
 def test_exec_leaves_no_descriptor_of_the_host_open_inside(running):
     listing = running.estiba("exec", "one", "sh", "-c", "ls -l /proc/self/fd").stdout
     assert "/tmp/" not in listing and running.root not in listing

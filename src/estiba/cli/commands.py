@@ -26,6 +26,7 @@ CONTAINERS = {
     "wait": Command("wait", "Wait for containers to end and print their exit codes"),
     "attach": Command("attach", "Attach to a running container"),
     "rename": Command("rename", "Rename a container"),
+    "top": Command("top", "List the processes of a container"),
     "port": Command("port", "List a container's published ports"),
     "container": Command("container", "Commands for containers"),
     "volume": Command("volume", "Commands for volumes"),
@@ -42,6 +43,7 @@ IMAGES = {
     "inspect": Command("inspect", "Show all about images and containers"),
     "save": Command("save", "Write images to an archive"),
     "load": Command("load", "Read images from an archive"),
+    "import": Command("image_import", "Make an image from a tar of files"),
     "image": Command("image", "Commands for images"),
 }
 
@@ -81,11 +83,9 @@ NOT_THERE_YET = {
     "diff": Command("", "Show a container's changes"),
     "events": Command("", "Stream what happens"),
     "export": Command("", "Write a container's files as a tar"),
-    "import": Command("", "Make an image from a tar"),
     "pause": Command("", "Freeze containers"),
     "unpause": Command("", "Thaw containers"),
     "stats": Command("", "Stream what containers use"),
-    "top": Command("", "List the processes of a container"),
     "update": Command("", "Change a container's limits"),
     "search": Command("", "Search a hub"),
     "info": Command("", "Show the system's state"),

@@ -27,6 +27,7 @@ _SHARED = {
     "run": "run",
     "start": "start",
     "stop": "stop",
+    "top": "top",
     "wait": "wait",
 }
 

@@ -44,6 +44,7 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "kill": (frozenset({RUNNING, PAUSED, RESTARTING}), frozenset()),
     "exec": (frozenset({RUNNING}), frozenset()),
     "attach": (frozenset({RUNNING}), frozenset()),
+    "top": (frozenset({RUNNING, PAUSED}), frozenset()),
     "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
 }
 
@@ -76,6 +77,7 @@ _DONE = {
     "kill": "killed",
     "exec": "entered",
     "attach": "attached to",
+    "top": "looked into",
     "remove": "removed",
 }
 

@@ -1,0 +1,25 @@
+"""`estiba top`: the processes of a container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    import argparse
+
+    parser.add_argument("container", metavar="CONTAINER")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PS ARGUMENTS", help="as for ps (-ef)")
+
+
+def run(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.engine.processes import list_processes
+
+    for line in list_processes(house.engine.find(arguments.container), arguments.arguments):
+        print(line)
+    return 0
