@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 
 # System call numbers that the C library (glibc 2.36) does not wrap. These are the same on every architecture that
 # uses the generic table, x86-64 included, because they are newer than the unification (Linux 5.1).
@@ -19,6 +20,15 @@ SYS_MOUNT_SETATTR = 442
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
+
+
+_PRETENDED = {"i686": "x86_64", "armv8l": "aarch64"}
+
+
+def machine() -> str:
+    """The architecture that this process runs on, ``x86_64`` or the like, also where its personality is 32-bit."""
+    name = os.uname().machine
+    return _PRETENDED.get(name, name) if sys.maxsize > 1 << 32 else name
 
 
 def checked(result: int, what: str) -> int:

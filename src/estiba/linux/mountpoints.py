@@ -277,10 +277,16 @@ def set_propagation(place: str, propagation: int) -> None:
 
 
 def set_attributes(
-    place: str | int, attributes: int, cleared: int, *, propagation: int = 0, recursive: bool = True
+    place: str | int,
+    attributes: int,
+    cleared: int,
+    *,
+    propagation: int = 0,
+    user_namespace: int = 0,
+    recursive: bool = True,
 ) -> None:
     """Set and clear attributes (MOUNT_ATTR_*, Linux 5.12) of the mount at `place`, by default of all below it too."""
-    attr = _MountAttr(attributes, cleared, propagation, 0)
+    attr = _MountAttr(attributes, cleared, propagation, user_namespace)
     flags = _AT_RECURSIVE if recursive else 0
     what = f"change the options of the mount {place}"
     if isinstance(place, int):

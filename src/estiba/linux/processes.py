@@ -8,7 +8,7 @@ import os
 import select
 
 from estiba.errors import InvalidInput
-from estiba.linux.libc import checked, libc, syscall
+from estiba.linux.libc import checked, libc, machine, syscall
 from estiba.linux.signals import pidfd_send_signal
 
 TYPE_CHECKING = False
@@ -170,7 +170,7 @@ def join_new_session_keyring(name: str) -> None:
     A kernel without keyrings has nothing to leave.
     """
     numbers = {"x86_64": 250, "aarch64": 219}
-    number = numbers.get(os.uname().machine)
+    number = numbers.get(machine())
     if number is None:
         return
     try:

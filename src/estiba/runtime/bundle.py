@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
-# property of `linux`, of `process` and of one of `mounts` -> why it is refused
+# properties of `linux` and of `process` that are refused unless they are empty
 _NOT_THERE = {
-    "linux": ("intelRdt", "mountLabel", "timeOffsets", "memoryPolicy", "netDevices"),
-    "process": ("selinuxLabel", "scheduler", "ioPriority", "execCPUAffinity"),
-    "mount": ("uidMappings", "gidMappings"),
+    "linux": ("intelRdt", "mountLabel", "netDevices"),
+    "process": ("selinuxLabel",),
 }
-_NOT_THERE_OPTIONS = frozenset(("idmap", "ridmap"))
+_OFFSET_CLOCKS = ("monotonic", "boottime")
 
 
 class Bundle:
@@ -45,21 +44,23 @@ class Bundle:
         return os.path.realpath(os.path.join(self.directory, self.config["root"]["path"]))
 
 
-def load_bundle(directory: str) -> Bundle:
-    """The bundle in `directory`.
+def load_bundle(directory: str, *, config: str = "") -> Bundle:
+    """The bundle in `directory`, whose config.json may lie elsewhere (`config`).
 
     Raises:
         BadBundle: there is none, or it asks for something impossible.
         NotThereYet: it asks for something that this runtime does not do.
     """
     absolute = os.path.realpath(directory)
+    path = os.path.abspath(config) if config else os.path.join(absolute, "config.json")
     try:
-        with open(os.path.join(absolute, "config.json"), encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
     except OSError as error:
+        if config:
+            raise BadBundle(f"the configuration {path} cannot be read: {error.strerror}") from None
         raise BadBundle(f"the bundle {absolute} has no readable config.json: {error.strerror}") from None
-    config = json_text.loads(text, what=f"{absolute}/config.json")
-    bundle = Bundle(absolute, config, text)
+    bundle = Bundle(absolute, json_text.loads(text, what=path), text)
     _check(bundle)
     return bundle
 
@@ -80,7 +81,10 @@ def _check(bundle: Bundle) -> None:
         raise BadBundle(f"config.json must be of ociVersion 1.x, not {config.get('ociVersion')!r}")
     if not isinstance(config.get("root"), dict) or not config["root"].get("path"):
         raise BadBundle("config.json has no root.path")
-    if not os.path.isdir(bundle.rootfs):
+    if joins_mount_namespace(config):
+        if not config["root"]["path"].startswith("/"):
+            raise BadBundle("root.path must be absolute where the mount namespace exists already")
+    elif not os.path.isdir(bundle.rootfs):
         raise BadBundle(f"the root filesystem {bundle.rootfs} is not a directory")
     if "process" not in config:
         raise BadBundle("config.json has no process")
@@ -93,27 +97,50 @@ def _check(bundle: Bundle) -> None:
     propagation = linux.get("rootfsPropagation")
     if propagation and propagation not in PROPAGATION_OPTIONS:
         raise BadBundle(f"there is no propagation {propagation!r}")
-    _check_namespaces(linux.get("namespaces") or ())
+    _check_namespaces(linux)
+    if joins_mount_namespace(config):
+        _check_nothing_to_mount(config)
     for mount in config.get("mounts") or ():
         if not str(mount.get("destination", "")).startswith("/"):
             # The spec demands an absolute path; older images' tools leave the slash out, and all runtimes add it.
             mount["destination"] = "/" + str(mount.get("destination", ""))
-        _refuse("mount", mount)
-        unsupported = _NOT_THERE_OPTIONS.intersection(mount.get("options") or ())
-        if unsupported:
-            raise NotThereYet(f"the mount option {min(unsupported)!r} (on {mount['destination']}) is not there yet")
+        if bool(mount.get("uidMappings")) != bool(mount.get("gidMappings")):
+            raise BadBundle(f"the mount on {mount['destination']} needs both uidMappings and gidMappings, or neither")
     for name in config.get("hooks") or {}:
         if name not in HOOKS:
             raise BadBundle(f"there is no hook {name!r}")
 
 
-def _check_namespaces(namespaces: Any) -> None:
+def joins_mount_namespace(config: Mapping[str, Any]) -> bool:
+    """Whether the container is to live in a mount namespace that exists, whose mounts are then its owner's affair."""
+    namespaces = (config.get("linux") or {}).get("namespaces") or ()
+    return any(namespace.get("type") == "mount" and namespace.get("path") for namespace in namespaces)
+
+
+def _check_nothing_to_mount(config: Mapping[str, Any]) -> None:
+    linux = config.get("linux") or {}
+    asked = [name for name in ("devices", "maskedPaths", "readonlyPaths", "rootfsPropagation") if linux.get(name)]
+    asked += [name for name in ("mounts",) if config.get(name)]
+    asked += ["root.readonly"] if config["root"].get("readonly") else []
+    if asked:
+        raise BadBundle(
+            f"{asked[0]} would change a mount namespace that others live in",
+            remedy="Leave it out, or leave out the path of the mount namespace.",
+        )
+
+
+def _check_namespaces(linux: Mapping[str, Any]) -> None:
+    namespaces = linux.get("namespaces") or ()
     kinds = [namespace.get("type") for namespace in namespaces]
     for kind in kinds:
         if kind not in NAMESPACES:
             raise BadBundle(f"there is no namespace {kind!r}")
-        if kind == "time":
-            raise NotThereYet("time namespaces are not there yet")
+    offsets = linux.get("timeOffsets") or {}
+    if offsets and not any(n.get("type") == "time" and not n.get("path") for n in namespaces):
+        raise BadBundle("linux.timeOffsets needs a new time namespace")
+    for clock in offsets:
+        if clock not in _OFFSET_CLOCKS:
+            raise BadBundle(f"there is no clock {clock!r} that a time namespace could move")
     if len(set(kinds)) < len(kinds):
         raise BadBundle("linux.namespaces names one twice")
     if "mount" not in kinds:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import errno
 import os
 
-from estiba.errors import Conflict, NotThereYet, Unavailable
+from estiba.errors import Conflict, Unavailable
 from estiba.linux.cgroups.group import Group, open_group
 from estiba.linux.namespaces import NAMESPACES
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
 from estiba.runtime import hooks
-from estiba.runtime.bundle import Bundle
+from estiba.runtime.bundle import Bundle, joins_mount_namespace
 from estiba.runtime.errors import BadBundle, WrongStatus
 from estiba.runtime.log import utc_now
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
+from estiba.runtime.rootfs import mapped
 from estiba.runtime.state import Container, new_container, refuse_taken_id
 
 TYPE_CHECKING = False
@@ -195,6 +196,7 @@ def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
     plan = Plan(container_id=container.id, process=config["process"], config=config)
     plan.bundle, plan.rootfs, plan.group = bundle.directory, bundle.rootfs, group
     plan.document = container.document(status="creating")
+    plan.linux = linux
     plan.seccomp = linux.get("seccomp")
     for namespace in linux.get("namespaces") or ():
         flag = NAMESPACES[namespace["type"]][0]
@@ -202,20 +204,21 @@ def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
         if not path:
             plan.new |= flag
             continue
-        if namespace["type"] == "mount":
-            raise NotThereYet("a container in an existing mount namespace is not there yet")
         try:
             plan.joins.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
         except OSError as error:
             raise BadBundle(f"the namespace {path} cannot be opened: {error.strerror}") from None
     if linux.get("uidMappings") or linux.get("gidMappings"):
         plan.maps = (linux.get("uidMappings") or [], linux.get("gidMappings") or [])
+    plan.mounts_are_others = joins_mount_namespace(config)
+    plan.time_offsets = linux.get("timeOffsets") or {}
+    plan.sources = mapped.clone_all(config, bundle.directory, plan.joins)
     plan.fifo = os.open(container.fifo, os.O_RDWR | os.O_CLOEXEC)
     return plan
 
 
 def _close(plan: Plan) -> None:
-    for _, descriptor in plan.joins:
+    for descriptor in (*plan.sources.values(), *(opened for _, opened in plan.joins)):
         os.close(descriptor)
     os.close(plan.fifo)
 

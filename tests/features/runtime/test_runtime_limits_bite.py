@@ -51,11 +51,28 @@ def test_values_are_written_where_the_kernel_reads_them(box):
 
 def test_a_limit_that_is_not_supported_is_refused_not_ignored(box):
     def ask(spec):
-        spec["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "2MB", "limit": 1}]
+        spec["linux"]["resources"]["flux"] = {"limit": 1}
 
     result = box.run("true", change=ask)
     assert result.returncode == 125
-    assert "hugepageLimits" in result.stderr
+    assert "flux" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "controller"),
+    [
+        ({"hugepageLimits": [{"pageSize": "2MB", "limit": 1 << 21}]}, "hugetlb"),
+        ({"network": {"classID": 1048577}}, "net_cls"),
+        ({"network": {"priorities": [{"name": "lo", "priority": 3}]}}, "net_prio"),
+        ({"rdma": {"mlx5_0": {"hcaHandles": 3}}}, "rdma"),
+    ],
+)
+def test_a_limit_whose_controller_is_missing_is_refused(box, limit, controller):
+    if os.path.isdir(f"/sys/fs/cgroup/{controller}"):
+        pytest.skip(f"this machine has {controller}")
+    result = box.run("true", lambda config: config["linux"]["resources"].update(limit))
+    assert result.returncode == 125
+    assert f"the cgroup controller '{controller}' is not there" in result.stderr
 
 
 def test_pause_stops_every_process_and_resume_lets_them_go_on(box, wait_until):

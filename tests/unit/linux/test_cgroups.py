@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from estiba.errors import InvalidInput, NotThereYet
+from estiba.errors import Conflict, InvalidInput, NotThereYet
 from estiba.linux.cgroups import devices, v1, v2
 from estiba.linux.cgroups.group import Group
 from estiba.linux.cgroups.layout import Layout, parse_mountinfo
@@ -80,9 +82,106 @@ def test_limits_without_meaning_are_refused(resources: dict) -> None:
 
 
 def test_limits_that_nobody_keeps_are_refused() -> None:
-    for resources in ({"rdma": {"x": {}}}, {"network": {"classID": 1}}, {"flux": {"limit": 1}}):
-        with pytest.raises(NotThereYet):
-            v1.refuse_unsupported(resources)
+    with pytest.raises(NotThereYet):
+        v1.refuse_unsupported({"flux": {"limit": 1}})
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"network": {"classID": 1}},
+        {"memory": {"swappiness": 0}},
+        {"memory": {"kernelTCP": 1}},
+        {"memory": {"disableOOMKiller": True}},
+        {"cpu": {"realtimeRuntime": 1}},
+        {"blockIO": {"leafWeight": 10}},
+        {"unified": {"../x": "1"}},
+        {"unified": {"cgroup.procs": "1"}},
+    ],
+)
+def test_what_version_2_cannot_do_is_refused(resources: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        v2.files(resources)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"rdma": {"mlx5_0": {}}},
+        {"rdma": {"two words": {"hcaHandles": 1}}},
+        {"hugepageLimits": [{"pageSize": "2 mega", "limit": 1}]},
+    ],
+)
+def test_a_limit_without_sense_is_refused(tmp_path: Path, resources: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        v1.apply(lambda controller: str(tmp_path), resources)
+
+
+def _recorded(directory: Path, *names: str) -> Path:
+    """A fake group: plain files where the kernel has its own."""
+    for name in names:
+        (directory / name).touch()
+    return directory
+
+
+def _written(directory: Path) -> dict[str, str]:
+    return {file.name: text for file in directory.iterdir() if (text := file.read_text())}
+
+
+def test_every_limit_reaches_its_file_in_version_1(tmp_path: Path) -> None:
+    names = ["hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.rsvd.limit_in_bytes", "hugetlb.1GB.limit_in_bytes"]
+    names += ["rdma.max", "net_cls.classid", "net_prio.ifpriomap", "blkio.bfq.weight_device"]
+    group = _recorded(tmp_path, *names)
+    resources = {
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}, {"pageSize": "1GB", "limit": 7}],
+        "rdma": {"mlx5_0": {"hcaHandles": 3, "hcaObjects": 10000}},
+        "network": {"classID": 1048577, "priorities": [{"name": "eth0", "priority": 500}]},
+        "blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 500}]},
+    }
+    v1.apply(lambda controller: str(group), resources)
+    assert _written(group) == {
+        "hugetlb.2MB.limit_in_bytes": "4194304",
+        "hugetlb.2MB.rsvd.limit_in_bytes": "4194304",
+        "hugetlb.1GB.limit_in_bytes": "7",
+        "rdma.max": "mlx5_0 hca_handle=3 hca_object=10000",
+        "net_cls.classid": "1048577",
+        "net_prio.ifpriomap": "eth0 500",
+        "blkio.bfq.weight_device": "8:0 500",
+    }
+
+
+def test_every_limit_reaches_its_file_in_version_2(tmp_path: Path) -> None:
+    names = ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max", "rdma.max", "io.weight", "memory.max", "memory.high"]
+    group = _recorded(tmp_path, *names)
+    resources = {
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}],
+        "rdma": {"mlx5_0": {"hcaObjects": 10000}},
+        "blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 1000}]},
+        "memory": {"limit": 1000000},
+        "unified": {"memory.high": "900000"},
+    }
+    v2.apply(str(group), resources)
+    assert _written(group) == {
+        "hugetlb.2MB.max": "4194304",
+        "hugetlb.2MB.rsvd.max": "4194304",
+        "rdma.max": "mlx5_0 hca_object=10000",
+        "io.weight": "8:0 10000",
+        "memory.max": "1000000",
+        "memory.high": "900000",
+    }
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_memory_limit_below_what_is_used_is_refused_where_asked(tmp_path: Path, version: int) -> None:
+    """resources.memory.checkBeforeUpdate"""
+    (tmp_path / "memory.usage_in_bytes").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("5000\n")
+    asked = {"memory": {"limit": 4096, "checkBeforeUpdate": True}}
+    with pytest.raises(Conflict, match="below the 5000 bytes in use"):
+        if version == 1:
+            v1.apply(lambda controller: str(tmp_path), asked)
+        else:
+            v2.apply(str(tmp_path), asked)
 
 
 # The eBPF program

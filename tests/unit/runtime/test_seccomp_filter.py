@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.runtime.seccomp import filter as seccomp_filter
-from estiba.runtime.seccomp.filter import ALLOW, ERRNO, KILL_PROCESS, LOG, TRAP, compile_filter, syscall_numbers
+from estiba.runtime.seccomp.filter import (
+    ALLOW,
+    ERRNO,
+    KILL_PROCESS,
+    LOG,
+    TRAP,
+    compile_filter,
+    flags_of,
+    syscall_numbers,
+)
 from estiba.runtime.seccomp.profile import ALLOWED, GUARDED, default_profile
 from estiba.runtime.spec import DEFAULT_CAPABILITIES
 
@@ -176,17 +185,30 @@ def test_what_has_no_meaning_is_refused(document: dict[str, Any]) -> None:
         compile_filter(document, "x86_64")
 
 
+def test_a_machine_without_tables_is_named() -> None:
+    with pytest.raises(NotThereYet):
+        compile_filter(profile(), "riscv64")
+
+
 @pytest.mark.parametrize(
-    ("document", "machine"),
+    "document",
     [
-        (profile(rule("read", action="SCMP_ACT_NOTIFY")), "x86_64"),
-        (profile(), "riscv64"),
-        (profile(listenerPath="/x"), "x86_64"),
+        profile(rule("read", action="SCMP_ACT_NOTIFY")),
+        profile(rule("sendmsg", action="SCMP_ACT_NOTIFY"), listenerPath="/x"),
+        {"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"},
     ],
 )
-def test_what_is_not_supported_is_named(document: dict[str, Any], machine: str) -> None:
-    with pytest.raises(NotThereYet):
-        compile_filter(document, machine)
+def test_a_notification_that_could_not_work_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        compile_filter(document, "x86_64")
+
+
+def test_only_a_filter_that_notifies_has_a_listener() -> None:
+    new_listener, tsync, tsync_esrch, wait_killable = 8, 1, 16, 32
+    names = ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
+    asking = profile(rule("read", action="SCMP_ACT_NOTIFY"), listenerPath="/x", flags=names)
+    assert flags_of(asking) == new_listener | tsync | tsync_esrch | wait_killable
+    assert flags_of(profile(listenerPath="/x", flags=names)) == tsync
 
 
 # The default rules

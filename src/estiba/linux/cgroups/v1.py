@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import InvalidInput, NotThereYet, Unavailable
+from estiba.errors import Conflict, InvalidInput, NotThereYet, Unavailable
+from estiba.linux.cgroups import limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,13 +73,18 @@ def apply(directory: Callable[[str], str], resources: Mapping[str, Any]) -> None
     if pids.get("limit"):
         _write(f"{directory('pids')}/pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max")
     _block_io(directory, resources.get("blockIO") or {})
+    for file, value, is_needed in limits.huge_pages(resources.get("hugepageLimits") or (), unified=False):
+        place = f"{directory('hugetlb')}/{file}"
+        if is_needed or os.path.exists(place):
+            _write(place, value)
+    for file, text in limits.rdma(resources.get("rdma") or {}):
+        _write(f"{directory('rdma')}/{file}", text)
+    for controller, file, text in limits.network(resources.get("network") or {}):
+        _write(f"{directory(controller)}/{file}", text)
 
 
 def refuse_unsupported(resources: Mapping[str, Any]) -> None:
-    """Raise NotThereYet for limits that neither version supports here; an empty one asks for nothing."""
-    for name in ("hugepageLimits", "network", "rdma"):
-        if resources.get(name):
-            raise NotThereYet(f"the resource limit {name!r} is not there yet")
+    """Raise NotThereYet for limits that are not known here; an empty one asks for nothing."""
     unknown = {name for name, value in resources.items() if value} - _KNOWN
     if unknown:
         raise NotThereYet(f"the resource limit {min(unknown)!r} is not known")
@@ -116,6 +122,8 @@ def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
         return
     place = directory("memory")
     limit, swap = memory.get("limit"), memory.get("swap")
+    if memory.get("checkBeforeUpdate"):
+        refuse_less_than_used(limit, f"{place}/memory.usage_in_bytes")
     steps = []
     if limit:
         steps.append(("memory.limit_in_bytes", limit))
@@ -151,17 +159,30 @@ def _block_io(directory: Callable[[str], str], block_io: Mapping[str, Any]) -> N
         return
     place = directory("blkio")
     if block_io.get("weight"):
-        for file in ("blkio.bfq.weight", "blkio.weight"):
-            if os.path.exists(f"{place}/{file}"):
-                _write(f"{place}/{file}", str(block_io["weight"]))
-                break
-        else:
-            raise Unavailable("the kernel has no weights for block devices (the bfq scheduler)")
-    if block_io.get("leafWeight") or block_io.get("weightDevice"):
-        raise NotThereYet("block device weights per device are not there yet")
+        _write_first(place, ("blkio.bfq.weight", "blkio.weight"), str(block_io["weight"]))
+    if block_io.get("leafWeight"):
+        _write_first(place, ("blkio.leaf_weight",), str(block_io["leafWeight"]))
+    for numbers, weight in limits.device_weights(block_io):
+        _write_first(place, ("blkio.bfq.weight_device", "blkio.weight_device"), f"{numbers} {weight}")
+    for numbers, weight in limits.device_weights(block_io, key="leafWeight"):
+        _write_first(place, ("blkio.leaf_weight_device",), f"{numbers} {weight}")
     for key, file in _THROTTLES:
         for entry in block_io.get(key) or ():
             _write(f"{place}/{file}", f"{entry['major']}:{entry['minor']} {entry['rate']}")
+
+
+def refuse_less_than_used(limit: int | None, usage: str) -> None:
+    """Raise Conflict where `limit` is below what the file `usage` counts: the kernel would begin to kill."""
+    if limit and 0 < limit < (used := int(_read(usage))):
+        raise Conflict(f"the memory limit {limit} is below the {used} bytes in use", remedy="Choose a higher limit.")
+
+
+def _write_first(place: str, names: tuple[str, ...], text: str) -> None:
+    for name in names:
+        if os.path.exists(f"{place}/{name}"):
+            _write(f"{place}/{name}", text)
+            return
+    raise Unavailable(f"the kernel has no {names[0]}: weights of block devices need the bfq scheduler")
 
 
 def _read(name: str) -> str:

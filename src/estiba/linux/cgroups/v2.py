@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import InvalidInput, NotThereYet, Unavailable
-from estiba.linux.cgroups import devices
-from estiba.linux.cgroups.v1 import refuse_unsupported
+from estiba.errors import InvalidInput, Unavailable
+from estiba.linux.cgroups import devices, limits
+from estiba.linux.cgroups.v1 import refuse_less_than_used, refuse_unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def delegate_controllers(root: str, path: str) -> None:
 def apply(directory: str, resources: Mapping[str, Any]) -> None:
     """Set `resources` on the group whose directory is given."""
     refuse_unsupported(resources)
+    memory = resources.get("memory") or {}
+    if memory.get("checkBeforeUpdate"):
+        refuse_less_than_used(memory.get("limit"), f"{directory}/memory.current")
+    for file, value, is_needed in limits.huge_pages(resources.get("hugepageLimits") or (), unified=True):
+        if is_needed or os.path.exists(f"{directory}/{file}"):
+            _write(f"{directory}/{file}", value)
     for file, value in files(resources):
         name = f"{directory}/{file}"
         if not os.path.exists(name):
@@ -55,6 +61,11 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
         wanted.append(("memory.low", _maximum(memory["reservation"])))
     if memory.get("disableOOMKiller"):
         raise InvalidInput("control groups version 2 cannot disable the OOM killer")
+    for name in ("swappiness", "kernelTCP"):
+        if memory.get(name) is not None:
+            raise InvalidInput(f"control groups version 2 have no limit memory.{name}")
+    if limits.network(resources.get("network") or {}):
+        raise InvalidInput("control groups version 2 have no classes and priorities of networks")
     cpu = resources.get("cpu") or {}
     if cpu.get("shares"):
         wanted.append(("cpu.weight", str(weight_of_shares(cpu["shares"]))))
@@ -74,6 +85,7 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
     if pids.get("limit"):
         wanted.append(("pids.max", _maximum(pids["limit"])))
     wanted.extend(_block_io(resources.get("blockIO") or {}))
+    wanted.extend(limits.rdma(resources.get("rdma") or {}))
     wanted.extend((file, str(value)) for file, value in (resources.get("unified") or {}).items() if _is_file(file))
     return wanted
 
@@ -97,9 +109,12 @@ def swap_only(limit: int | None, swap: int) -> str:
 def _block_io(block_io: Mapping[str, Any]) -> list[tuple[str, str]]:
     wanted = []
     if block_io.get("weight"):
-        wanted.append(("io.weight", str(1 + (block_io["weight"] - 10) * 9999 // 990)))
-    if block_io.get("leafWeight") or block_io.get("weightDevice"):
-        raise NotThereYet("block device weights per device are not there yet")
+        wanted.append(("io.weight", str(_io_weight(block_io["weight"]))))
+    if block_io.get("leafWeight") or limits.device_weights(block_io, key="leafWeight"):
+        raise InvalidInput("control groups version 2 have no leaf weights")
+    wanted.extend(
+        ("io.weight", f"{numbers} {_io_weight(weight)}") for numbers, weight in limits.device_weights(block_io)
+    )
     for key, word in (
         ("throttleReadBpsDevice", "rbps"),
         ("throttleWriteBpsDevice", "wbps"),
@@ -110,6 +125,11 @@ def _block_io(block_io: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("io.max", f"{entry['major']}:{entry['minor']} {word}={entry['rate']}") for entry in block_io.get(key) or ()
         )
     return wanted
+
+
+def _io_weight(weight: int) -> int:
+    """Version 1's 10…1000 on version 2's scale of 1…10000."""
+    return 1 + (weight - 10) * 9999 // 990
 
 
 def _is_file(name: str) -> bool:

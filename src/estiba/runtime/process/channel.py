@@ -1,9 +1,11 @@
 """The channel between the parent and the processes of the chain: whole messages, each a letter and its content.
 
 M        intermediate: I am in a new user namespace, map my ids         m   parent: done
+O        intermediate: my children will be in a new time namespace   o   parent: its clocks are moved
 P pid    intermediate: this is the init process
 T + fd   init: the master end of the terminal
 R        init: the root filesystem stands; run the hooks                 G   parent: go on
+S + fd   init: the descriptor that hears of system calls           s   parent: its listener has it
 D        init: all is ready; I wait for `start` (or: I become the program now)
 X json   anyone below: I failed, and this is why
 (end)    exec: the program has begun, since the channel closes with the exec

@@ -11,8 +11,8 @@ import fcntl
 import os
 import struct
 
-from estiba.linux import mountpoints, terminals
-from estiba.linux.libc import checked, libc
+from estiba.linux import mountpoints, scheduling, terminals
+from estiba.linux.libc import checked, libc, machine
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWUSER, unshare
 from estiba.linux.processes import join_new_session_keyring
 from estiba.runtime import hooks
@@ -37,7 +37,14 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
             seccomp = _build_container(plan, plan.config, channel)
         else:
             seccomp = _join_container(plan, channel)
-        identity = program.prepare(plan.process, seccomp=seccomp, seccomp_flags=flags_of(plan.seccomp))
+
+        def hand_over(listener: int) -> None:
+            channel.send("S", descriptor=listener)
+            os.close(listener)
+            channel.expect("s")
+
+        flags = flags_of(plan.seccomp)
+        identity = program.prepare(plan.process, seccomp=seccomp, seccomp_flags=flags, on_listener=hand_over)
         channel.send("D")
         if plan.fifo >= 0:
             channel.close()
@@ -45,27 +52,70 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
         channel.fail(error)
         os._exit(1)
-    # An exec that fails now is told on the channel where the parent still listens, and to standard error otherwise.
-    failed = program.become(identity, preserve=plan.preserve)
+    # What fails now is told on the channel where the parent still listens, and to standard error otherwise.
+    code = 1
+    try:
+        failed = program.become(identity, preserve=plan.preserve)
+        code = failed.exit_code
+        _tell(plan, channel, failed)
+    except BaseException as error:  # noqa: BLE001 - as above
+        _tell(plan, channel, error)
+    finally:
+        os._exit(code)
+
+
+def _tell(plan: Plan, channel: Channel, failed: BaseException) -> None:
     if plan.fifo < 0:
         channel.fail(failed)
     else:
         os.write(2, f"{failed}\n".encode(errors="surrogateescape"))
-    os._exit(failed.exit_code)
 
 
 def _build_container(plan: Plan, config: dict[str, Any], channel: Channel) -> bytes:
-    linux = config.get("linux") or {}
     if plan.new & CLONE_NEWNET:
         _raise_loopback()
-    propagation = linux.get("rootfsPropagation") or ""
+    if plan.mounts_are_others:
+        seccomp = _enter_finished_tree(plan, config, channel)
+    else:
+        seccomp = _build_tree(plan, config, channel)
+    if plan.new & CLONE_NEWCGROUP:
+        unshare(CLONE_NEWCGROUP)
+    for name, call in (("hostname", libc.sethostname), ("domainname", libc.setdomainname)):
+        value = os.fsencode(config.get(name) or "")
+        if value:
+            checked(call(value, len(value)), f"set the {name} {config[name]!r}")
+    if plan.new_keyring:
+        join_new_session_keyring("_ses." + plan.id)
+    _take_traits(plan.linux)
+    return seccomp
+
+
+def _take_traits(linux: dict[str, Any]) -> None:
+    """What every process of the container has: the kind of machine that it sees, and where its memory comes from."""
+    if linux.get("personality"):
+        program.set_personality(linux["personality"])
+    policy = linux.get("memoryPolicy")
+    if policy:
+        scheduling.set_memory_policy(policy["mode"], policy.get("nodes") or "", policy.get("flags") or ())
+
+
+def _build_tree(plan: Plan, config: dict[str, Any], channel: Channel) -> bytes:
+    """The container's own mounts, up to the point where its root is ours."""
+    propagation = (config.get("linux") or {}).get("rootfsPropagation") or ""
     root = build.enter_private_tree(plan.rootfs, propagation)
     in_user_namespace = bool(plan.new & CLONE_NEWUSER) or any(flag == CLONE_NEWUSER for flag, _ in plan.joins)
-    build.build(root, config, bundle=plan.bundle, group=plan.group, in_user_namespace=in_user_namespace)
+    build.build(
+        root,
+        config,
+        bundle=plan.bundle,
+        group=plan.group,
+        in_user_namespace=in_user_namespace,
+        mapped=plan.sources,
+    )
     if plan.wants_terminal:
         _take_terminal(plan, root, channel, is_first=True)
     channel.send("R")
-    seccomp = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""  # while the parent is busy
+    seccomp = compile_filter(plan.seccomp, machine()) if plan.seccomp else b""  # while the parent is busy
     channel.expect("G")
     hooks.run_all(config, "createContainer", plan.document)
     build.seal(root, config)
@@ -75,30 +125,33 @@ def _build_container(plan: Plan, config: dict[str, Any], channel: Channel) -> by
         mountpoints.pivot_root(root)
     os.close(root)
     build.propagate(propagation)
-    if plan.new & CLONE_NEWCGROUP:
-        unshare(CLONE_NEWCGROUP)
-    for name, call in (("hostname", libc.sethostname), ("domainname", libc.setdomainname)):
-        value = os.fsencode(config.get(name) or "")
-        if value:
-            checked(call(value, len(value)), f"set the {name} {config[name]!r}")
-    if plan.new_keyring:
-        join_new_session_keyring("_ses." + plan.id)
-    if linux.get("personality"):
-        program.set_personality(linux["personality"])
     return seccomp
 
 
-def _join_container(plan: Plan, channel: Channel) -> bytes:
+def _enter_finished_tree(plan: Plan, config: dict[str, Any], channel: Channel) -> bytes:
+    """The mount namespace is another's: nothing is mounted, and the root is changed by chroot, which is ours alone."""
+    os.chroot(config["root"]["path"])
+    seccomp = _join_container(plan, channel, is_new=True)
+    hooks.run_all(config, "createContainer", plan.document)
+    return seccomp
+
+
+def _join_container(plan: Plan, channel: Channel, *, is_new: bool = False) -> bytes:
     os.chdir("/")
     if plan.wants_terminal:
         root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         _take_terminal(plan, root, channel, is_first=False)
         os.close(root)
     channel.send("R")
-    seccomp = compile_filter(plan.seccomp, os.uname().machine) if plan.seccomp else b""  # while the parent is busy
+    seccomp = compile_filter(plan.seccomp, machine()) if plan.seccomp else b""  # while the parent is busy
     channel.expect("G")
+    if plan.final_processors:
+        scheduling.set_processors(plan.final_processors)
+    if is_new:
+        return seccomp
     if plan.new_keyring:
         join_new_session_keyring("_ses." + plan.id)
+    _take_traits(plan.linux)
     return seccomp
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from estiba.linux import scheduling
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
 from estiba.linux.processes import PR_SET_DUMPABLE, close_all_but, prctl
 from estiba.runtime.process import init, null_device
@@ -25,9 +26,12 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
     """Become the father of init and end."""
     try:
         _stop_imports()
+        if plan.initial_processors:
+            scheduling.set_processors(plan.initial_processors)
         # Not one descriptor more than needed: the caller's, the lock of the record, a log, a directory of the host.
         joins = [descriptor for _, descriptor in plan.joins]
-        close_all_but([channel.fileno(), plan.fifo, plan.target, *joins], first=3 + plan.preserve)
+        kept = [channel.fileno(), plan.fifo, plan.target, *joins, *plan.sources.values()]
+        close_all_but(kept, first=3 + plan.preserve)
         null_device.guard()
         _enter(plan, channel)
         # Once more: what changed our credentials may have reset it (fs.suid_dumpable).
@@ -76,6 +80,9 @@ def _enter(plan: Plan, channel: Channel) -> None:
     rest = plan.new & ~(CLONE_NEWUSER | CLONE_NEWCGROUP)
     if rest:
         unshare(rest)
+    if plan.time_offsets:
+        channel.send("O")
+        channel.expect("o")
 
 
 def _become_root(plan: Plan) -> None:

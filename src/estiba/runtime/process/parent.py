@@ -6,18 +6,24 @@ and runs the hooks between the two.
 
 from __future__ import annotations
 
+import _socket
 import os
+import struct
 
+from estiba.linux.libc import machine
 from estiba.linux.processes import become_subreaper, pidfd_open, send_signal
+from estiba.runtime import json_text
 from estiba.runtime.errors import BadBundle, InitFailed
 from estiba.runtime.process import idmaps, intermediate
 from estiba.runtime.process.channel import failure, make_channel
 from estiba.runtime.seccomp.filter import load_tables
+from estiba.runtime.state import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from estiba.runtime.process.channel import Channel
     from estiba.runtime.process.plan import Plan
 
 
@@ -31,7 +37,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         EstibaError, OSError: init failed, or one of the calls did; no process is left.
     """
     if plan.seccomp:
-        load_tables(os.uname().machine)  # init compiles the rules, and can load nothing any more
+        load_tables(machine())  # init compiles the rules, and can load nothing any more
     become_subreaper()
     ours, theirs = make_channel()
     first = os.fork()
@@ -46,7 +52,13 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
             kind, content, descriptor = ours.receive()
             if kind == "M":
                 idmaps.write(first, plan.maps)
-                ours.send("m")
+                _answer(ours, "m")
+            elif kind == "O":
+                _set_clocks(first, plan.time_offsets)
+                _answer(ours, "o")
+            elif kind == "S" and descriptor is not None:
+                _hand_over_listener(plan, pid, descriptor)
+                _answer(ours, "s")
             elif kind == "P":
                 pid = int(content)
                 os.waitpid(first, 0)
@@ -69,7 +81,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
                         plan.group.add(pid)
                     _set_oom_score(pid, plan.process.get("oomScoreAdj"))
                 before_pivot(pid)
-                ours.send("G")
+                _answer(ours, "G")
             elif kind == "D":
                 if plan.fifo >= 0:
                     return pid
@@ -86,6 +98,13 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         raise
     finally:
         ours.close()
+
+
+def _answer(channel: Channel, kind: str) -> None:
+    try:
+        channel.send(kind)
+    except BrokenPipeError:
+        pass  # whoever waited for it has failed, and its last message says why
 
 
 def _begin_joining(plan: Plan, first: int) -> None:
@@ -122,6 +141,41 @@ def _end(pid: int) -> None:
         os.waitpid(pid, 0)
     except ChildProcessError:
         pass
+
+
+def _set_clocks(pid: int, offsets: Mapping[str, Mapping[str, int]]) -> None:
+    """Move the clocks of the time namespace that children of `pid` will be in (time_namespaces(7))."""
+    text = "".join(f"{clock} {by.get('secs') or 0} {by.get('nanosecs') or 0}\n" for clock, by in offsets.items())
+    try:
+        with open(f"/proc/{pid}/timens_offsets", "w", encoding="ascii") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadBundle(f"linux.timeOffsets was refused: {os.strerror(error.errno or 0)}") from None
+
+
+def _hand_over_listener(plan: Plan, pid: int, descriptor: int) -> None:
+    """Give whoever listens at `listenerPath` the descriptor that hears of system calls, and what the spec says of
+    the container with it (config-linux.md, "The Container Process State")."""
+    seccomp = plan.seccomp or {}
+    document = {
+        "ociVersion": SPEC_VERSION,
+        "fds": ["seccompFd"],
+        "pid": pid,
+        "metadata": seccomp.get("listenerMetadata") or "",
+        "state": {**plan.document, "pid": plan.document.get("pid") or pid},
+    }
+    end = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        end.connect(seccomp["listenerPath"])
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+        end.sendmsg([json_text.dumps(document).encode()], rights)
+    except OSError as error:
+        raise BadBundle(
+            f"nobody listens for system calls at {seccomp['listenerPath']}: {os.strerror(error.errno or 0)}"
+        ) from None
+    finally:
+        end.close()
+        os.close(descriptor)
 
 
 def _set_oom_score(pid: int, value: int | None) -> None:

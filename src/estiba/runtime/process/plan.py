@@ -21,10 +21,14 @@ class Plan:
         "config",
         "document",
         "fifo",
+        "final_processors",
         "group",
         "id",
+        "initial_processors",
         "joins",
+        "linux",
         "maps",
+        "mounts_are_others",
         "new",
         "new_keyring",
         "no_pivot",
@@ -32,7 +36,9 @@ class Plan:
         "process",
         "rootfs",
         "seccomp",
+        "sources",
         "target",
+        "time_offsets",
     )
 
     def __init__(self, *, container_id: str, process: dict[str, Any], config: dict[str, Any] | None) -> None:
@@ -52,6 +58,11 @@ class Plan:
         self.seccomp: dict[str, Any] | None = None
         self.no_pivot = False
         self.new_keyring = True
+        self.linux: dict[str, Any] = {}  # the config's `linux`, where it describes every process
+        self.sources: dict[int, int] = {}  # position in `mounts` -> detached mount with mapped ids
+        self.mounts_are_others = False  # the mount namespace existed before
+        self.time_offsets: dict[str, dict[str, int]] = {}
+        self.initial_processors = self.final_processors = ""  # lists: before and after the control group
 
     @property
     def wants_terminal(self) -> bool:

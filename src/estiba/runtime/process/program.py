@@ -11,17 +11,17 @@ import os
 import resource
 import stat
 
-from estiba.linux import capabilities
+from estiba.linux import capabilities, scheduling
 from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.libc import checked, libc
 from estiba.linux.processes import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, close_on_exec_from, prctl
-from estiba.linux.seccomp import load_filter
+from estiba.linux.seccomp import NEW_LISTENER, load_filter
 from estiba.linux.signals import restore_defaults
 from estiba.runtime.errors import BadBundle, ProgramMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 _LARGEST_PASSWD = 1 << 20
@@ -44,8 +44,12 @@ class Identity:
         self.late_filter = late_filter
 
 
-def prepare(process: Mapping[str, Any], *, seccomp: bytes, seccomp_flags: int) -> Identity:
+def prepare(
+    process: Mapping[str, Any], *, seccomp: bytes, seccomp_flags: int, on_listener: Callable[[int], None]
+) -> Identity:
     """Become the user of `process` with its capabilities and limits, in its working directory; find the program.
+
+    `on_listener` gets the descriptor that hears of system calls, where the filter has one: then it is loaded here.
 
     Raises:
         ProgramMissing: there is no such program.
@@ -53,11 +57,13 @@ def prepare(process: Mapping[str, Any], *, seccomp: bytes, seccomp_flags: int) -
     """
     no_new_privileges = bool(process.get("noNewPrivileges"))
     _set_limits(process.get("rlimits") or ())
+    _set_priorities(process)
     _set_apparmor(process.get("apparmorProfile") or "")
     user = process.get("user") or {}
     _own_streams(user.get("uid") or 0)
     if seccomp and not no_new_privileges:
-        load_filter(seccomp, flags=seccomp_flags)  # needs CAP_SYS_ADMIN, which is about to go
+        # Needs CAP_SYS_ADMIN, which is about to go.
+        _load(seccomp, seccomp_flags, on_listener)
     is_inside = _enter_directory(process["cwd"], is_last_try=False)
     _take_identity(user, process.get("capabilities"))
     if not is_inside:
@@ -68,7 +74,11 @@ def prepare(process: Mapping[str, Any], *, seccomp: bytes, seccomp_flags: int) -
     environment = _environment(process.get("env") or (), user.get("uid") or 0)
     arguments = list(process["args"])
     path = find_program(arguments[0], environment.get("PATH") or _FALLBACK_PATH)
-    return Identity(path, arguments, environment, seccomp if no_new_privileges else b"", seccomp_flags)
+    late = seccomp if no_new_privileges else b""
+    if late and seccomp_flags & NEW_LISTENER:
+        _load(late, seccomp_flags, on_listener)
+        late = b""
+    return Identity(path, arguments, environment, late, seccomp_flags)
 
 
 def become(identity: Identity, *, preserve: int) -> ProgramMissing:
@@ -124,6 +134,24 @@ def _why_not(path: str) -> tuple[str, int] | None:
     if not os.access(path, os.X_OK, effective_ids=True):
         return "permission denied", 126
     return None
+
+
+def _load(seccomp: bytes, flags: int, on_listener: Callable[[int], None]) -> None:
+    listener = load_filter(seccomp, flags=flags)
+    if flags & NEW_LISTENER:
+        on_listener(listener)
+
+
+def _set_priorities(process: Mapping[str, Any]) -> None:
+    scheduler = process.get("scheduler") or {}
+    if scheduler.get("policy"):
+        numbers = {
+            name: int(scheduler.get(name) or 0) for name in ("nice", "priority", "runtime", "deadline", "period")
+        }
+        scheduling.set_policy(scheduler["policy"], flags=scheduler.get("flags") or (), **numbers)
+    io_priority = process.get("ioPriority") or {}
+    if io_priority.get("class"):
+        scheduling.set_io_priority(io_priority["class"], int(io_priority.get("priority") or 0))
 
 
 def _set_limits(limits: Any) -> None:

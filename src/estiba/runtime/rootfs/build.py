@@ -14,6 +14,7 @@ from estiba.runtime.rootfs import devices, guards, mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from estiba.linux.cgroups.group import Group
@@ -42,12 +43,16 @@ def build(
     bundle: str,
     group: Group | None,
     in_user_namespace: bool,
+    mapped: Mapping[int, int],
 ) -> None:
-    """Mounts, devices, sysctl, masked and read-only paths, in the order in which they depend on each other."""
+    """Mounts, devices, sysctl, masked and read-only paths, in the order in which they depend on each other.
+
+    `mapped`: those of the mounts (by position) whose source is a detached mount already, with other owners.
+    """
     linux = config.get("linux") or {}
     wanted = config.get("mounts") or []
-    for mount in wanted:
-        mounts.make(root, mount, bundle=bundle, group=group)
+    for position, mount in enumerate(wanted):
+        mounts.make(root, mount, bundle=bundle, group=group, tree=mapped.get(position, -1))
     if devices.are_ours(wanted):
         devices.populate(root, linux.get("devices") or [], bind_host=in_user_namespace)
     kinds = [namespace["type"] for namespace in linux.get("namespaces") or ()]

@@ -9,6 +9,7 @@ from estiba.linux import mountpoints as mp
 from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.paths import IN_ROOT, IN_ROOT_NO_LINKS, make_directories, make_file, open_in_root
 from estiba.runtime.errors import BadBundle
+from estiba.runtime.rootfs import mapped
 from estiba.runtime.rootfs.copyup import copy_tree
 
 TYPE_CHECKING = False
@@ -36,8 +37,8 @@ _OVER_PROC = frozenset(
 )
 
 
-def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | None) -> None:
-    """Mount one entry.
+def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | None, tree: int = -1) -> None:
+    """Mount one entry; where its source is a detached mount already (`mapped.clone_all`), `tree` is that.
 
     Raises:
         BadBundle: the source is missing, or the destination may not be one.
@@ -48,7 +49,9 @@ def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | Non
         raise BadBundle("nothing can be mounted over the root of a container", remedy="Give it as root.path.")
     options: list[str] = list(mount.get("options") or ())
     kind = mount.get("type") or "bind"
-    if kind in ("bind", "rbind", "none") or "bind" in options or "rbind" in options:
+    if tree >= 0:
+        _place(root, tree, f"{mount.get('source')}", destination, [o for o in options if o not in mapped.OPTIONS])
+    elif kind in ("bind", "rbind", "none") or "bind" in options or "rbind" in options:
         _bind(root, os.path.join(bundle, mount.get("source") or ""), destination, options, kind)
     elif kind in ("cgroup", "cgroup2"):
         _cgroups(root, destination, options, group)
@@ -90,24 +93,29 @@ def _bind(root: int, source: str, destination: str, options: list[str], kind: st
             f"the source {source} of the mount on {destination} cannot be opened: {error.strerror}"
         ) from None
     try:
+        tree = mp.clone_tree(origin, recursive=kind == "rbind" or "rbind" in options)
+    finally:
+        os.close(origin)
+    _place(root, tree, source, destination, options)
+
+
+def _place(root: int, tree: int, source: str, destination: str, options: list[str]) -> None:
+    """Put the detached mount `tree` where it belongs; it is closed."""
+    try:
         parsed = mp.parse_options(options)
         if parsed.data:
             raise BadBundle(f"a bind mount (on {destination}) takes no option {parsed.data[0]!r}")
-        is_directory = stat.S_ISDIR(os.fstat(origin).st_mode)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         place = make_directories(root, destination) if is_directory else make_file(root, destination)
         try:
-            if destination != "/proc" or filesystem_type(origin) != PROC:
+            if destination != "/proc" or filesystem_type(tree) != PROC:
                 _check_place(place, destination)
-            tree = mp.clone_tree(origin, recursive=kind == "rbind" or "rbind" in options)
-            try:
-                mp.set_options(tree, parsed)
-                mp.attach(tree, place, what=f"bind {source} on {destination}")
-            finally:
-                os.close(tree)
+            mp.set_options(tree, parsed)
+            mp.attach(tree, place, what=f"bind {source} on {destination}")
         finally:
             os.close(place)
     finally:
-        os.close(origin)
+        os.close(tree)
 
 
 def _tmpfs(root: int, source: str, destination: str, options: list[str]) -> None:

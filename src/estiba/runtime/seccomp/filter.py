@@ -46,6 +46,7 @@ ERRNO = 0x00050000
 TRACE = 0x7FF00000
 LOG = 0x7FFC0000
 ALLOW = 0x7FFF0000
+NOTIFY = 0x7FC00000
 
 _ACTIONS = {
     "SCMP_ACT_KILL": KILL_THREAD,
@@ -56,13 +57,19 @@ _ACTIONS = {
     "SCMP_ACT_TRACE": TRACE,
     "SCMP_ACT_LOG": LOG,
     "SCMP_ACT_ALLOW": ALLOW,
+    "SCMP_ACT_NOTIFY": NOTIFY,
 }
 
 _FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
+FLAGS: tuple[str, ...] = tuple(_FLAGS)
+_NEW_LISTENER, _TSYNC, _TSYNC_ESRCH, _WAIT_KILLABLE = 8, 1, 16, 32
+# What the process needs to hand its listener over: nobody hears of these before.
+_BEFORE_LISTENING = ("sendmsg", "seccomp")
 
 # machine (uname -m) -> the conventions that it can run, the native one first
 MACHINES: dict[str, tuple[str, ...]] = {
@@ -79,13 +86,12 @@ def compile_filter(profile: Mapping[str, Any], machine: str) -> bytes:
     """The program (an array of struct sock_filter, little-endian) for `profile` on a `machine` such as ``x86_64``.
 
     Raises:
-        InvalidInput: an unknown action, operator or argument.
-        NotThereYet: the machine or user notification is not supported.
+        InvalidInput: an unknown action, operator or argument; SCMP_ACT_NOTIFY where it cannot work.
+        NotThereYet: the machine is not supported.
     """
     if machine not in MACHINES:
         raise NotThereYet(f"seccomp rules on {machine} are not there yet; only {', '.join(MACHINES)}")
-    if profile.get("listenerPath"):
-        raise NotThereYet("seccomp user notification (listenerPath) is not there yet")
+    _check_notification(profile)
     listed = set(profile.get("architectures") or ())
     native, *others = MACHINES[machine]
     chosen = [native, *(name for name in others if name in listed)]
@@ -115,7 +121,28 @@ def flags_of(profile: Mapping[str, Any] | None) -> int:
         if name not in _FLAGS:
             raise NotThereYet(f"the seccomp flag {name!r} is not there yet")
         flags |= _FLAGS[name]
-    return flags
+    if profile is not None and notifies(profile):
+        return flags | _NEW_LISTENER | (_TSYNC_ESRCH if flags & _TSYNC else 0)
+    return flags & ~_WAIT_KILLABLE  # means nothing without a listener, and the kernel refuses it then
+
+
+def notifies(profile: Mapping[str, Any]) -> bool:
+    """Whether somebody is to be asked about some system calls."""
+    return any(rule.get("action") == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ())
+
+
+def _check_notification(profile: Mapping[str, Any]) -> None:
+    if profile.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        raise InvalidInput(
+            "the default action of seccomp rules cannot be SCMP_ACT_NOTIFY: nobody could begin to listen"
+        )
+    if notifies(profile) and not profile.get("listenerPath"):
+        raise InvalidInput("seccomp rules with SCMP_ACT_NOTIFY need a listenerPath")
+    for rule in profile.get("syscalls") or ():
+        if rule.get("action") == "SCMP_ACT_NOTIFY":
+            for name in _BEFORE_LISTENING:
+                if name in rule["names"]:
+                    raise InvalidInput(f"{name} cannot have SCMP_ACT_NOTIFY: the listener is handed over by it")
 
 
 def load_tables(machine: str) -> None:
@@ -153,8 +180,6 @@ def _read(table: str) -> dict[str, int]:
 
 
 def _action(name: str, errno: int | None) -> int:
-    if name == "SCMP_ACT_NOTIFY":
-        raise NotThereYet("seccomp user notification (SCMP_ACT_NOTIFY) is not there yet")
     if name not in _ACTIONS:
         raise InvalidInput(f"there is no seccomp action {name!r}", remedy=f"Known: {', '.join(sorted(_ACTIONS))}.")
     action = _ACTIONS[name]

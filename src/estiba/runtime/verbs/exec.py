@@ -62,8 +62,12 @@ def _plan(container: Container, config: dict[str, Any], process: dict[str, Any])
         # To join the user namespace that one is in already is refused by the kernel.
         if flag != CLONE_NEWUSER or not same_namespace(container.pid, "user"):
             plan.new |= flag
+    plan.linux = linux
     plan.seccomp = linux.get("seccomp")
     plan.group = container.group
+    plan.document = container.document()
+    affinity = process.get("execCPUAffinity") or {}
+    plan.initial_processors, plan.final_processors = affinity.get("initial") or "", affinity.get("final") or ""
     return plan
 
 

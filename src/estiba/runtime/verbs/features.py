@@ -1,40 +1,50 @@
-"""`features`: what this runtime can do (runtime-spec, features.md)."""
+"""`features`: what this runtime can do (runtime-spec, features.md and features-linux.md)."""
 
 from __future__ import annotations
 
 import os
 
 from estiba import __version__
-from estiba.linux import capabilities, mountpoints
+from estiba.linux import capabilities, mountpoints, scheduling
 from estiba.linux.namespaces import NAMESPACES
 from estiba.runtime import json_text
 from estiba.runtime.bundle import HOOKS
+from estiba.runtime.rootfs import mapped
 from estiba.runtime.seccomp import filter as seccomp_filter
+
+_EXTRA_OPTIONS = ("tmpcopyup", *mapped.OPTIONS)
 
 
 def run() -> int:
-    options = sorted(
-        {*mountpoints.FLAG_OPTIONS, *mountpoints.PROPAGATION_OPTIONS, *mountpoints.RECURSIVE_OPTIONS, "tmpcopyup"}
-    )
+    options = {
+        *mountpoints.FLAG_OPTIONS,
+        *mountpoints.PROPAGATION_OPTIONS,
+        *mountpoints.RECURSIVE_OPTIONS,
+        *_EXTRA_OPTIONS,
+    }
     document = {
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": "1.2.0",
+        "ociVersionMax": "1.3.0",
         "hooks": list(HOOKS),
-        "mountOptions": options,
+        "mountOptions": sorted(options),
         "linux": {
-            "namespaces": sorted(name for name in NAMESPACES if name != "time"),
+            "namespaces": sorted(NAMESPACES),
             "capabilities": list(capabilities.NAMES),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
             "seccomp": {
                 "enabled": True,
                 "actions": list(seccomp_filter.ACTIONS),
                 "operators": list(seccomp_filter.OPERATORS),
                 "archs": list(seccomp_filter.MACHINES.get(os.uname().machine, ())),
+                "knownFlags": list(seccomp_filter.FLAGS),
+                "supportedFlags": list(seccomp_filter.FLAGS),
             },
             "apparmor": {"enabled": True},
             "selinux": {"enabled": False},
-            "intelRdt": {"enabled": False},
-            "mountExtensions": {"idmap": {"enabled": False}},
+            "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
+            "memoryPolicy": {"modes": list(scheduling.MEMORY_MODES), "flags": list(scheduling.MEMORY_FLAGS)},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": False},
         },
         "annotations": {"io.estiba.runtime.version": __version__},
     }
