@@ -22,6 +22,10 @@ _SHARED = {
     "build": ("build", "build an image from a Dockerfile"),
     "pull": ("pull", "fetch an image from a registry"),
     "push": ("push", "send an image to a registry"),
+    "tree": ("image_tree", "show which images stand on the same layers"),
+    "diff": ("image_diff", "show what is different between two images"),
+    "import": ("image_import", "make an image from a tar of files"),
+    "export": ("image_export", "write the files of an image as one tar"),
 }
 
 

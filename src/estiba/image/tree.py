@@ -36,11 +36,18 @@ class Entry(NamedTuple):
         return stat.S_ISDIR(self.status.st_mode)
 
 
-class _Node(NamedTuple):
-    """A place in the merged tree: the paths which make it up, the top one first; several only for a directory."""
+class Node(NamedTuple):
+    """A place in the merged tree: the paths which make it up, the top one first; several only for a directory.
+
+    Two nodes with the same parts are the same, with all below them.
+    """
 
     parts: tuple[str, ...]
     status: os.stat_result
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.status.st_mode)
 
 
 class ImageTree:
@@ -87,15 +94,25 @@ class ImageTree:
             raise PathNotFound(path)
         if not stat.S_ISDIR(node.status.st_mode):
             raise InvalidInput(f"{path} of the image is not a directory")
-        names = {name for part in node.parts for name in os.listdir(part)}
-        children = {name: self._child(node, name) for name in sorted(names)}
-        return {name: Entry(child.parts[0], child.status) for name, child in children.items() if child is not None}
+        return {name: Entry(child.parts[0], child.status) for name, child in self.children(node).items()}
 
-    def _walk(self, path: str, *, follow: bool) -> _Node | None:
+    @property
+    def root(self) -> Node | None:
+        """The root directory; None for the empty tree."""
+        return Node(self._layers, os.lstat(self._layers[0])) if self._layers else None
+
+    def children(self, node: Node) -> dict[str, Node]:
+        """What is in the directory `node`, in the order of the names."""
+        names = {name for part in node.parts for name in os.listdir(part)}
+        found = {name: self._child(node, name) for name in sorted(names)}
+        return {name: child for name, child in found.items() if child is not None}
+
+    def _walk(self, path: str, *, follow: bool) -> Node | None:
         """Resolve `path` from the root; None where there is nothing."""
-        if not self._layers:
+        root = self.root
+        if root is None:
             return None
-        above: list[_Node] = [_Node(self._layers, os.lstat(self._layers[0]))]
+        above: list[Node] = [root]
         ahead = _names(path)
         links = 0
         while ahead:
@@ -122,7 +139,7 @@ class ImageTree:
             above.append(child)
         return above[-1]
 
-    def _child(self, node: _Node, name: str) -> _Node | None:
+    def _child(self, node: Node, name: str) -> Node | None:
         """The entry `name` of a directory, as overlayfs merges it."""
         parts: list[str] = []
         first: os.stat_result | None = None
@@ -137,12 +154,12 @@ class ImageTree:
             if _is_whiteout(status):
                 break
             if not stat.S_ISDIR(status.st_mode):
-                return _Node((path,), status) if first is None else _Node(tuple(parts), first)
+                return Node((path,), status) if first is None else Node(tuple(parts), first)
             parts.append(path)
             first = first or status
             if _is_opaque(path):
                 break
-        return _Node(tuple(parts), first) if first is not None else None
+        return Node(tuple(parts), first) if first is not None else None
 
 
 def _names(path: str) -> list[str]:

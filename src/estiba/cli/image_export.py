@@ -1,0 +1,41 @@
+"""`estiba image export IMAGE`: the files of an image as one flat tar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from estiba.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import argparse
+
+    from estiba.wiring.house import House
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a name or an ID")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="default: standard output")
+
+
+def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.image.exporting import export_tar
+    from estiba.image.image import find
+
+    image = find(house.store, args.image)
+    if not args.output:
+        if sys.stdout.isatty():
+            raise InvalidInput("a tar is nothing for a terminal", remedy="Name a file with -o FILE, or use a pipe.")
+        export_tar(house.store, image, sys.stdout.buffer)
+        return 0
+    temporary = f"{args.output}.{os.getpid()}.partial"
+    try:
+        with open(temporary, "xb") as out:
+            export_tar(house.store, image, out)
+        os.rename(temporary, args.output)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return 0
