@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -133,8 +134,7 @@ def _dockerfile(file: str, context: str) -> tuple[str, str]:
     if file and not os.path.isabs(file) and not os.path.exists(file):
         path = os.path.join(context, file)
     try:
-        with open(path, "rb") as source:
-            return source.read().decode("utf-8", "surrogateescape"), os.path.realpath(path)
+        return _text(path, context), os.path.realpath(path)
     except FileNotFoundError:
         raise NotFound(
             f"there is no Dockerfile at {path}", remedy="Give its place with -f FILE; - reads it from standard input."
@@ -147,8 +147,33 @@ def _ignore(context: str, dockerfile: str) -> str:
     """`Dockerfile.dockerignore` beside the Dockerfile, else `.dockerignore` of the context."""
     for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                return file.read()
+            return _text(path, context)
         except (FileNotFoundError, NotADirectoryError):
             continue
     return ""
+
+
+def _text(path: str, context: str) -> str:
+    """The text of a file. What a context has at its own path may be hostile; what the user names elsewhere is not.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError. InvalidInput: it leads out, is no file, or too long.
+    """
+    real = os.path.realpath(path)
+    if _is_below(os.path.abspath(path), context):
+        if not _is_below(real, context):
+            raise InvalidInput(
+                f"{path} is a link that leads out of the build context", remedy="Name its target itself, with -f FILE."
+            )
+        mode = os.stat(real).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise InvalidInput(f"{path} is no file")
+    with open(real, "rb") as source:
+        data = source.read(_LONGEST_DOCKERFILE + 1)
+    if len(data) > _LONGEST_DOCKERFILE:
+        raise InvalidInput(f"{path} has more than {_LONGEST_DOCKERFILE} bytes")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/")

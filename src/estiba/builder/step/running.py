@@ -166,7 +166,10 @@ def _ready(job: Job, number: int, mount: StepMount) -> SpecMount:
 
 
 def _selected(job: Job, number: int, mount: StepMount) -> str:
-    """A copy of what of the context may be seen; what is written to it is dropped with it."""
+    """A copy of what of the context may be seen; what is written to it is dropped with it.
+
+    A link is refused: on the way into the container it would be followed on the host, wherever it leads.
+    """
     from estiba.builder.context.tree import SourceTree
     from estiba.builder.step.copying import show
 
@@ -177,6 +180,12 @@ def _selected(job: Job, number: int, mount: StepMount) -> str:
         path = show(tree, mount.items[0], directory, epoch=job.epoch)
     finally:
         tree.close()
+    if not stat.S_ISREG(os.lstat(path).st_mode) and not stat.S_ISDIR(os.lstat(path).st_mode):
+        raise InvalidInput(
+            f"--mount target={mount.target}: {mount.items[0].source!r} of the build context is neither a file nor a"
+            " directory",
+            remedy="Of a link, name the target itself.",
+        )
     return path
 
 
