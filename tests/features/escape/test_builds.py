@@ -73,7 +73,7 @@ ATTACKS = {
     "bind through a link": "RUN --mount=type=bind,source=dir/secret,target=/m cat /m > /stolen",
     "bind a link below": "RUN --mount=type=bind,source=below/dir,target=/m,rw cat /m/secret > /stolen; echo x > /m/new",
     "bind through procfs": "RUN --mount=type=bind,source=magic{canary},target=/m cat /m/secret > /stolen",
-    "bind the whole context": "RUN --mount=type=bind,target=/m,rw cat /m/dir/secret > /stolen; echo x > /m/dir/new; true",
+    "bind the whole context": "RUN --mount=type=bind,target=/m,rw cat /m/dir/secret > /stolen; echo x > /m/dir/n; true",
     "cache from a link": "RUN ln -s {canary} /way\nFROM busybox\n"
     "RUN --mount=type=cache,from=0,source=/way,target=/m cp /m/secret /stolen; echo x > /m/written; true",
     "bind a climbing path": "RUN --mount=type=bind,source=../../../..{canary},target=/m cp /m/secret /stolen",
