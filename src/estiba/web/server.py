@@ -10,12 +10,12 @@ import asyncio
 import os
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from aiohttp import web
 
 from estiba.errors import InvalidInput, PermissionDenied, Unavailable
-from estiba.web.listen import Address
+from estiba.web.listen import Address, UnixAddress, bind_unix
 
 _PATIENCE_WITH_SILENCE = 75.0
 
@@ -33,31 +33,38 @@ class HttpServer:
     """Serves `handler` on one address. `start`, then `drain`, then `close`.
 
     A connection on which no whole request head has come for `silence` seconds is cut, whether it said nothing or says a
-    letter now and then: there are only so many descriptors.
+    letter now and then: there are only so many descriptors. With `cancels` a handler is cancelled when its client goes
+    away, as one wants where answers are without end.
     """
 
     def __init__(
         self,
         handler: Handler,
         *,
-        address: Address,
+        address: Address | UnixAddress,
         tls: ssl.SSLContext | None = None,
         silence: float = _PATIENCE_WITH_SILENCE,
+        cancels: bool = False,
     ) -> None:
         self._handler = handler
         self._tls = tls
-        self.address = address
+        self.address: Address | UnixAddress = address
         self.is_draining = False
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         # A body keeps the encoding that its sender gave it: digests are of bytes.
-        server = web.Server(self._serve, access_log=None, auto_decompress=False, keepalive_timeout=silence)
+        server = web.Server(
+            self._serve, access_log=None, auto_decompress=False, keepalive_timeout=silence, handler_cancellation=cancels
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=0.5)
-        self._site: web.TCPSite | None = None
+        self._site: web.BaseSite | None = None
+        self._file: tuple[int, int] | None = None
 
     @property
     def url(self) -> str:
+        if isinstance(self.address, UnixAddress):
+            return f"unix://{self.address}"
         return f"{'https' if self._tls else 'http'}://{self.address}"
 
     async def start(self) -> None:
@@ -65,9 +72,16 @@ class HttpServer:
 
         Raises:
             CannotListen: the port is taken, or the host is not one of this machine.
-            PermissionDenied: a low port.
+            PermissionDenied: a low port, or a directory of somebody else's.
         """
         await self._runner.setup()
+        if isinstance(self.address, UnixAddress):
+            bound_socket = bind_unix(self.address)
+            found = os.lstat(self.address.path)
+            self._file = (found.st_dev, found.st_ino)
+            self._site = web.SockSite(self._runner, bound_socket, backlog=1024)
+            await self._site.start()
+            return
         site = web.TCPSite(
             self._runner, self.address.host, self.address.port, ssl_context=self._tls, backlog=1024, reuse_address=True
         )
@@ -97,8 +111,15 @@ class HttpServer:
         return True
 
     async def close(self) -> None:
-        """Cut what is still open."""
+        """Cut what is still open; a unix socket's file goes, unless it is another's by now."""
         await self._runner.cleanup()
+        if isinstance(self.address, UnixAddress) and self._file is not None:
+            try:
+                found = os.lstat(self.address.path)
+                if (found.st_dev, found.st_ino) == self._file:
+                    os.unlink(self.address.path)
+            except FileNotFoundError:
+                pass
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self._in_flight += 1
@@ -127,6 +148,13 @@ def _reason(error: OSError) -> str:
 
 async def run_until_signal(server: HttpServer, *, announce: Callable[[str], None], patience: float) -> None:
     """Serve until SIGTERM or SIGINT, then drain and close; a second signal ends the patience."""
+    await run_all_until_signal([server], announce=announce, patience=patience)
+
+
+async def run_all_until_signal(
+    servers: Sequence[HttpServer], *, announce: Callable[[str], None], patience: float
+) -> None:
+    """The same for several servers, which begin and end together."""
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
@@ -135,15 +163,22 @@ async def run_until_signal(server: HttpServer, *, announce: Callable[[str], None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    await server.start()
     try:
-        announce(server.url)
+        for server in servers:
+            await server.start()
+        for server in servers:
+            announce(server.url)
         await stop.wait()
-        await _first_of(server.drain(patience=patience), hurry.wait())
+        await _first_of(_drain(servers, patience), hurry.wait())
     finally:
-        await server.close()
+        for server in servers:
+            await server.close()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def _drain(servers: Sequence[HttpServer], patience: float) -> None:
+    await asyncio.gather(*(server.drain(patience=patience) for server in servers))
 
 
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:
@@ -154,8 +189,8 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def tls_context(*, certificate: str, key: str) -> ssl.SSLContext:
-    """A server's TLS context from PEM files.
+def tls_context(*, certificate: str, key: str, client_authority: str = "") -> ssl.SSLContext:
+    """A server's TLS context from PEM files. With `client_authority` only clients whose certificate it signed get in.
 
     Raises:
         InvalidInput: a file is missing or is no certificate or key, or the two do not belong together.
@@ -170,4 +205,13 @@ def tls_context(*, certificate: str, key: str) -> ssl.SSLContext:
             f"cannot use {certificate} with {key}: {reason}",
             remedy="Give PEM files: the certificate with its chain, and its private key without a passphrase.",
         ) from error
+    if client_authority:
+        try:
+            context.load_verify_locations(client_authority)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidInput(
+                f"cannot use {client_authority}: {error.strerror or error}",
+                remedy="Give the PEM file of the authority that signs the clients' certificates.",
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
