@@ -161,6 +161,14 @@ def test_parents_are_kept_from_the_pivot_on(bench: Bench) -> None:
     ]
 
 
+def test_several_directories_become_one_and_several_files_do_not(bench: Bench) -> None:
+    bench.write(d1__a="a", d2__b="b", f1="", f2="")
+    bench.build("FROM busybox\nCOPY d* /one\n")
+    assert bench.sh("cd /one; ls") == "a\nb\n"
+    failed = bench.build("FROM busybox\nCOPY f* /one\n", check=False)
+    assert "2 sources cannot become the one file /one" in failed.stderr
+
+
 def test_exclude_leaves_files_out(bench: Bench) -> None:
     bench.write(src__a="", src__b__txt="", home__one="", homework="", home__two__txt="")
     bench.add("src/x.txt", "")

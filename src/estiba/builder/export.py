@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from estiba.builder import leftovers
 from estiba.builder.request import BuildSurroundings
 from estiba.builder.step.job import ExportAction, Job, Place
 from estiba.builder.step.spawn import spawn
@@ -36,9 +37,10 @@ def export(
     Raises:
         Cancelled: the caller gave it up. Unavailable: no space. EstibaError: it cannot be written.
     """
-    with store.leases.hold(f"export to {destination}"):
+    build_id = f"build-{os.urandom(6).hex()}"
+    with store.leases.hold(f"export to {destination}"), leftovers.RunningBuild(surroundings.steps, build_id):
         job = Job(
-            directory=f"{surroundings.steps}/export-{os.urandom(6).hex()}",
+            directory=f"{surroundings.steps}/{build_id}-export",
             root=_place(store, image.chain_id),
             writable="",
             epoch=None,

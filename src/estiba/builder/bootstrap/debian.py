@@ -11,6 +11,7 @@ from estiba.errors import Unavailable
 
 _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PATIENCE = 30.0  # seconds, for the tool to end what it started
 
 # What the tools leave of this machine or of this moment.
 _REMOVED = (
@@ -54,9 +55,13 @@ def make_tree(
     ) as tool:
         assert tool.stdout is not None
         said = []
-        for line in tool.stdout:
-            said.append(line)
-            say(line)
+        try:
+            for line in tool.stdout:
+                said.append(line)
+                say(line)
+        except BaseException:
+            _end(tool)
+            raise
     if tool.returncode:
         words = b"".join(said[-8:]).decode("utf-8", "replace").strip()
         raise Unavailable(
@@ -65,6 +70,15 @@ def make_tree(
         )
     _forget_this_machine(tree)
     _settle(tree)
+
+
+def _end(tool: subprocess.Popen[bytes]) -> None:
+    """Nobody may write into the tree any more once this returns."""
+    tool.terminate()
+    try:
+        tool.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        tool.kill()
 
 
 def _command(tree: str, suite: str, architecture: str) -> list[str]:

@@ -116,7 +116,8 @@ class _Copier:
     def all(self, items: tuple[Item, ...]) -> None:
         destination = self._action.destination
         several = len(items) > 1
-        if several and not destination.endswith("/") and not self._writer.is_directory(destination):
+        needs_directory = several and not all(item.is_directory for item in items)
+        if needs_directory and not destination.endswith("/") and not self._writer.is_directory(destination):
             raise InvalidInput(
                 f"{len(items)} sources cannot become the one file {destination}",
                 remedy=f"End the destination in a slash: {destination}/",
