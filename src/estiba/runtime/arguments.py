@@ -16,6 +16,7 @@ GLOBAL: dict[str, bool] = {
     "debug": False,
     "quiet": False,
     "systemd-cgroup": False,
+    "cgroup-manager": True,
     "rootless": True,
     "criu": True,
     "version": False,
@@ -24,6 +25,7 @@ GLOBAL: dict[str, bool] = {
 
 _CREATE: dict[str, bool] = {
     "bundle": True,
+    "config": True,
     "pid-file": True,
     "console-socket": True,
     "preserve-fds": True,

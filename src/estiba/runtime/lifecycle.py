@@ -40,6 +40,7 @@ def create(
     preserve: int = 0,
     no_pivot: bool = False,
     new_keyring: bool = True,
+    has_group: bool = True,
 ) -> Container:
     """Everything up to the point where the program would begin.
 
@@ -56,12 +57,14 @@ def create(
         "owner": str(os.getuid()),
     }
     refuse_taken_id(root, container_id)
-    planned = _group_for(container_id, config)
-    record["cgroup"] = planned.record()
+    planned = _group_for(container_id, config) if has_group else None
+    record["cgroup"] = planned.record() if planned is not None else None
     container = new_container(root, container_id, record, bundle.text)
     held = container.lock()
     try:
-        group = _make_group(planned, config)
+        if planned is None:
+            _check_no_group(config)
+        group = _make_group(planned, config) if planned is not None else None
         record["cgroup"] = group.record() if group is not None else None
         plan = _plan(container, bundle, group)
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
@@ -177,17 +180,33 @@ def _make_group(group: Group, config: dict[str, Any]) -> Group | None:
     try:
         group.create()
     except OSError as error:
-        resources = (config.get("linux") or {}).get("resources") or {}
-        limits = {name: value for name, value in resources.items() if value and name != "devices"}
         if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
+        limits = _limits(config)
         if limits:
             raise Unavailable(
-                f"limits ({', '.join(sorted(limits))}) need a control group, and this user may not make {group.path}",
+                f"limits ({limits}) need a control group, and this user may not make {group.path}",
                 remedy="Leave the limits out, or let root run it.",
             ) from None
         return None  # without root and without limits there is nothing to lose
     return group
+
+
+def _check_no_group(config: dict[str, Any]) -> None:
+    """Nothing that only a control group could keep may be asked for where there is to be none."""
+    linux = config.get("linux") or {}
+    limits = _limits(config)
+    rules = (linux.get("resources") or {}).get("devices") or ()
+    # In a user namespace no node can be made that leads to a device, so the rules hold without a group.
+    if any(not rule.get("allow") for rule in rules) and not linux.get("uidMappings"):
+        limits = f"{limits}, devices" if limits else "devices"
+    if limits:
+        raise BadBundle(f"limits ({limits}) need a control group, and --cgroup-manager disabled asks for none")
+
+
+def _limits(config: dict[str, Any]) -> str:
+    resources = (config.get("linux") or {}).get("resources") or {}
+    return ", ".join(sorted(name for name, value in resources.items() if value and name != "devices"))
 
 
 def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:

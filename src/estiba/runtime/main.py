@@ -6,7 +6,7 @@ import os
 import sys
 
 from estiba import __version__
-from estiba.errors import CommandFailed, EstibaError, NotThereYet
+from estiba.errors import CommandFailed, EstibaError, InvalidInput, NotThereYet, Unavailable
 from estiba.runtime import arguments
 from estiba.runtime.errors import BadBundle
 from estiba.runtime.log import Log
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from estiba.runtime.arguments import Arguments
 
 _USAGE = """\
-estiba-runtime: an OCI runtime (runtime-spec 1.0) with runc's command line
+estiba-runtime: an OCI runtime (runtime-spec 1.3) with runc's command line
 
-estiba-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--quiet] VERB [flags] ID
+estiba-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--quiet]
+               [--cgroup-manager cgroupfs|disabled] VERB [flags] ID
 
 Verbs:
-  create   make a container from a bundle (-b DIR), up to its program
+  create   make a container from a bundle (-b DIR, --config FILE), up to its program
   start    let the program of a created container begin
   run      create and start; in the foreground, or with --detach
   exec     run one more program in a running container
@@ -36,10 +37,12 @@ Verbs:
   pause    stop every process of a container
   resume   let them go on
   update   change limits of a running container
+  events   print what a container uses, every --interval 5s or once (--stats)
   features print what this runtime can do, as JSON
   spec     write a config.json to start from
 """
 # They start programs, so the interpreter must be out of reach.
+_CGROUPFS = "Use --cgroup-manager cgroupfs (podman: --cgroup-manager too; docker: native.cgroupdriver=cgroupfs)."
 _STARTERS = ("create", "run", "exec")
 
 
@@ -60,8 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     log = _log_of(asked)
     try:
-        if asked.has("systemd-cgroup"):
-            raise NotThereYet("--systemd-cgroup is not there yet", remedy="Use the cgroupfs manager.")
+        _check_manager(asked)
         if asked.verb in _STARTERS and words is None:
             from estiba.runtime import interpreter
 
@@ -83,6 +85,16 @@ def main(words: Sequence[str] | None = None) -> int:
         fact = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         log.error(_sentence(asked.verb, BadBundle(f"the configuration is not of the spec's shape: {fact}")))
         return 125 if asked.verb in ("run", "exec") else 1
+
+
+def _check_manager(asked: Arguments) -> None:
+    manager = "systemd" if asked.has("systemd-cgroup") else asked.value("cgroup-manager", "cgroupfs")
+    if manager == "systemd":
+        if not os.path.isdir("/run/systemd/system"):
+            raise Unavailable("systemd does not run here, so it manages no control groups", remedy=_CGROUPFS)
+        raise NotThereYet("control groups made by systemd are not there yet", remedy=_CGROUPFS)
+    if manager not in ("cgroupfs", "disabled"):
+        raise InvalidInput(f"there is no manager of control groups {manager!r}", remedy=_CGROUPFS)
 
 
 def _dispatch(asked: Arguments, log: Log) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE_VERSION = 1
-SPEC_VERSION = "1.0.2"
+SPEC_VERSION = "1.3.0"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
 

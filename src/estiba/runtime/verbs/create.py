@@ -22,7 +22,7 @@ FORWARDED = (1, 2, 3, 10, 12, 15)
 
 def run(asked: Arguments, root: str, log: Log) -> int:
     """The verb `create`, or `run`."""
-    bundle = load_bundle(asked.value("bundle") or ".")
+    bundle = load_bundle(asked.value("bundle") or ".", config=asked.value("config"))
     is_run = asked.verb == "run"
     is_detached = not is_run or asked.has("detach")
     terminal = terminal_of(asked, wants=bool(bundle.config["process"].get("terminal")), is_detached=is_detached)
@@ -34,6 +34,7 @@ def run(asked: Arguments, root: str, log: Log) -> int:
         preserve=asked.number("preserve-fds"),
         no_pivot=asked.has("no-pivot"),
         new_keyring=not asked.has("no-new-keyring"),
+        has_group=asked.value("cgroup-manager") != "disabled",
     )
     log.debug(f"created container {container.id} with process {container.pid}")
     try:

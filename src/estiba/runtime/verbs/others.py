@@ -41,6 +41,10 @@ def run(asked: Arguments, root: str, log: Log) -> int:
         from estiba.runtime.verbs import features
 
         return features.run()
+    if asked.verb == "events":
+        from estiba.runtime.verbs import events
+
+        return events.run(asked, root)
     if asked.verb == "spec":
         return _spec(asked)
     raise NotThereYet(f"the verb {asked.verb!r} is not there yet")
@@ -99,10 +103,13 @@ def _ps(asked: Arguments, root: str) -> int:
 
 
 def _spec(asked: Arguments) -> int:
-    from estiba.runtime.spec import SpecOptions, container_spec
+    from estiba.runtime.spec import IdMapping, SpecOptions, container_spec
 
     path = os.path.join(asked.value("bundle") or ".", "config.json")
     options = SpecOptions(args=("sh",), terminal=True, hostname="estiba", env=("PATH=" + _PATH, "TERM=xterm"))
+    if asked.has("rootless"):
+        users, groups = (IdMapping(0, os.geteuid(), 1),), (IdMapping(0, os.getegid(), 1),)
+        options = options._replace(uid_mappings=users, gid_mappings=groups, network="host")
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(json_text.dumps(container_spec(options), indent=2) + "\n")
