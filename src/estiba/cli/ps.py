@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from estiba.engine import lifecycle
+from estiba.engine.status import shown_state as shown_state
+from estiba.engine.status import status as status
 
 if TYPE_CHECKING:
     import argparse
@@ -102,27 +104,6 @@ def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: boo
 
         row["Size"] = human_size(engine.store.snapshots.usage(snapshot_key(record.id)).size)
     return row
-
-
-def shown_state(record: ContainerRecord) -> str:
-    """The state in Docker's words."""
-    return lifecycle.CREATED if record.state == lifecycle.STARTING else record.state
-
-
-def status(record: ContainerRecord, *, now: float) -> str:
-    """``Up 3 minutes``, ``Exited (0) 2 hours ago``, ``Created``."""
-    from estiba.cli.units import human_duration
-
-    if record.state == lifecycle.RUNNING:
-        return f"Up {human_duration(now - record.started)}"
-    if record.state == lifecycle.PAUSED:
-        return f"Up {human_duration(now - record.started)} (Paused)"
-    ended = f"({record.exit_code}) {human_duration(now - record.finished)} ago"
-    if record.state == lifecycle.RESTARTING:
-        return f"Restarting {ended}"
-    if record.state == lifecycle.EXITED:
-        return f"Exited {ended}"
-    return {lifecycle.REMOVING: "Removal In Progress", lifecycle.DEAD: "Dead"}.get(record.state, "Created")
 
 
 def _ports(published: tuple[tuple[str, str], ...], exposed: list[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from estiba.engine.status import human_duration as human_duration
+
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -18,36 +20,13 @@ def human_size(size: float, *, digits: int = 3) -> str:
     return text + _DECIMAL[unit]
 
 
-def human_duration(seconds: float) -> str:
-    """How long, roughly: ``5 minutes``, ``About an hour``, ``3 weeks``."""
-    whole = int(seconds)
-    minutes = whole // 60
-    hours = int(seconds / 3600 + 0.5)
-    if whole < 1:
-        return "Less than a second"
-    if whole == 1:
-        return "1 second"
-    if whole < 60:
-        return f"{whole} seconds"
-    if minutes == 1:
-        return "About a minute"
-    if minutes < 60:
-        return f"{minutes} minutes"
-    if hours == 1:
-        return "About an hour"
-    for limit, hours_each, name in (
-        (48, 1, "hours"),
-        (24 * 14, 24, "days"),
-        (24 * 60, 168, "weeks"),
-        (17520, 720, "months"),
-    ):
-        if hours < limit:
-            return f"{hours // hours_each} {name}"
-    return f"{hours // 8760} years"
-
-
 def local_time(seconds: float) -> str:
     """``2024-05-01 12:00:00 +0200 CEST``, in the machine's time zone."""
     import time
 
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(seconds))
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as ``1 image`` and ``2 images``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -48,7 +48,7 @@ def start_detached(engine: Engine, record: ContainerRecord, options: ExecOptions
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    process = _process(engine, record, options)
+    process = exec_process(engine, record, options)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         engine.runtime_of(record).exec(
@@ -64,7 +64,7 @@ def run(engine: Engine, record: ContainerRecord, options: ExecOptions, ends: End
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    process = _process(engine, record, options)
+    process = exec_process(engine, record, options)
     become_subreaper()
     numbers = (signal.SIGCHLD, signal.SIGWINCH) if options.tty else (signal.SIGCHLD,)
     with Signals(numbers) as arrived:
@@ -171,7 +171,7 @@ class _Session:
             self._outcome = Outcome(exit_status(status))
 
 
-def _process(engine: Engine, record: ContainerRecord, options: ExecOptions) -> dict[str, Any]:
+def exec_process(engine: Engine, record: ContainerRecord, options: ExecOptions) -> dict[str, Any]:
     """The runtime-spec's `process`: the container's own, with what is asked for."""
     lifecycle.must_act("exec", record.state, name=record.name)
     paths = ContainerPaths(engine.store.paths.root, record.run, record.id)

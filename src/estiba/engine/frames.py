@@ -140,6 +140,28 @@ class Connection:
             self._frames = self.receive_available()
         return self._frames.pop(0)
 
+    def receive_with_descriptor(self) -> tuple[Frame, int]:
+        """The next frame, and the descriptor that came with it, -1 where none did.
+
+        Raises:
+            MonitorGone: the other side closed the connection.
+        """
+        descriptor = -1
+        while not self._frames:
+            data, rights, _, _ = self.socket.recvmsg(CHUNK, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+            for level, kind, content in rights:
+                if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                    descriptor = array.array("i", content[:4])[0]
+            if not data:
+                raise MonitorGone("the other side ended without a word")
+            self._frames = self._decoder.feed(data)
+        return self._frames.pop(0), descriptor
+
+    def release(self) -> tuple[int, Decoder, list[Frame]]:
+        """Give the socket's descriptor away, with what has been read from it and was not taken yet."""
+        frames, self._frames = self._frames, []
+        return self.socket.detach(), self._decoder, frames
+
     def receive_available(self) -> list[Frame]:
         """The frames that one read brings, which waits for bytes where there are none.
 

@@ -65,15 +65,7 @@ class Streams:
         Raises:
             Unavailable: the runtime sent none.
         """
-        listener.setblocking(True)
-        with_rights = accept(listener)
-        try:
-            _, rights, _, _ = with_rights.recvmsg(4096, _socket.CMSG_SPACE(16), _socket.MSG_CMSG_CLOEXEC)
-        finally:
-            with_rights.close()
-        if not rights:
-            raise Unavailable("the runtime sent no terminal")
-        master = array.array("i", rights[0][2][:4])[0]
+        master = received_terminal(listener)
         os.set_blocking(master, False)
         self._input = master
         self._outputs = {master: "stdout"}
@@ -165,3 +157,20 @@ class Streams:
             os.close(self._input)
             self._input = -1
         self._update()
+
+
+def received_terminal(listener: _socket.socket) -> int:
+    """The master end of the terminal that a runtime sends to its console socket.
+
+    Raises:
+        Unavailable: it sent none.
+    """
+    listener.setblocking(True)
+    with_rights = accept(listener)
+    try:
+        _, rights, _, _ = with_rights.recvmsg(4096, _socket.CMSG_SPACE(16), _socket.MSG_CMSG_CLOEXEC)
+    finally:
+        with_rights.close()
+    if not rights:
+        raise Unavailable("the runtime sent no terminal")
+    return array.array("i", rights[0][2][:4])[0]
