@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 
@@ -11,7 +12,7 @@ from estiba.errors import Unavailable
 
 _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PATIENCE = 30.0  # seconds, for the tool to end what it started
+_PATIENCE = 10.0  # seconds, for the tool to end what it started
 
 # What the tools leave of this machine or of this moment.
 _REMOVED = (
@@ -51,7 +52,12 @@ def make_tree(
     env = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(epoch), "DEBIAN_FRONTEND": "noninteractive"}
     env |= {name: environment[name] for name in _PASSED_ON if name in environment}
     with subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     ) as tool:
         assert tool.stdout is not None
         said = []
@@ -73,12 +79,14 @@ def make_tree(
 
 
 def _end(tool: subprocess.Popen[bytes]) -> None:
-    """Nobody may write into the tree any more once this returns."""
-    tool.terminate()
-    try:
-        tool.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        tool.kill()
+    """Nobody writes into the tree any more once this returns: mmdebstrap itself would only wait for its children."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(tool.pid, number)
+        try:
+            tool.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def _command(tree: str, suite: str, architecture: str) -> list[str]:

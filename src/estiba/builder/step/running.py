@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import stat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.builder.step import traces
 from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
@@ -17,19 +17,22 @@ from estiba.linux.mounts import Mount
 from estiba.linux.overlay import join_lowers
 from estiba.linux.paths import open_in_root
 from estiba.linux.processes import become_subreaper
-from estiba.networks.networks import Networks
 from estiba.networks.resolver import hosts
 from estiba.runtime.client import RuntimeClient, RuntimeFailed
 from estiba.runtime.spec import SpecMount, SpecOptions, container_spec
+
+if TYPE_CHECKING:
+    from estiba.networks.networks import Networks
 
 _HOSTNAME = "buildkitsandbox"  # what Dockerfiles know from other builders; it must not differ between machines
 
 
 class _Joined(NamedTuple):
-    """The network of a step: what the spec says of it, and the address of the step."""
+    """The network of a step: what the spec says of it, the address of the step, and where it is to be taken out."""
 
     spec: str
-    address: str
+    address: str = ""
+    networks: Networks | None = None
 
 
 def run(job: Job, action: RunAction, root: str) -> Outcome:
@@ -39,10 +42,9 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
         NotFound: the user is not in the image, or a mount's source is missing. RuntimeFailed: it could not begin.
     """
     runtime = RuntimeClient(action.runtime, action.runtime_root, is_ours=action.runtime_is_ours)
-    networks = Networks(root=action.networks_root, run=action.networks_run)
     user = user_in(root, action.user)
     spec_mounts = [*_own_files(job, action), *(_ready(job, number, each) for number, each in enumerate(action.mounts))]
-    joined = _join(networks, action)
+    joined = _join(action)
     try:
         _write(f"{job.directory}/hosts", hosts(hostname=_HOSTNAME, address=joined.address) + _extra(action))
         options = SpecOptions(
@@ -65,8 +67,8 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             options = options._replace(hostname="")
         return _contain(job, action, runtime, container_spec(options), root)
     finally:
-        if action.network == "bridge":
-            networks.detach(action.container_id)
+        if joined.networks is not None:
+            joined.networks.detach(action.container_id)
 
 
 def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str, object], root: str) -> Outcome:
@@ -236,14 +238,17 @@ def _secret(job: Job, number: int, mount: StepMount) -> str:
     return path
 
 
-def _join(networks: Networks, action: RunAction) -> _Joined:
+def _join(action: RunAction) -> _Joined:
     if action.network == "host":
-        return _Joined("host", "")
+        return _Joined("host")
     if action.network == "none":
-        return _Joined("new", "")
+        return _Joined("new")
+    from estiba.networks.networks import Networks
+
+    networks = Networks(root=action.networks_root, run=action.networks_run)
     descriptor = networks.new_namespace()
     endpoint = networks.attach(descriptor, key=action.container_id, hostname=_HOSTNAME)
-    return _Joined(f"path:/proc/{os.getpid()}/fd/{descriptor}", endpoint.address)
+    return _Joined(f"path:/proc/{os.getpid()}/fd/{descriptor}", endpoint.address, networks)
 
 
 def _environment(env: tuple[str, ...], home: str) -> tuple[str, ...]:
