@@ -118,8 +118,8 @@ def test_gc_shows_its_plan_and_does_nothing_on_a_dry_run(home):
         blob = store.blobs.put(b"unused")
     done = home.estiba("gc", "--dry-run")
     assert re.search(rf"BLOB +{str(blob)[:19]} +6B +no image needs it", done.stdout)
-    assert "Would free 6B in 1 things." in done.stdout
-    assert "Freed 6B in 1 things." in home.estiba("gc").stdout
+    assert "Would free 6B in 1 thing." in done.stdout
+    assert "Freed 6B in 1 thing." in home.estiba("gc").stdout
 
 
 def test_prune_removes_images_without_a_name_after_a_question(home):

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.cli.units import human_size
+    from estiba.cli.units import counted, human_size
     from estiba.store.fsck import check
 
     if args.repair:
@@ -29,10 +29,12 @@ def run(args: argparse.Namespace, house: House) -> int:
     for problem in report.problems:
         print(f"{problem.what}: {problem.detail}")
     print(
-        f"Checked {report.images} images, {report.names} names, {report.snapshots} snapshots and {report.blobs} blobs "
-        f"({human_size(report.blob_bytes)}): {len(report.problems) or 'no'} problems."
+        f"Checked {counted(report.images, 'image')}, {counted(report.names, 'name')}, "
+        f"{counted(report.snapshots, 'snapshot')} and {counted(report.blobs, 'blob')} "
+        f"({human_size(report.blob_bytes)}): "
+        f"{counted(len(report.problems), 'problem') if report.problems else 'no problems'}."
     )
     if report.garbage.removals:
-        count, size = len(report.garbage.removals), human_size(report.garbage.size)
-        print(f"{count} things ({size}) are needed by nothing: `estiba gc` removes them.")
+        count, size = counted(len(report.garbage.removals), "thing"), human_size(report.garbage.size)
+        print(f"Needed by nothing: {count} ({size}). `estiba gc` frees the space.")
     return 1 if report.problems else 0

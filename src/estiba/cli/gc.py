@@ -63,6 +63,6 @@ def _short(target: str) -> str:
 
 
 def _total(verb: str, plan: Plan) -> str:
-    from estiba.cli.units import human_size
+    from estiba.cli.units import counted, human_size
 
-    return f"{verb} {human_size(plan.size, digits=4)} in {len(plan.removals)} things."
+    return f"{verb} {human_size(plan.size, digits=4)} in {counted(len(plan.removals), 'thing')}."

@@ -166,6 +166,7 @@ def _remove(arguments: argparse.Namespace, house: House) -> int:
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
     from estiba.cli.questions import agrees
+    from estiba.cli.units import counted
 
     plan = house.networks.unused()
     if not plan:
@@ -182,7 +183,7 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
             house.networks.remove(record.name)
         else:
             house.networks.take_down(record.name)
-    print(f"Removed {len(plan)} {'network' if len(plan) == 1 else 'networks'}.")
+    print(f"Removed {counted(len(plan), 'network')}.")
     return 0
 
 
