@@ -60,7 +60,7 @@ def _chosen(engine: Engine, arguments: argparse.Namespace) -> list[ContainerReco
     records = engine.all()
     wants_all = arguments.all
     if arguments.filter:
-        from estiba.cli.ps_filters import Filters
+        from estiba.engine.filters import Filters
 
         filters = Filters(engine, arguments.filter)
         wants_all = wants_all or filters.looks_at_states

@@ -1,4 +1,4 @@
-"""What `ps --filter` lets through: Docker's keys; several values of one key are alternatives, keys must all match."""
+"""What a list of containers lets through: Docker's keys; values of one key are alternatives, keys must all match."""
 
 from __future__ import annotations
 
