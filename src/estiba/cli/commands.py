@@ -66,6 +66,7 @@ MACHINE = {
     "doctor": Command("doctor", "Say what works on this machine, what does not, and why"),
     "df": Command("df", "Show what takes space"),
     "gc": Command("gc", "Free what nothing refers to"),
+    "prune": Command("prune", "Remove what is not used, after showing the plan"),
     "fsck": Command("fsck", "Check the whole store"),
     "version": Command("version", "Show the version"),
 }
@@ -90,7 +91,6 @@ NOT_THERE_YET = {
     "search": Command("", "Search a hub"),
     "info": Command("", "Show the system's state"),
     "system": Command("", "Commands for the whole system"),
-    "prune": Command("", "Remove what is not used, after showing the plan"),
 }
 
 GROUPS: tuple[tuple[str, dict[str, Command]], ...] = (

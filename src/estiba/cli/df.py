@@ -20,9 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, house: House) -> int:
     from estiba.cli.format import Column, render
+    from estiba.engine.lifecycle import HAS_MONITOR
     from estiba.store.usage import measure
 
-    usage = measure(house.store)
+    engine = house.engine
+    running = {record.id for record in engine.all() if record.state in HAS_MONITOR}
+    in_use = {volume.name for volume in engine.volumes.all() if engine.volumes.users(volume.name)}
+    usage = measure(house.store, running=running, volumes_in_use=in_use)
     if args.verbose and not args.format:
         print("Images space usage:\n")
         print(_images(house.store, usage))

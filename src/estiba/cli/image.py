@@ -51,7 +51,7 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-a", "--all", action="store_true", help="every image that no container uses (not there yet)")
+    parser.add_argument("-a", "--all", action="store_true", help="every image that no container has")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show the plan and remove nothing")
 
@@ -74,12 +74,9 @@ def _prune(args: argparse.Namespace, house: House) -> int:
     from estiba.cli import gc as gc_command
     from estiba.cli.questions import agrees
     from estiba.cli.units import human_size
-    from estiba.errors import NotThereYet
     from estiba.store import gc
 
-    if args.all:
-        raise NotThereYet("image prune --all is not there yet", remedy="Remove images by name with `estiba rmi`.")
-    options = gc.Options(dangling=True)
+    options = gc.Options(dangling=True, unused=args.all)
     plan = gc.plan(gc.gather(house.store, options), options)
     gc_command.show(plan)
     if args.dry_run:

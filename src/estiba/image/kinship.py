@@ -10,7 +10,7 @@ from estiba.store.store import Store
 
 
 class Kin(NamedTuple):
-    """A run of layers that the same images have, in `size` bytes; the images that end with it, and what stands on it."""
+    """A run of layers that the same images have, in bytes; the images that end with it, and what stands on it."""
 
     chain_id: Digest
     layers: int

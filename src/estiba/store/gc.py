@@ -8,7 +8,8 @@ lease, things that nothing refers to may be about to be referred to: they stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from estiba.oci.digest import Digest
@@ -24,15 +25,18 @@ CACHE_RECORD = "cache"
 ACTIVE_SNAPSHOT = "active snapshot"
 COMMITTED_SNAPSHOT = "snapshot"
 UNUSED_BLOB = "blob"
+CACHE_MOUNT = "cache mount"
 LEFTOVER = "leftover"
 PARTIAL_BLOB = "partial blob"
+
+_DANGLING = "it has no name and no container"
 
 PARTIALS_KEPT = 24 * 3600.0
 """Seconds for which the beginning of a blob waits for the next pull, which goes on from there."""
 
 
 class ImageFact(NamedTuple):
-    """One image and what it needs besides its configuration, the blob `id`."""
+    """One image and what it needs besides its configuration, the blob `id`; blobs that its names mean are among it."""
 
     id: Digest
     names: tuple[str, ...]
@@ -55,10 +59,11 @@ class SnapshotFact(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """All that the plan depends on. `leases` are those of living processes; `manifests` what names point at."""
+    """All that the plan depends on. `leases` are those of living processes; `mounts` the directories that steps of
+    builds keep between builds.
+    """
 
     images: tuple[ImageFact, ...] = ()
-    manifests: tuple[Digest, ...] = ()
     leases: tuple[str, ...] = ()
     uses: tuple[Use, ...] = ()
     cache: tuple[tuple[str, Digest | None], ...] = ()
@@ -67,15 +72,23 @@ class Facts(NamedTuple):
     blobs: tuple[BlobInfo, ...] = ()
     leftovers: tuple[Abandoned, ...] = ()
     partials: tuple[PartialRecord, ...] = ()
+    mounts: tuple[Abandoned, ...] = ()
+
+    def without(self, holders: Collection[str]) -> Facts:
+        """The same, as if `holders` of uses were gone already."""
+        return self._replace(uses=tuple(use for use in self.uses if use.holder not in holders))
 
 
 class Options(NamedTuple):
     """What more than plain garbage is to go, and how old leftovers must be, in seconds.
 
-    `partial` is for the beginnings of blobs whose pull was cut, of whatever age.
+    `dangling` is for images without a name, `unused` for all that no container has. `build_cache` is for the results of
+    steps and for what `RUN --mount=type=cache` keeps. `partial` is for the beginnings of blobs whose pull was cut, of
+    whatever age.
     """
 
     dangling: bool = False
+    unused: bool = False
     build_cache: bool = False
     grace: float = 0
     partial: bool = False
@@ -132,17 +145,24 @@ def _partials(facts: Facts, options: Options) -> Iterator[Removal]:
 
 def _garbage(facts: Facts, options: Options) -> Iterator[Removal]:
     used_images = {use.target for use in facts.uses if use.kind == IMAGE}
-    images = [image for image in facts.images if image.names or str(image.id) in used_images or not options.dangling]
+    images = [image for image in facts.images if str(image.id) in used_images or _stays(image, options)]
     alive = {image.id for image in images}
     for image in facts.images:
         if image.id not in alive:
-            yield Removal(DANGLING_IMAGE, str(image.id), "it has no name and no container", 0)
+            names = ", ".join(image.names)
+            yield Removal(DANGLING_IMAGE, str(image.id), f"no container has it: {names}" if names else _DANGLING, 0)
     cache = () if options.build_cache else facts.cache
     if options.build_cache:
         for key, _ in facts.cache:
             yield Removal(CACHE_RECORD, key, "the build cache is to be emptied", 0)
+        for mount in facts.mounts:
+            yield Removal(CACHE_MOUNT, mount.path, "the build cache is to be emptied", mount.size)
     yield from _snapshots(facts, images, [chain for _, chain in cache if chain])
     yield from _blobs(facts, images)
+
+
+def _stays(image: ImageFact, options: Options) -> bool:
+    return not options.unused and (bool(image.names) or not options.dangling)
 
 
 def _snapshots(facts: Facts, images: list[ImageFact], cached: list[Digest]) -> Iterator[Removal]:
@@ -180,7 +200,6 @@ def _blobs(facts: Facts, images: list[ImageFact]) -> Iterator[Removal]:
     diff_ids = {diff_id for image in images for diff_id in image.diff_ids}
     needed = {blob for image in images for blob in (image.id, *image.blobs)}
     needed |= {blob for diff_id, blob in facts.layer_blobs if diff_id in diff_ids}
-    needed |= set(facts.manifests)
     for blob in facts.blobs:
         if blob.digest not in needed and str(blob.digest) not in used:
             yield Removal(UNUSED_BLOB, str(blob.digest), "no image needs it", blob.size)
@@ -189,13 +208,19 @@ def _blobs(facts: Facts, images: list[ImageFact]) -> Iterator[Removal]:
 def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 - an immutable value
     """Look at the store. Changes nothing that counts."""
     names: dict[Digest, list[str]] = {}
-    manifests = []
+    manifests: dict[Digest, list[Digest]] = {}
     for reference in store.references.list():
         names.setdefault(reference.target, []).append(reference.name.familiar)
         if reference.manifest:
-            manifests.append(reference.manifest)
+            manifests.setdefault(reference.target, []).append(reference.manifest)
     images = tuple(
-        ImageFact(image, tuple(names.get(image, ())), content.chain_ids, content.diff_ids, content.blobs)
+        ImageFact(
+            image,
+            tuple(names.get(image, ())),
+            content.chain_ids,
+            content.diff_ids,
+            (*content.blobs, *(one for one in manifests.get(image, ()) if one not in content.blobs)),
+        )
         for image, content in store.images.contents().items()
     )
     snapshots = tuple(
@@ -210,7 +235,6 @@ def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 -
     strays = tuple(Abandoned(path, size_on_disk(path)) for path in store.snapshots.strays())
     return Facts(
         images,
-        tuple(manifests),
         tuple(str(lease) for lease in store.leases.alive()),
         store.uses.list(),
         tuple((record.key, record.chain_id) for record in store.cache.list()),
@@ -219,7 +243,18 @@ def gather(store: Store, options: Options = Options()) -> Facts:  # noqa: B008 -
         tuple(BlobInfo(digest, store.blobs.size(digest)) for digest in store.blobs.list()),
         (*strays, *_leftovers(store, options)),
         tuple(store.partials.list()),
+        tuple(_mounts(store)) if options.build_cache else (),
     )
+
+
+def _mounts(store: Store) -> Iterator[Abandoned]:
+    try:
+        names = sorted(os.listdir(store.paths.mounts))
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = f"{store.paths.mounts}/{name}"
+        yield Abandoned(path, size_on_disk(path))
 
 
 def _leftovers(store: Store, options: Options) -> Iterator[Abandoned]:
@@ -245,7 +280,7 @@ def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # 
     store.leases.sweep()
     for kinds, what in (
         ((UNUSED_BLOB,), Options()),
-        ((DANGLING_IMAGE, CACHE_RECORD), options),
+        ((DANGLING_IMAGE, CACHE_RECORD, CACHE_MOUNT), options),
         ((ACTIVE_SNAPSHOT, COMMITTED_SNAPSHOT), options),
         ((UNUSED_BLOB,), options),
     ):
@@ -257,6 +292,9 @@ def apply(store: Store, wanted: Plan, options: Options = Options()) -> Plan:  # 
             todo = [removal for removal in fresh.only(targets).removals if removal.kind in kinds]
             for removal in todo:
                 _remove(store, removal)
+        for removal in todo:
+            if removal.kind == CACHE_MOUNT:
+                remove_any(_out_of_the_way(store, removal.target))
         removed += todo
     _remove_leftovers(store, frozenset(), options)
     return Plan(tuple(removed), kept)
@@ -275,7 +313,14 @@ def _remove_leftovers(store: Store, targets: frozenset[str], options: Options) -
 
 def _remove(store: Store, removal: Removal) -> None:
     if removal.kind == DANGLING_IMAGE:
+        for record in store.references.names_of(Digest.parse(removal.target)):
+            store.references.remove(record.name)
         store.images.remove(Digest.parse(removal.target))
+    elif removal.kind == CACHE_MOUNT:
+        try:
+            os.rename(removal.target, _out_of_the_way(store, removal.target))
+        except FileNotFoundError:
+            pass  # another process was quicker
     elif removal.kind == CACHE_RECORD:
         store.cache.remove(removal.target)
     elif removal.kind == ACTIVE_SNAPSHOT:
@@ -284,6 +329,11 @@ def _remove(store: Store, removal: Removal) -> None:
         store.snapshots.forget(Digest.parse(removal.target))
     elif removal.kind == UNUSED_BLOB:
         store.blobs.delete(Digest.parse(removal.target))
+
+
+def _out_of_the_way(store: Store, path: str) -> str:
+    """Where a cache mount goes before it is removed: another build makes a new one meanwhile."""
+    return f"{store.paths.tmp}/dead.{os.getpid()}.{os.path.basename(path)}"
 
 
 def collect(store: Store, options: Options = Options()) -> Plan:  # noqa: B008 - an immutable value

@@ -11,6 +11,8 @@ ROOT/                       mode 0700: images hold set-user-ID programs, which m
 │   └── partial.sha256.HEX  the first bytes of a blob, for the next who fetches it
 ├── containers/ID/          one container: bundle, logs (room `engine`)
 ├── volumes/NAME/           one volume (room `engine`)
+├── mounts/NAME/            files that RUN --mount=type=cache keeps between builds (room `builder`)
+├── plans/ID.json           plans of `estiba prune` that nobody has applied yet
 ├── networks/               definitions of networks (room `networks`)
 ├── registry/               storage of `estiba registry serve`, unless told otherwise
 └── agent/                  queue and work trees of `estiba agent serve`
@@ -65,6 +67,14 @@ class StorePaths(NamedTuple):
 
     def volume(self, name: str) -> str:
         return f"{self.root}/volumes/{name}"
+
+    @property
+    def mounts(self) -> str:
+        return f"{self.root}/mounts"
+
+    @property
+    def plans(self) -> str:
+        return f"{self.root}/plans"
 
     @property
     def networks(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import NamedTuple
 
 from estiba.oci.digest import Digest
@@ -40,8 +41,13 @@ class Usage(NamedTuple):
     details: tuple[ImageUsage, ...]
 
 
-def measure(store: Store) -> Usage:
-    """Look at the disk; walks every tree once."""
+def measure(
+    store: Store, *, running: Collection[str] | None = None, volumes_in_use: Collection[str] | None = None
+) -> Usage:
+    """Look at the disk; walks every tree once.
+
+    `running` are the IDs of containers, `volumes_in_use` the names of volumes that are active; None: all.
+    """
     sizes = {record.chain_id or str(record.key): 0 for record in store.snapshots.list()}
     for name in sizes:
         sizes[name] = store.snapshots.usage(name).size
@@ -51,8 +57,8 @@ def measure(store: Store) -> Usage:
     kept = _sum({part: in_images[detail.record.id][part] for detail in active for part in in_images[detail.record.id]})
     return Usage(
         Line(len(details), len(active), total, total - kept),
-        _containers(store, sizes),
-        _volumes(store),
+        _containers(store, sizes, running),
+        _volumes(store, volumes_in_use),
         _build_cache(store, sizes, {part for parts in in_images.values() for part in parts}),
         details,
     )
@@ -94,25 +100,36 @@ def _blob_size(store: Store, blob: Digest) -> int:
     return size_on_disk(store.blobs.path(blob))
 
 
-def _containers(store: Store, sizes: dict[_Part, int]) -> Line:
-    holders = {use.target: use.holder for use in store.uses.list() if use.kind == SNAPSHOT}
-    mine = [(name, size) for name, size in sizes.items() if isinstance(name, str) and name in holders]
-    extra = size_on_disk(store.paths.containers)
-    size = sum(size for _, size in mine) + extra
-    return Line(len(mine), len(mine), size, 0)
+def _containers(store: Store, sizes: dict[_Part, int], running: Collection[str] | None) -> Line:
+    """Each container's own files: its snapshot, its logs and settings."""
+    total: dict[str, int] = {}
+    for use in store.uses.list():
+        if use.kind == SNAPSHOT and use.target in sizes:
+            identifier = use.holder.partition("/")[2]
+            total[identifier] = total.get(identifier, 0) + sizes[use.target]
+    for identifier in _names(store.paths.containers):
+        total[identifier] = total.get(identifier, 0) + size_on_disk(store.paths.container(identifier))
+    return _line(total, running)
 
 
-def _volumes(store: Store) -> Line:
+def _volumes(store: Store, in_use: Collection[str] | None) -> Line:
+    return _line({name: size_on_disk(store.paths.volume(name)) for name in _names(store.paths.volumes)}, in_use)
+
+
+def _line(sizes: dict[str, int], active: Collection[str] | None) -> Line:
+    idle = [name for name in sizes if active is not None and name not in active]
+    return Line(len(sizes), len(sizes) - len(idle), sum(sizes.values()), sum(sizes[name] for name in idle))
+
+
+def _names(directory: str) -> list[str]:
     try:
-        names = os.listdir(store.paths.volumes)
+        return os.listdir(directory)
     except FileNotFoundError:
-        return Line(0, 0, 0, 0)
-    size = size_on_disk(store.paths.volumes)
-    return Line(len(names), len(names), size, 0)
+        return []
 
 
 def _build_cache(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]]) -> Line:
-    """The snapshots that only the build cache keeps."""
+    """The snapshots that only the build cache keeps, and what `RUN --mount=type=cache` keeps."""
     records = store.cache.list()
     own: set[Digest] = set()
     for record in records:
@@ -121,8 +138,9 @@ def _build_cache(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str
             own.add(chain)
             above = store.snapshots.parents(chain)
             chain = above[0] if above else None
-    size = sum(sizes[chain] for chain in own)
-    return Line(len(records), len(records) - len(own), size, size)
+    mounts = _names(store.paths.mounts)
+    size = sum(sizes[chain] for chain in own) + sum(size_on_disk(f"{store.paths.mounts}/{name}") for name in mounts)
+    return Line(len(records) + len(mounts), len(records) - len(own), size, size)
 
 
 def _sum(parts: dict[tuple[str, _Part], int]) -> int:

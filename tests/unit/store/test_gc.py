@@ -54,6 +54,25 @@ def test_an_image_that_a_container_uses_is_not_dangling():
     assert gc.plan(facts, Options(dangling=True)).removals == ()
 
 
+def test_every_image_that_no_container_has_goes_where_that_is_asked_for():
+    used = ImageFact(d("used"), ("used:1",), (d("c1"),), (d("l1"),), ())
+    facts = Facts(images=(NAMED, used), uses=(Use("container/1", IMAGE, str(used.id)),), snapshots=STACK[:2])
+    assert gc.plan(facts, Options(unused=True)).removals == (
+        Removal(gc.DANGLING_IMAGE, str(NAMED.id), "no container has it: app:1", 0),
+        Removal(gc.COMMITTED_SNAPSHOT, str(d("c2")), WHY_SNAPSHOT, 20),
+    )
+    assert len(gc.plan(facts.without(["container/1"]), Options(unused=True)).removals) == 4
+
+
+def test_what_builds_keep_between_steps_goes_with_the_build_cache():
+    facts = Facts(mounts=(Abandoned("/root/mounts/a", 5),))
+    assert gc.plan(facts).removals == ()
+    (removal,) = gc.plan(facts, Options(build_cache=True)).removals
+    assert (removal.kind, removal.target, removal.size) == (gc.CACHE_MOUNT, "/root/mounts/a", 5)
+    busy = facts._replace(leases=("build (process 7)",))
+    assert gc.plan(busy, Options(build_cache=True)).removals == ()
+
+
 def test_a_container_keeps_its_own_snapshot_and_those_below():
     facts = Facts(
         snapshots=(*STACK[:2], SnapshotFact("container-1", None, d("c2"), 5), SnapshotFact("lost", None, d("c2"), 6)),
@@ -75,8 +94,7 @@ def test_the_build_cache_keeps_its_snapshots_until_it_is_emptied():
 def test_blobs_of_images_and_known_forms_of_their_layers_stay():
     names = ("image", "manifest", "blob1", "form of l2", "form of l9", "index", "stray")
     facts = Facts(
-        images=(NAMED,),
-        manifests=(d("index"),),
+        images=(NAMED._replace(blobs=(*NAMED.blobs, d("index"))),),
         layer_blobs=((d("l2"), d("form of l2")), (d("l9"), d("form of l9"))),
         blobs=tuple(BlobInfo(d(name), 7) for name in names),
     )
