@@ -11,7 +11,8 @@ import os
 import pytest
 
 from escapes import PYTHON, python_mounts
-from estiba.runtime.spec import ALL_CAPABILITIES
+from estiba.linux.capabilities import bits
+from estiba.runtime.spec import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 
 pytestmark = pytest.mark.root
 
@@ -42,7 +43,7 @@ def vm_read(pid):
         raise OSError(ctypes.get_errno(), "process_vm_readv")
     return "read"
 open("/tmp/ready", "w").close()
-caught = 0
+caught = rights = 0
 while not os.path.exists("/tmp/enough"):
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) in seen:
@@ -60,6 +61,7 @@ while not os.path.exists("/tmp/enough"):
             seen.add(pid)
             continue
         caught += 1
+        rights |= int(next(l for l in open(f"/proc/{pid}/status") if l.startswith("CapPrm")).split()[1], 16)
         tell("exe", lambda: os.readlink(f"/proc/{pid}/exe"))
         tell("open exe", lambda: os.open(f"/proc/{pid}/exe", os.O_RDONLY))
         tell("cwd", lambda: os.listdir(f"/proc/{pid}/cwd/"))
@@ -75,6 +77,7 @@ while not os.path.exists("/tmp/enough"):
         tell("ptrace", lambda: attach(pid))
         tell("vm_read", lambda: vm_read(pid))
         os.kill(pid, signal.SIGCONT)
+report.write(f"rights {rights:x}\\n")
 report.write(f"caught {caught}\\n")
 report.close()
 """
@@ -90,9 +93,9 @@ def _ambushed(cell, wait_until, *, exec_user: str = "0", **options) -> list[str]
     open(f"{cell.rootfs}/tmp/enough", "w").close()
     path = f"{cell.rootfs}/tmp/report"
     wait_until(lambda: os.path.exists(path) and "caught" in _read(path), "the attacker tells")
-    *found, caught = _read(path).splitlines()
+    *found, rights, caught = _read(path).splitlines()
     assert int(caught.split()[1]) >= 3, "the attacker saw joining processes"
-    return found
+    return [*found, rights]
 
 
 def _read(path: str) -> str:
@@ -101,12 +104,22 @@ def _read(path: str) -> str:
 
 
 def test_the_joining_process_shows_nothing_to_the_containers_root(cell, wait_until):
-    assert _ambushed(cell, wait_until) == []
+    found = _ambushed(cell, wait_until)
+    assert [line for line in found if not line.startswith("rights ")] == []
 
 
 def test_the_joining_process_shows_nothing_to_its_own_user(cell, wait_until):
     """The attacker is the very user that the joining process becomes."""
-    assert _ambushed(cell, wait_until, exec_user="1000", uid=1000) == []
+    found = _ambushed(cell, wait_until, exec_user="1000", uid=1000)
+    assert [line for line in found if not line.startswith("rights ")] == []
+
+
+def test_the_joining_process_holds_no_right_that_a_tracer_could_take(cell, wait_until):
+    """With CAP_SYS_PTRACE the attacker may trace it: then it must be worth no more than the attacker himself."""
+    own = (*DEFAULT_CAPABILITIES, "CAP_SYS_PTRACE")
+    *found, rights = _ambushed(cell, wait_until, capabilities=own)
+    assert any(line.startswith("ptrace 'attached'") for line in found), "it can be traced"
+    assert int(rights.split()[1], 16) & ~bits(own) == 0
 
 
 def test_an_attacker_with_every_capability_sees_it(cell, wait_until):

@@ -13,6 +13,7 @@ from estiba.linux import scheduling
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
 from estiba.linux.processes import PR_SET_DUMPABLE, close_all_but, prctl
 from estiba.runtime.process import init, null_device
+from estiba.runtime.process.shedding import shed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         close_all_but(kept, first=3 + plan.preserve)
         null_device.guard()
         _enter(plan, channel)
+        if plan.config is None:
+            shed(plan.process, has_filter=plan.seccomp is not None)
         # Once more: what changed our credentials may have reset it (fs.suid_dumpable).
         prctl(PR_SET_DUMPABLE, 0)
         pid = os.fork()
