@@ -41,7 +41,7 @@ def test_the_program_begins_at_start_and_not_before(box, wait_until):
 def test_state_is_the_specs_document(box):
     pid = box.create("est-state", "true", annotations=(("some.key", "value"),))
     document = json.loads(box.call("state", "est-state").stdout)
-    expected = {"ociVersion": "1.0.2", "id": "est-state", "status": "created", "pid": pid}
+    expected = {"ociVersion": "1.3.0", "id": "est-state", "status": "created", "pid": pid}
     assert expected.items() <= document.items()
     assert document["annotations"] == {"some.key": "value"}
 
@@ -276,7 +276,7 @@ def test_list_version_features_and_spec(box, tmp_path):
     [entry] = json.loads(box.call("list", "--format", "json").stdout)
     assert (entry["id"], entry["pid"], entry["status"]) == ("est-list", pid, "running")
     assert box.call("list", "-q").stdout == "est-list\n"
-    assert "spec: 1.0.2" in box.call("--version").stdout
+    assert "spec: 1.3.0" in box.call("--version").stdout
     assert "CAP_CHOWN" in json.loads(box.call("features").stdout)["linux"]["capabilities"]
     box.call("spec", "-b", str(tmp_path))
     assert json.loads((tmp_path / "config.json").read_text())["process"]["args"] == ["sh"]
