@@ -19,6 +19,7 @@ from estiba.builder.context.ignore import exclusions
 from estiba.builder.context.tree import Entry, Item, SourceTree, identity_of
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place
 from estiba.builder.step.modes import Mode
+from estiba.builder.step.places import raise_place
 from estiba.builder.step.users import owner_in
 from estiba.builder.step.writing import Owner, RootWriter
 from estiba.errors import Conflict, InvalidInput, PermissionDenied
@@ -40,8 +41,6 @@ def copy(job: Job, action: CopyAction, root: str) -> None:
         NotFound: a pattern matches nothing in another stage. Conflict: a file changed meanwhile.
         PermissionDenied: a file cannot be read, or this user cannot make files of another owner.
     """
-    from estiba.builder.step.process import raise_place
-
     uid, gid = owner_in(root, action.owner)
     _check_owner((uid, gid), "--chown", action.owner)
     owner = Owner(None, None) if action.keeps_owner and not action.owner else Owner(uid, gid)

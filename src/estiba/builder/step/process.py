@@ -16,7 +16,8 @@ from typing import NoReturn
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
-from estiba.builder.step.job import CopyAction, DirectoryAction, ExportAction, Job, Outcome, Place, RunAction, decode
+from estiba.builder.step.job import CopyAction, DirectoryAction, ExportAction, Job, Outcome, RunAction, decode
+from estiba.builder.step.places import raise_place
 from estiba.errors import CommandFailed, EstibaError, NotThereYet, Unavailable
 from estiba.linux import mounts
 from estiba.linux.processes import die_with_parent
@@ -105,15 +106,6 @@ def _raise_root(job: Job) -> str:
             remedy="Build as root, or with --snapshotter copying and another --root.",
         )
     return raise_place(job.root, f"{job.directory}/rootfs")
-
-
-def raise_place(place: Place, target: str) -> str:
-    """Mount a place on `target`, which is made; gives where it can be read."""
-    if not place.mounts:
-        return place.directory
-    os.mkdir(target, 0o700)
-    mounts.mount_all(place.mounts, target)
-    return target
 
 
 if __name__ == "__main__":

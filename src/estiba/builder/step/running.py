@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.builder.step import traces
 from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
+from estiba.builder.step.places import raise_place
 from estiba.builder.step.users import user_in
 from estiba.errors import InvalidInput, NotFound
 from estiba.linux import mounts
@@ -19,10 +20,13 @@ from estiba.linux.paths import open_in_root
 from estiba.linux.processes import become_subreaper
 from estiba.networks.resolver import hosts
 from estiba.runtime.client import RuntimeClient, RuntimeFailed
-from estiba.runtime.spec import SpecMount, SpecOptions, container_spec
+from estiba.runtime.spec import Resources, SpecMount, SpecOptions, container_spec
 
 if TYPE_CHECKING:
     from estiba.networks.networks import Networks
+
+PIDS = 2048
+"""The most processes that a step may have, as a container by default: a fork bomb ends the step, not the machine."""
 
 _HOSTNAME = "buildkitsandbox"  # what Dockerfiles know from other builders; it must not differ between machines
 
@@ -62,6 +66,7 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             uts="host" if joined.spec == "host" else "new",
             architecture=_architecture(),
             cgroups_path=f"/estiba/{action.container_id}",
+            resources=Resources(pids=PIDS),
         )
         if options.uts == "host":
             options = options._replace(hostname="")
@@ -151,8 +156,6 @@ def _ready(job: Job, number: int, mount: StepMount) -> SpecMount:
         return SpecMount(mount.target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
     if mount.kind == "secret":
         return SpecMount(mount.target, "bind", _secret(job, number, mount), ("bind", "ro", "nosuid", "nodev", "noexec"))
-    from estiba.builder.step.process import raise_place
-
     if mount.items:
         return SpecMount(
             mount.target, "bind", _selected(job, number, mount), ("bind", "ro") if mount.read_only else ("bind",)
