@@ -1,40 +1,59 @@
-"""`estiba fsck`: check the whole store; exit code 1 if anything is wrong."""
+"""`estiba fsck`: check the whole store; exit code 1 if anything is wrong. With `--repair` mend it first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from estiba.errors import NotThereYet
-
 if TYPE_CHECKING:
     import argparse
 
+    from estiba.store.fsck import Report
     from estiba.wiring.house import House
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="fetch again what is damaged (not there yet)")
+    parser.add_argument("--repair", action="store_true", help="fetch and unpack again what is damaged or missing")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.cli.units import counted, human_size
     from estiba.store.fsck import check
 
-    if args.repair:
-        raise NotThereYet(
-            "fsck --repair is not there yet",
-            remedy="Remove the images that `estiba fsck` names (`estiba rmi -f`, `estiba gc`) and pull them again.",
-        )
     report = check(house.store)
+    _show(report)
+    if args.repair and report.problems:
+        _repair(house, report)
+        report = check(house.store)
+        _show(report)
+    return 1 if report.problems else 0
+
+
+def _repair(house: House, report: Report) -> None:
+    from estiba.cli.transfers import Lines
+    from estiba.registry.client.repair import repair
+
+    outcomes = repair(
+        house.store,
+        report.damage,
+        credentials=house.credentials,
+        platform=house.settings.platform,
+        progress=Lines(),
+        routes=house.routes,
+    )
+    for one in outcomes:
+        names = ", ".join(record.name.familiar for record in house.store.references.names_of(one.image))
+        what = f"image {one.image.short}" + (f" ({names})" if names else "")
+        print(f"{what}: {one.how}" if one.is_whole else f"{what} stays damaged: {one.how}")
+
+
+def _show(report: Report) -> None:
+    from estiba.cli.units import human_size
+
     for problem in report.problems:
         print(f"{problem.what}: {problem.detail}")
     print(
-        f"Checked {counted(report.images, 'image')}, {counted(report.names, 'name')}, "
-        f"{counted(report.snapshots, 'snapshot')} and {counted(report.blobs, 'blob')} "
-        f"({human_size(report.blob_bytes)}): "
-        f"{counted(len(report.problems), 'problem') if report.problems else 'no problems'}."
+        f"Checked {report.images} images, {report.names} names, {report.snapshots} snapshots and {report.blobs} blobs "
+        f"({human_size(report.blob_bytes)}): {len(report.problems) or 'no'} problems."
     )
     if report.garbage.removals:
-        count, size = counted(len(report.garbage.removals), "thing"), human_size(report.garbage.size)
-        print(f"Needed by nothing: {count} ({size}). `estiba gc` frees the space.")
-    return 1 if report.problems else 0
+        count, size = len(report.garbage.removals), human_size(report.garbage.size)
+        print(f"{count} things ({size}) are needed by nothing: `estiba gc` removes them.")

@@ -26,6 +26,16 @@ class Problem(NamedTuple):
     detail: str
 
 
+class Damage(NamedTuple):
+    """What a repair begins with: blobs whose bytes are others than their digest says, committed snapshots whose
+    directory is gone, and images that need either or that lack something.
+    """
+
+    blobs: tuple[Digest, ...] = ()
+    snapshots: tuple[Digest, ...] = ()
+    images: tuple[Digest, ...] = ()
+
+
 class Report(NamedTuple):
     """`problems` is empty for a sound store; `garbage` is what gc would remove; the counts are what was checked."""
 
@@ -36,6 +46,7 @@ class Report(NamedTuple):
     blobs: int
     blob_bytes: int
     snapshots: int
+    damage: Damage = Damage()
 
 
 def check(store: Store) -> Report:
@@ -62,7 +73,23 @@ def _check(store: Store) -> Report:
     counts = (len(images), len(store.references.list()), blobs.count, blobs.size, len(store.snapshots.list()))
     facts = gc.gather(store)
     others = tuple(lease for lease in facts.leases if not lease.startswith(f"{_REASON} "))
-    return Report(tuple(problems), gc.plan(facts._replace(leases=others)), *counts)
+    return Report(tuple(problems), gc.plan(facts._replace(leases=others)), *counts, _damage(store, blobs, images))
+
+
+def _damage(store: Store, blobs: _Blobs, images: list[ImageRecord]) -> Damage:
+    lost = tuple(
+        record.chain_id
+        for record in store.snapshots.list()
+        if record.chain_id is not None and not os.path.isdir(f"{store.paths.snapshot(record.number)}/fs")
+    )
+    hurt = []
+    for image in images:
+        content = store.images.content(image.id)
+        needed = {image.id, *content.blobs}
+        is_whole = all(store.blobs.has(blob) for blob in needed) and all(map(store.snapshots.has, content.chain_ids))
+        if not is_whole or needed & set(blobs.damaged) or set(content.chain_ids) & set(lost):
+            hurt.append(image.id)
+    return Damage(tuple(blobs.damaged), lost, tuple(hurt))
 
 
 class _Blobs:
@@ -72,12 +99,14 @@ class _Blobs:
         self.count = 0
         self.size = 0
         self.problems: list[Problem] = []
+        self.damaged: list[Digest] = []
         for digest in store.blobs.list():
             self.count += 1
             try:
                 self.size += store.blobs.verify(digest)
             except EstibaError as error:
                 self.problems.append(Problem(f"blob {digest}", error.message))
+                self.damaged.append(digest)
         self.problems += [Problem(path, "is no blob, but lies among them") for path in store.blobs.strangers()]
 
 

@@ -75,14 +75,14 @@ def _from_first(
     for mirror in mirrors:
         source = reference._replace(registry=mirror.registry, repository=mirror.repository(reference.repository))
         try:
-            return asyncio.run(_fetch(store, source, platform, credentials, progress, _WITH_A_MIRROR, routes))
+            return asyncio.run(fetch_image(store, source, platform, credentials, progress, _WITH_A_MIRROR, routes))
         except (NotFound, PermissionDenied, Unavailable) as error:
             progress.line(f"The mirror {mirror.registry} is passed over: {error.message}")
     assert origin.registry == reference.registry
-    return asyncio.run(_fetch(store, reference, platform, credentials, progress, patience, routes))
+    return asyncio.run(fetch_image(store, reference, platform, credentials, progress, patience, routes))
 
 
-async def _fetch(
+async def fetch_image(
     store: Store,
     source: Reference,
     platform: Platform,
@@ -91,7 +91,10 @@ async def _fetch(
     patience: Patience | None,
     routes: Routes,
 ) -> tuple[Resolved, ImageConfig]:
-    """All that the image consists of: documents into the blob store, layers there and into snapshots."""
+    """All that the image consists of: documents into the blob store, layers there and into snapshots.
+
+    What is there already is not fetched; nothing is named. The caller holds a lease. Raises what `pull` does.
+    """
     scopes = frozenset({pull_scope(source.repository)})
     async with connect(source.registry, credentials=credentials, patience=patience, routes=routes) as connection:
         resolved = await manifests.resolve(connection, source, platform=platform, scopes=scopes)
