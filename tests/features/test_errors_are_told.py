@@ -194,16 +194,6 @@ def test_an_output_that_takes_nothing_ends_no_command_with_a_traceback(
     assert done.returncode == code or "pipefail" in script, done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may run containers")
-@pytest.mark.parametrize("line", ["run busybox", "run -d busybox true", "create busybox"])
-def test_an_ordinary_user_is_told_at_once_that_containers_need_root(estiba_home: Any, line: str) -> None:
-    done = _shell(f'"$E" {line}', estiba_home)
-    assert done.returncode == 125
-    assert "running containers as an ordinary user is not there yet" in done.stderr
-    assert "Run it as root" in done.stderr
-    assert estiba_home.estiba("ps", "-aq").stdout == ""
-
-
 @pytest.mark.root
 def test_a_container_whose_output_is_closed_runs_all_the_same(busybox_host: Any) -> None:
     done = _shell('"$E" run --rm --network none busybox sh -c "echo hello; exit 7" >&-', busybox_host.home)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from estiba.cli.container_flags import add_container_arguments, container_options
-from estiba.cli.privileges import require_root_for_containers
 from estiba.cli.run import CidFile, find_image
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
-    require_root_for_containers(house.settings)
     options = container_options(arguments, house.settings.environment)
     with CidFile(arguments.cidfile) as cidfile:
         record = house.engine.create(options, find_image(arguments, options, house))

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from estiba.cli.container_flags import add_container_arguments, container_options
-from estiba.cli.privileges import require_root_for_containers
 from estiba.engine.engine import Attachment
 from estiba.engine.launch import PendingMonitor
 from estiba.engine.relay import Ends, relay
@@ -33,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     """Gives the container's exit code; 0 for a detached one."""
-    require_root_for_containers(house.settings)
     with PendingMonitor(house.settings.run) as pending:
         options = container_options(arguments, house.settings.environment)
         keys = parse_detach_keys(arguments.detach_keys) if arguments.detach_keys is not None else DETACH

@@ -14,6 +14,7 @@ from estiba.runtime.spec import (
     DEFAULT_CAPABILITIES,
     DEFAULT_PATH,
     DEFAULT_SHM_SIZE,
+    IdMapping,
     Resources,
     Rlimit,
     SpecMount,
@@ -66,6 +67,9 @@ class Place(NamedTuple):
     counts_pids: bool = False
     architecture: str = "amd64"
     console_size: tuple[int, int] | None = None
+    rootfs: str = "rootfs"
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
 
 
 def plan_process(run: RunConfig, options: ContainerOptions) -> Process:
@@ -122,6 +126,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
     security, limits = options.security, options.limits
     return SpecOptions(
         args=process.args,
+        rootfs=place.rootfs,
         read_only=security.read_only,
         env=process_environment(process.env, place),
         cwd=process.working_dir,
@@ -144,6 +149,8 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         oom_score_adj=limits.oom_score_adj,
         shm_size=limits.shm_size or DEFAULT_SHM_SIZE,
         cgroups_path=place.cgroups_path,
+        uid_mappings=place.uid_mappings,
+        gid_mappings=place.gid_mappings,
         network=place.network,
         annotations=options.annotations,
     )

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine.frames import listen
-from estiba.engine.monitor import files
+from estiba.engine.monitor import files, ordinary_user
 from estiba.engine.monitor.oom import OomWatch
 from estiba.engine.monitor.streams import Streams
 from estiba.engine.paths import CONSOLE_SOCKET
 from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
-from estiba.errors import EstibaError, NotFound
+from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.linux.processes import start_time
 from estiba.networks.networks import Networks
 from estiba.runtime.client import RuntimeClient
@@ -55,6 +55,8 @@ def connect(request: StartRequest, networks: Networks) -> Network:
         return Network(-1, "host", Networking("host"))
     if wanted == "none":
         return Network(-1, "new", Networking("none"))
+    if ordinary_user.is_ordinary():
+        raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
     if wanted.startswith(JOINS):
         return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
     descriptor = networks.new_namespace()
@@ -79,7 +81,13 @@ def connect(request: StartRequest, networks: Networks) -> Network:
 
 
 def begin(
-    request: StartRequest, paths: ContainerPaths, network: Network, runtime: RuntimeClient, streams: Streams
+    request: StartRequest,
+    paths: ContainerPaths,
+    network: Network,
+    runtime: RuntimeClient,
+    streams: Streams,
+    *,
+    rootfs: str,
 ) -> Run:
     """Write the bundle's `config.json`, let the runtime create and start the container, and give its first process.
 
@@ -88,7 +96,9 @@ def begin(
     """
     options = request.options
     hostname = options.naming.hostname or (os.uname().nodename if options.network == "host" else request.short_id)
-    user = files.find_user(request.process.user, paths.rootfs, groups=options.groups)
+    user = files.find_user(request.process.user, rootfs, groups=options.groups)
+    ordinary_user.check_user(user, text=request.process.user)
+    users, groups = ordinary_user.mappings()
     files.write_etc(
         request, paths, hostname=hostname, address=network.networking.address, gateway=network.networking.gateway
     )
@@ -105,6 +115,9 @@ def begin(
         counts_pids=_counts_pids(),
         architecture=request.architecture,
         console_size=request.console_size,
+        rootfs=rootfs,
+        uid_mappings=users,
+        gid_mappings=groups,
     )
     with open(paths.config, "w", encoding="utf-8") as file:
         json.dump(container_spec(spec_options(request.process, options, place)), file)

@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from estiba.engine.monitor.copy_up import fill_volume
+from estiba.engine.monitor.ordinary_user import is_ordinary, plain_directory
 from estiba.errors import Unavailable
 from estiba.image.users import UserIds, resolve_user
 from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, unmount
@@ -23,18 +24,21 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 1 << 20
 
 
-def mount_rootfs(request: StartRequest, paths: ContainerPaths) -> None:
-    """Mount the container's files where only this process and its children see them.
+def mount_rootfs(request: StartRequest, paths: ContainerPaths) -> str:
+    """Mount the container's files where only this process and its children see them; gives the place.
 
     Raises:
-        Unavailable: the kernel refused.
+        Unavailable: the kernel refused, or this user may not.
     """
+    if is_ordinary():
+        return plain_directory(request.rootfs, name=request.name)
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace()
     try:
         mount_all(request.rootfs, paths.rootfs)
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
+    return paths.rootfs
 
 
 def unmount_rootfs(paths: ContainerPaths) -> None:
@@ -83,11 +87,11 @@ def read_text(root: int, path: str) -> str:
         return file.read(_LARGEST_FILE).decode(errors="replace")
 
 
-def fill_volumes(request: StartRequest, paths: ContainerPaths) -> None:
+def fill_volumes(request: StartRequest, rootfs: str) -> None:
     """Copy what the image has at a volume's place into volumes that are empty."""
     for place in request.volumes:
         if place.fill:
-            fill_volume(paths.rootfs, place.target, place.source)
+            fill_volume(rootfs, place.target, place.source)
 
 
 def write_etc(request: StartRequest, paths: ContainerPaths, *, hostname: str, address: str, gateway: str) -> None:

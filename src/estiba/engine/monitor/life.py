@@ -13,6 +13,7 @@ from estiba.engine.monitor import container, files
 from estiba.engine.monitor.clients import Client
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals
+from estiba.engine.monitor.ordinary_user import is_ordinary
 from estiba.engine.monitor.streams import Streams
 from estiba.engine.paths import ATTACH_SOCKET
 from estiba.engine.records import Containers
@@ -47,6 +48,7 @@ class Life:
         self.starter = self._client(starter)
         self.starter.wants_output = request.attach
         self.starter.gives_input = request.attach_input
+        self.rootfs = ""
         self.log: LogFile | NoLog = NoLog()
         self.network: container.Network | None = None
         self.links: tuple[EndpointRow, ...] = ()
@@ -78,10 +80,10 @@ class Life:
     def _prepare(self) -> None:
         become_subreaper()
         os.makedirs(self.paths.bundle, mode=0o700, exist_ok=True)
-        files.mount_rootfs(self.request, self.paths)
-        if not self.request.runtime_is_ours:
+        self.rootfs = files.mount_rootfs(self.request, self.paths)
+        if not self.request.runtime_is_ours and not is_ordinary():
             files.hide_unified_cgroups()
-        files.fill_volumes(self.request, self.paths)
+        files.fill_volumes(self.request, self.rootfs)
         self.network = container.connect(self.request, self.networks)
         logs = self.request.options.logs
         if logs.driver != "none":
@@ -97,7 +99,9 @@ class Life:
         self.status = None
         self.streams = Streams(self.loop, self._output, tty=options.tty, interactive=options.interactive)
         try:
-            self.run = container.begin(self.request, self.paths, self.network, self.runtime, self.streams)
+            self.run = container.begin(
+                self.request, self.paths, self.network, self.runtime, self.streams, rootfs=self.rootfs
+            )
         except BaseException:
             self.streams.close()
             self.streams = None

@@ -1,0 +1,136 @@
+"""An ordinary user runs containers: their root is that user, and what would take root is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import estiba
+
+_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+User = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _interpreter(package: str) -> str:
+    """A Python that nobody may run and that sees the package, or nothing."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        program = "import sys, estiba; sys.exit(sys.version_info < (3, 11))"
+        probe = [*_NOBODY, "env", f"PYTHONPATH={package}", python, "-c", program]
+        try:
+            if subprocess.run(probe, cwd="/", capture_output=True, check=False).returncode == 0:
+                return python
+        except OSError:
+            continue
+    return ""
+
+
+@pytest.fixture
+def user() -> Iterator[User]:
+    """Runs `estiba ARGUMENTS` as an ordinary user with a store of its own: as nobody where the tests are root's."""
+    with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
+        if int(file.read()) == 0:
+            pytest.skip("user namespaces are switched off")
+    package = os.path.dirname(os.path.dirname(estiba.__file__))
+    directory = tempfile.mkdtemp(prefix="est-")
+    command = [sys.executable]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv is not installed")
+        command = [*_NOBODY, _interpreter(package)]
+        if not command[-1]:
+            pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
+        os.chown(directory, 65534, 65534)
+    command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
+    environment = {**os.environ, "HOME": directory, "PYTHONPATH": package}
+
+    def call(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"estiba {' '.join(arguments)}: {done.stderr}")
+        return done
+
+    if call("bootstrap", "-q", "busybox", check=False).returncode:
+        pytest.skip("no static busybox is installed")
+    yield call
+    ids = call("ps", "-aq").stdout.split()
+    if ids:
+        call("rm", "-f", "-v", *ids)
+    shutil.rmtree(directory)
+
+
+def _owner() -> str:
+    return str(os.geteuid() or 65534)
+
+
+def test_a_container_runs_guarded_and_its_root_is_the_user(user: User) -> None:
+    script = "id -u; cat /proc/self/uid_map; grep -E 'Seccomp:|NoNewPrivs' /proc/self/status; touch /made"
+    done = user("run", "--rm", "--network", "none", "busybox", "sh", "-c", script)
+    assert done.stdout.split() == ["0", "0", _owner(), "1", "NoNewPrivs:", "1", "Seccomp:", "2"]
+    assert user("ps", "-aq").stdout == ""
+
+
+def test_the_exit_code_and_both_outputs_are_the_programs(user: User) -> None:
+    done = user(
+        "run", "--rm", "--network", "none", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7", check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    assert user("run", "--rm", "--network", "none", "busybox", "nothing-there", check=False).returncode == 127
+
+
+def test_networks_are_none_and_the_hosts(user: User) -> None:
+    alone = user("run", "--rm", "--network", "none", "busybox", "ls", "/sys/class/net")
+    assert alone.stdout.split() == ["lo"]
+    shared = user("run", "--rm", "--network", "host", "busybox", "readlink", "/proc/self/ns/net")
+    assert shared.stdout.strip() == os.readlink("/proc/self/ns/net")
+
+
+def test_a_container_is_entered_read_and_stopped(user: User) -> None:
+    script = "trap 'exit 3' TERM; echo started; while :; do sleep 0.1; done"
+    user("run", "-d", "--name", "one", "--network", "none", "busybox", "sh", "-c", script)
+    done = user("exec", "one", "sh", "-c", "id -u; exit 4", check=False)
+    assert (done.stdout, done.returncode) == ("0\n", 4), done.stderr
+    assert user("exec", "one", "readlink", "/proc/self/ns/mnt").stdout != os.readlink("/proc/self/ns/mnt")
+    user("stop", "one")
+    assert user("logs", "one").stdout == "started\n"
+    assert user("wait", "one").stdout == "3\n"
+    user("start", "one")
+    assert user("ps", "-q").stdout.strip()
+    user("rm", "-f", "one")
+    assert user("ps", "-aq").stdout == ""
+
+
+def test_a_volume_outlives_its_container(user: User) -> None:
+    user("run", "--rm", "--network", "none", "-v", "vol:/data", "busybox", "sh", "-c", "echo kept > /data/file")
+    done = user("run", "--rm", "--network", "none", "-v", "vol:/data", "busybox", "cat", "/data/file")
+    assert done.stdout == "kept\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [
+        (["busybox"], "the network bridge takes root"),
+        (["--network", "none", "--memory", "64m", "busybox"], "limits (memory) need a control group"),
+        (["--network", "none", "--user", "33", "busybox"], "an ordinary user has one id to give"),
+    ],
+)
+def test_what_takes_root_is_named_and_leaves_nothing(user: User, words: list[str], fact: str) -> None:
+    done = user("run", "--rm", *words, "true", check=False)
+    assert done.returncode == 125
+    assert fact in done.stderr
+    assert user("ps", "-aq").stdout == ""
