@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import BinaryIO
 
 import aiohttp
@@ -61,7 +61,7 @@ def unread(stream: aiohttp.StreamReader) -> bytes:
     return b"".join(buffer)[getattr(stream, "_buffer_offset", 0) :]
 
 
-async def parts_of(open_file: Callable[[], BinaryIO], offset: int = 0) -> AsyncIterator[bytes]:
+async def parts_of(open_file: Callable[[], BinaryIO], offset: int = 0) -> AsyncGenerator[bytes, None]:
     """A file as a body, from `offset` on: read ahead in a worker thread while the part before is sent."""
     loop = asyncio.get_running_loop()
     with open_file() as file:

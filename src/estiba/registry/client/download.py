@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
@@ -156,7 +156,7 @@ async def _receive(stream: aiohttp.StreamReader, partial: Partial, skip: int, on
 
 async def stream(
     connection: Connection, repository: str, blob: Descriptor, offset: int, *, scopes: Scopes
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The bytes of `blob` from `offset` on, for one who checks the digest; goes on by itself where it is cut.
 
     Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from urllib.parse import quote, urljoin
 
 from estiba.errors import EstibaError
@@ -60,8 +61,9 @@ async def begin(connection: Connection, repository: str, *, scopes: Scopes) -> s
 
 
 _MOST_LOOKS = 10
+_MOST_TURNS = 1000  # of a millisecond, for a cancelled task to end
 
-Body = Callable[[int], AsyncIterator[bytes]]
+Body = Callable[[int], AsyncGenerator[bytes, None]]
 """Gives a blob's bytes from an offset on; each call begins anew."""
 
 
@@ -167,27 +169,49 @@ async def _body(
 ) -> str:
     """One request with the blob from `offset` on; gives the upload's address after it."""
 
-    async def counted() -> AsyncIterator[bytes]:
+    begun: list[AsyncGenerator[bytes, None]] = []
+
+    async def counted() -> AsyncGenerator[bytes, None]:
         sent = offset
-        async for part in body(offset):
-            yield part
-            sent += len(part)
-            on_bytes(sent)
+        async with aclosing(body(offset)) as parts:
+            async for part in parts:
+                yield part
+                sent += len(part)
+                on_bytes(sent)
+
+    def begin_body() -> AsyncIterator[bytes]:
+        begun.append(counted())
+        return begun[-1]
 
     rest = blob.size - offset
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(rest), **more_headers}
-    async with connection.request(
-        method,
-        target,
-        what=f"{repository}@{blob.digest}",
-        scopes=scopes,
-        expect=expect,
-        headers=headers,
-        body=counted if rest else b"",
-        attempts=1,
-    ) as response:
-        address = response.headers.get("Location", "")
-        return urljoin(str(response.url), address) if address else target
+    try:
+        async with connection.request(
+            method,
+            target,
+            what=f"{repository}@{blob.digest}",
+            scopes=scopes,
+            expect=expect,
+            headers=headers,
+            body=begin_body if rest else b"",
+            attempts=1,
+        ) as response:
+            address = response.headers.get("Location", "")
+            return urljoin(str(response.url), address) if address else target
+    finally:
+        for each in begun:
+            await _ended(each)
+
+
+async def _ended(body: AsyncGenerator[bytes, None]) -> None:
+    """Close a body that the connection has let go of in the middle: its file is closed now, not by chance."""
+    for _ in range(_MOST_TURNS):
+        try:
+            await body.aclose()
+        except RuntimeError:  # the connection's own task is still in it, and has been cancelled
+            await asyncio.sleep(0.001)
+        else:
+            return
 
 
 def _location(connection: Connection, text: str, base: str) -> str:

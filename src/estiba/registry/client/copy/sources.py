@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Protocol
 
 from estiba.errors import InvalidInput, NotFound
@@ -38,7 +38,7 @@ class Source(Protocol):
     async def document(self, descriptor: Descriptor) -> Manifest | Index:
         """A document that another names; its digest is checked."""
 
-    def pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    def pieces(self, blob: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
         """A blob's bytes from `offset` on; whoever takes them checks the digest."""
 
 
@@ -58,7 +58,7 @@ class RegistrySource:
         found = await manifests.fetch(self._connection, self._reference, descriptor.digest, scopes=self._scopes)
         return found[0]
 
-    def pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    def pieces(self, blob: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
         return stream(self._connection, self.repository, blob, offset, scopes=self._scopes)
 
 
@@ -79,7 +79,7 @@ class LayoutSource:
     async def document(self, descriptor: Descriptor) -> Manifest | Index:
         return oci.document(self._files, descriptor)
 
-    async def pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    async def pieces(self, blob: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
         for piece in _from(self._files.pieces(oci.blob_name(blob.digest)), offset):
             yield piece
 
@@ -104,7 +104,7 @@ class DockerArchiveSource:
     async def document(self, descriptor: Descriptor) -> Manifest | Index:
         raise NotFound(f"{self._files.where} has no document {descriptor.digest}")
 
-    async def pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    async def pieces(self, blob: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
         for piece in _from(self._files.pieces(self._places[blob.digest]), offset):
             yield piece
 
@@ -149,7 +149,7 @@ class StoreSource:
     async def document(self, descriptor: Descriptor) -> Manifest | Index:
         return parse_manifest(self._store.blobs.read(descriptor.digest, limit=MAXIMUM_SIZE))
 
-    async def pieces(self, blob: Descriptor, offset: int) -> AsyncIterator[bytes]:
+    async def pieces(self, blob: Descriptor, offset: int) -> AsyncGenerator[bytes, None]:
         with self._store.blobs.open(blob.digest) as file:
             file.seek(offset)
             while piece := file.read(_PIECE):
