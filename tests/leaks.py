@@ -17,6 +17,9 @@ MARK = "ESTIBA_TEST_RUN"
 # Helpers that Python's multiprocessing keeps for the life of the interpreter, by design.
 INTERPRETER_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
+# What makes mounts, links and cgroups on a machine as a test run does.
+OTHER_RUNS = ("pytest", "-m bench", "-m demo")
+
 
 class Process(NamedTuple):
     """A process as /proc tells it; `started` (clock ticks since boot) tells two users of one number apart."""
@@ -126,10 +129,10 @@ def has_more(before: Machine, after: Machine) -> bool:
 
 
 def is_alone(processes: Mapping[int, Process], *, test_process: int) -> bool:
-    """Whether no other test run is on this machine: with one about, what has no owner cannot be laid at our door."""
+    """Whether nothing else here mounts and links: else what has no owner cannot be laid at our door."""
     ancestors = {process.pid for process in _ancestors(test_process, processes)}
     return not any(
-        "pytest" in process.command
+        any(word in process.command for word in OTHER_RUNS)
         and process.pid not in ancestors
         and all(ancestor.pid != test_process for ancestor in _ancestors(process.pid, processes))
         for process in processes.values()
