@@ -50,7 +50,6 @@ def _interpreter(package: str) -> str:
 def user(tmp_path: Path) -> Iterator[User]:
     """Runs `estiba ARGUMENTS` as an ordinary user with a store of its own: as nobody where the tests are root's."""
     package = os.path.dirname(os.path.dirname(estiba.__file__))
-    directory = tempfile.mkdtemp(prefix="est-")
     command = [sys.executable]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
@@ -58,6 +57,8 @@ def user(tmp_path: Path) -> Iterator[User]:
         command = [*_NOBODY, _interpreter(package)]
         if not command[-1]:
             pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
+    directory = tempfile.mkdtemp(prefix="est-")
+    if os.geteuid() == 0:
         os.chown(directory, 65534, 65534)
     command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
     environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": package}
@@ -71,6 +72,7 @@ def user(tmp_path: Path) -> Iterator[User]:
         return done
 
     if call("bootstrap", "-q", "busybox", check=False).returncode:
+        shutil.rmtree(directory)
         pytest.skip("no static busybox is installed")
     yield call
     shutil.rmtree(directory)

@@ -38,7 +38,6 @@ def user() -> Iterator[User]:
         if int(file.read()) == 0:
             pytest.skip("user namespaces are switched off")
     package = os.path.dirname(os.path.dirname(estiba.__file__))
-    directory = tempfile.mkdtemp(prefix="est-")
     command = [sys.executable]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
@@ -46,6 +45,8 @@ def user() -> Iterator[User]:
         command = [*_NOBODY, _interpreter(package)]
         if not command[-1]:
             pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
+    directory = tempfile.mkdtemp(prefix="est-")
+    if os.geteuid() == 0:
         os.chown(directory, 65534, 65534)
     command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
     environment = {**os.environ, "HOME": directory, "PYTHONPATH": package}
@@ -66,6 +67,7 @@ def user() -> Iterator[User]:
         return done
 
     if call("bootstrap", "-q", "busybox", check=False).returncode:
+        shutil.rmtree(directory)
         pytest.skip("no static busybox is installed")
     yield call
     ids = call("ps", "-aq").stdout.split()
