@@ -149,7 +149,7 @@ def test_a_failed_attachment_leaves_nothing(world, networks) -> None:
 
 
 def test_what_is_left_of_an_installation_whose_directory_is_gone_is_swept_away(world, tmp_path) -> None:
-    before = world.run(world.host, "ip", "-br", "link")
+    before = _links(world)
     places = [(str(tmp_path / f"root{number}"), str(tmp_path / f"run{number}")) for number in range(3)]
     first, second, third = (Networks(root=root, run=run) for root, run in places)
     first.attach(world.container(first), key="box")
@@ -163,7 +163,7 @@ def test_what_is_left_of_an_installation_whose_directory_is_gone_is_swept_away(w
     second.detach("box")
     second.teardown()
     third.teardown()
-    assert world.run(world.host, "ip", "-br", "link").splitlines()[: len(before.splitlines())] == before.splitlines()
+    assert _links(world)[: len(before)] == before
 
 
 def _wait_until(condition) -> None:
