@@ -11,6 +11,8 @@ import os
 import pytest
 
 from escapes import PYTHON, python_mounts
+from estiba.linux.capabilities import bits
+from estiba.runtime.spec import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
 
 pytestmark = pytest.mark.root
 
@@ -29,6 +31,9 @@ def tell(what, action):
             report.write(f"{what} {error!r}\\n")
     except ValueError as error:  # it was read, even if it is no text
         report.write(f"{what} {error!r}\\n")
+def opened(path, flags):
+    os.close(os.open(path, flags))  # kept, they would run out, and the container ends with its first process
+    return "opened"
 def attach(pid):
     if libc.ptrace(16, pid, 0, 0):
         raise OSError(ctypes.get_errno(), "ptrace")
@@ -67,15 +72,15 @@ while not os.path.exists("/tmp/enough"):
             continue
         caught += 1
         tell("exe", lambda: os.readlink(f"/proc/{pid}/exe"))
-        tell("open exe", lambda: os.open(f"/proc/{pid}/exe", os.O_RDONLY))
+        tell("open exe", lambda: opened(f"/proc/{pid}/exe", os.O_RDONLY))
         tell("cwd", lambda: os.listdir(f"/proc/{pid}/cwd/"))
         tell("root", lambda: os.listdir(f"/proc/{pid}/root/"))
         for number in range(10):
             tell("descriptor", lambda: os.readlink(f"/proc/{pid}/fd/{number}"))
-            tell("open descriptor", lambda: os.open(f"/proc/{pid}/fd/{number}", os.O_PATH))
+            tell("open descriptor", lambda: opened(f"/proc/{pid}/fd/{number}", os.O_PATH))
         tell("maps", lambda: open(f"/proc/{pid}/maps").read())
         tell("map_files", lambda: os.listdir(f"/proc/{pid}/map_files"))
-        tell("mem", lambda: open(f"/proc/{pid}/mem", "rb"))
+        tell("mem", lambda: opened(f"/proc/{pid}/mem", os.O_RDONLY))
         tell("environ", lambda: open(f"/proc/{pid}/environ").read())
         tell("namespace", lambda: os.readlink(f"/proc/{pid}/ns/mnt"))
         tell("ptrace", lambda: attach(pid))
@@ -119,3 +124,17 @@ def test_the_joining_process_shows_nothing_to_its_own_user(cell, wait_until):
     """The attacker is the very user that the joining process becomes."""
     found = _ambushed(cell, wait_until, exec_user="1000", uid=1000)
     assert [line for line in found if not line.startswith("rights ")] == []
+
+
+def test_the_joining_process_holds_no_right_that_a_tracer_could_take(cell, wait_until):
+    """With CAP_SYS_PTRACE the attacker may trace it: then it must be worth no more than the attacker himself."""
+    own = (*DEFAULT_CAPABILITIES, "CAP_SYS_PTRACE")
+    *found, rights = _ambushed(cell, wait_until, capabilities=own)
+    assert any(line.startswith("ptrace 'attached'") for line in found), "it can be traced"
+    assert int(rights.split()[1], 16) & ~bits(own) == 0
+
+
+def test_an_attacker_with_every_capability_sees_it(cell, wait_until):
+    """The control: the ambush works where the kernel's check is passed by CAP_SYS_PTRACE."""
+    found = _ambushed(cell, wait_until, capabilities=ALL_CAPABILITIES)
+    assert any(line.startswith("exe ") for line in found)
