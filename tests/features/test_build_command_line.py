@@ -133,7 +133,9 @@ def test_what_docker_has_and_estiba_not_yet_is_named(home: Any, context: Path, f
 
 
 def test_what_makes_no_difference_is_accepted(home: Any, context: Path) -> None:
-    home.estiba("build", "-q", "--rm", "--force-rm", "--load", "--provenance=false", "--sbom", "false", str(context))
+    plain = home.estiba("build", "-q", str(context)).stdout
+    flags = ("--rm", "--force-rm", "--load", "--provenance=false", "--sbom", "false")
+    assert home.estiba("build", "-q", *flags, str(context)).stdout == plain
 
 
 def test_warnings_name_file_line_and_rule(home: Any, context: Path) -> None:
