@@ -9,20 +9,17 @@ from __future__ import annotations
 from estiba.errors import Conflict
 from estiba.linux.mounts import Mount
 from estiba.oci.digest import Digest
-from estiba.store.snapshots.base import WHITEOUTS_DELETE, Change, NoSuchSnapshot, SnapshotRecord, Usage
+from estiba.store.snapshots.base import WHITEOUTS_DELETE, Change
 from estiba.store.snapshots.copy_tree import copy_tree
-from estiba.store.snapshots.records import SnapshotRecords
-from estiba.store.snapshots.trees import make_root, measure
+from estiba.store.snapshots.recorded import RecordedSnapshots
+from estiba.store.snapshots.trees import make_root
 
 
-class CopyingSnapshotter:
+class CopyingSnapshotter(RecordedSnapshots):
     """A change is found by comparing the tree with its parent's."""
 
     kind = "copying"
     whiteouts = WHITEOUTS_DELETE
-
-    def __init__(self, records: SnapshotRecords) -> None:
-        self._records = records
 
     def prepare(self, key: str, parent: Digest | None) -> tuple[Mount, ...]:
         record = self._records.insert(key, parent)
@@ -43,53 +40,12 @@ class CopyingSnapshotter:
     def view(self, chain_id: Digest) -> tuple[Mount, ...]:
         return (Mount("bind", self._tree(chain_id), "", ("bind", "ro")),)
 
-    def writable(self, key: str) -> str:
-        return self._tree(key)
-
     def rebase(self, key: str, parent: Digest, *, take_root: bool) -> None:
         raise Conflict(f"snapshot {key} is a whole copy and cannot be put on top of {parent} now")
-
-    def commit(self, key: str, *, chain_id: Digest, diff_id: Digest, size: int, sync: bool = True) -> bool:
-        return self._records.commit(key, chain_id=chain_id, diff_id=diff_id, size=size, sync=sync)
-
-    def sync(self) -> None:
-        self._records.sync()
-
-    def remove(self, name: str | Digest) -> None:
-        self._records.delete(name)
-
-    def forget(self, name: str | Digest) -> None:
-        self._records.forget(name)
-
-    def has(self, chain_id: Digest) -> bool:
-        try:
-            self._records.get(chain_id)
-        except NoSuchSnapshot:
-            return False
-        return True
-
-    def parents(self, chain_id: Digest) -> tuple[Digest, ...]:
-        return tuple(r.chain_id for r in self._records.chain(chain_id)[1:] if r.chain_id)
 
     def directories(self, chain_id: Digest) -> tuple[str, ...]:
         return (self._tree(chain_id),)
 
     def change(self, name: str | Digest) -> Change:
         record = self._records.get(name)
-        tree = f"{self._records.directory(record.number)}/fs"
-        return Change(tree, self._tree(record.parent) if record.parent else "")
-
-    def get(self, name: str | Digest) -> SnapshotRecord:
-        return self._records.get(name)
-
-    def list(self) -> tuple[SnapshotRecord, ...]:
-        return self._records.list()
-
-    def usage(self, name: str | Digest) -> Usage:
-        return measure(self._tree(name))
-
-    def strays(self) -> tuple[str, ...]:
-        return self._records.strays()
-
-    def _tree(self, name: str | Digest) -> str:
-        return f"{self._records.directory(self._records.get(name).number)}/fs"
+        return Change(self._tree(name), self._tree(record.parent) if record.parent else "")

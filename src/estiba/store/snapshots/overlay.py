@@ -16,24 +16,22 @@ from estiba.store.snapshots.base import (
     WHITEOUTS_AS_OVERLAY,
     WHITEOUTS_AS_USER_OVERLAY,
     Change,
-    NoSuchSnapshot,
-    SnapshotRecord,
-    Usage,
 )
+from estiba.store.snapshots.recorded import RecordedSnapshots
 from estiba.store.snapshots.records import SnapshotRecords
-from estiba.store.snapshots.trees import copy_root, make_root, measure, remove_tree
+from estiba.store.snapshots.trees import copy_root, make_root, remove_tree
 
 _OPTIONS = ("index=off", "metacopy=off", "redirect_dir=off")
 
 
-class OverlaySnapshotter:
+class OverlaySnapshotter(RecordedSnapshots):
     """`user_xattr`: mark opaque directories with user.overlay.* because trusted.* needs privileges (user namespace)."""
 
     kind = "overlay"
 
     def __init__(self, records: SnapshotRecords, *, user_xattr: bool = False) -> None:
+        super().__init__(records)
         self.whiteouts = WHITEOUTS_AS_USER_OVERLAY if user_xattr else WHITEOUTS_AS_OVERLAY
-        self._records = records
         self._options = (*_OPTIONS, "userxattr") if user_xattr else _OPTIONS
 
     def prepare(self, key: str, parent: Digest | None) -> tuple[Mount, ...]:
@@ -59,9 +57,6 @@ class OverlaySnapshotter:
             return (Mount("bind", lowers[0], "", ("bind", "ro")),)
         return (Mount("overlay", "overlay", "", ("ro", f"lowerdir={join_lowers(lowers)}", *self._options)),)
 
-    def writable(self, key: str) -> str:
-        return f"{self._records.directory(self._records.get(key).number)}/fs"
-
     def rebase(self, key: str, parent: Digest, *, take_root: bool) -> None:
         record = self._records.get(key)
         lower = self.directories(parent)[0]
@@ -70,48 +65,17 @@ class OverlaySnapshotter:
             copy_root(lower, f"{self._records.directory(record.number)}/fs")
 
     def commit(self, key: str, *, chain_id: Digest, diff_id: Digest, size: int, sync: bool = True) -> bool:
-        work = f"{self._records.directory(self._records.get(key).number)}/work"
-        is_ours = self._records.commit(key, chain_id=chain_id, diff_id=diff_id, size=size, sync=sync)
+        work = f"{self._directory(key)}/work"
+        is_ours = super().commit(key, chain_id=chain_id, diff_id=diff_id, size=size, sync=sync)
         if is_ours:
             remove_tree(work)
         return is_ours
-
-    def sync(self) -> None:
-        self._records.sync()
-
-    def remove(self, name: str | Digest) -> None:
-        self._records.delete(name)
-
-    def forget(self, name: str | Digest) -> None:
-        self._records.forget(name)
-
-    def has(self, chain_id: Digest) -> bool:
-        try:
-            self._records.get(chain_id)
-        except NoSuchSnapshot:
-            return False
-        return True
-
-    def parents(self, chain_id: Digest) -> tuple[Digest, ...]:
-        return tuple(r.chain_id for r in self._records.chain(chain_id)[1:] if r.chain_id)
 
     def directories(self, chain_id: Digest) -> tuple[str, ...]:
         return tuple(f"{self._records.directory(r.number)}/fs" for r in self._records.chain(chain_id))
 
     def change(self, name: str | Digest) -> Change:
-        return Change(f"{self._records.directory(self._records.get(name).number)}/fs", "")
-
-    def get(self, name: str | Digest) -> SnapshotRecord:
-        return self._records.get(name)
-
-    def list(self) -> tuple[SnapshotRecord, ...]:
-        return self._records.list()
-
-    def usage(self, name: str | Digest) -> Usage:
-        return measure(f"{self._records.directory(self._records.get(name).number)}/fs")
-
-    def strays(self) -> tuple[str, ...]:
-        return self._records.strays()
+        return Change(self._tree(name), "")
 
     def _active(self, directory: str, lowers: tuple[str, ...]) -> tuple[Mount, ...]:
         if not lowers:
