@@ -3,77 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-import estiba
-
-_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-
-User = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def _interpreter(package: str) -> str:
-    """A Python that nobody may run and that sees the package, or nothing."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        program = "import sys, estiba; sys.exit(sys.version_info < (3, 11))"
-        probe = [*_NOBODY, "env", f"PYTHONPATH={package}", python, "-c", program]
-        try:
-            if subprocess.run(probe, cwd="/", capture_output=True, check=False).returncode == 0:
-                return python
-        except OSError:
-            continue
-    return ""
+from ordinary_user import User, ordinary_user
 
 
 @pytest.fixture
 def user() -> Iterator[User]:
-    """Runs `estiba ARGUMENTS` as an ordinary user with a store of its own: as nobody where the tests are root's."""
     with open("/proc/sys/user/max_user_namespaces", encoding="ascii") as file:
         if int(file.read()) == 0:
             pytest.skip("user namespaces are switched off")
-    package = os.path.dirname(os.path.dirname(estiba.__file__))
-    command = [sys.executable]
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("setpriv is not installed")
-        command = [*_NOBODY, _interpreter(package)]
-        if not command[-1]:
-            pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
-    directory = tempfile.mkdtemp(prefix="est-")
-    if os.geteuid() == 0:
-        os.chown(directory, 65534, 65534)
-    command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
-    environment = {**os.environ, "HOME": directory, "PYTHONPATH": package}
-
-    def call(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*command, *arguments],
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if check and done.returncode:
-            pytest.fail(f"estiba {' '.join(arguments)}: {done.stderr}")
-        return done
-
-    if call("bootstrap", "-q", "busybox", check=False).returncode:
-        shutil.rmtree(directory)
-        pytest.skip("no static busybox is installed")
-    yield call
-    ids = call("ps", "-aq").stdout.split()
-    if ids:
-        call("rm", "-f", "-v", *ids)
-    shutil.rmtree(directory)
+    yield from ordinary_user()
 
 
 def _owner() -> str:

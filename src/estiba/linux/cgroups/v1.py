@@ -6,6 +6,7 @@ import os
 
 from estiba.errors import Conflict, InvalidInput, NotThereYet, Unavailable
 from estiba.linux.cgroups import limits
+from estiba.linux.cgroups.files import read, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def inherit_cpuset(place: str, path: str) -> None:
     current = place
     for part in path.strip("/").split("/"):
         for file in ("cpuset.cpus", "cpuset.mems"):
-            if not _read(f"{current}/{part}/{file}").strip():
-                _write(f"{current}/{part}/{file}", _read(f"{current}/{file}").strip())
+            if not read(f"{current}/{part}/{file}").strip():
+                write(f"{current}/{part}/{file}", read(f"{current}/{file}").strip())
         current += "/" + part
 
 
@@ -68,19 +69,19 @@ def apply(directory: Callable[[str], str], resources: Mapping[str, Any]) -> None
     cpu = resources.get("cpu") or {}
     for key, controller, file in _CPU:
         if cpu.get(key):
-            _write(f"{directory(controller)}/{file}", str(cpu[key]))
+            write(f"{directory(controller)}/{file}", str(cpu[key]))
     pids = resources.get("pids") or {}
     if pids.get("limit"):
-        _write(f"{directory('pids')}/pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max")
+        write(f"{directory('pids')}/pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max")
     _block_io(directory, resources.get("blockIO") or {})
     for file, value, is_needed in limits.huge_pages(resources.get("hugepageLimits") or (), unified=False):
         place = f"{directory('hugetlb')}/{file}"
         if is_needed or os.path.exists(place):
-            _write(place, value)
+            write(place, value)
     for file, text in limits.rdma(resources.get("rdma") or {}):
-        _write(f"{directory('rdma')}/{file}", text)
+        write(f"{directory('rdma')}/{file}", text)
     for controller, file, text in limits.network(resources.get("network") or {}):
-        _write(f"{directory(controller)}/{file}", text)
+        write(f"{directory(controller)}/{file}", text)
 
 
 def refuse_unsupported(resources: Mapping[str, Any]) -> None:
@@ -111,10 +112,10 @@ def _devices(directory: Callable[[str], str], rules: Any) -> None:
         text = device_rule(rule)
         # The kernel knows "all" only as a whole.
         text = "a" if text.startswith("a ") else text
-        _write(f"{place}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+        write(f"{place}/devices.{'allow' if rule['allow'] else 'deny'}", text)
     if any(not rule["allow"] for rule in rules):
         for text in DEFAULT_DEVICES:
-            _write(f"{place}/devices.allow", text)
+            write(f"{place}/devices.allow", text)
 
 
 def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
@@ -136,7 +137,7 @@ def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
         else:
             steps.append(("memory.memsw.limit_in_bytes", swap))
             # memory+swap may never be below memory: the order depends on which way the limits move.
-            current = int(_read(f"{place}/memory.memsw.limit_in_bytes"))
+            current = int(read(f"{place}/memory.memsw.limit_in_bytes"))
             if limit and (swap == -1 or swap > current):
                 steps.reverse()
     if memory.get("reservation"):
@@ -149,7 +150,7 @@ def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
         steps.append(("memory.oom_control", 1))
     for file, value in steps:
         try:
-            _write(f"{place}/{file}", str(value))
+            write(f"{place}/{file}", str(value))
         except FileNotFoundError:
             raise Unavailable(f"the kernel does not have {file}") from None
 
@@ -168,33 +169,18 @@ def _block_io(directory: Callable[[str], str], block_io: Mapping[str, Any]) -> N
         _write_first(place, ("blkio.leaf_weight_device",), f"{numbers} {weight}")
     for key, file in _THROTTLES:
         for entry in block_io.get(key) or ():
-            _write(f"{place}/{file}", f"{entry['major']}:{entry['minor']} {entry['rate']}")
+            write(f"{place}/{file}", f"{entry['major']}:{entry['minor']} {entry['rate']}")
 
 
 def refuse_less_than_used(limit: int | None, usage: str) -> None:
     """Raise Conflict where `limit` is below what the file `usage` counts: the kernel would begin to kill."""
-    if limit and 0 < limit < (used := int(_read(usage))):
+    if limit and 0 < limit < (used := int(read(usage))):
         raise Conflict(f"the memory limit {limit} is below the {used} bytes in use", remedy="Choose a higher limit.")
 
 
 def _write_first(place: str, names: tuple[str, ...], text: str) -> None:
     for name in names:
         if os.path.exists(f"{place}/{name}"):
-            _write(f"{place}/{name}", text)
+            write(f"{place}/{name}", text)
             return
     raise Unavailable(f"the kernel has no {names[0]}: weights of block devices need the bfq scheduler")
-
-
-def _read(name: str) -> str:
-    with open(name, encoding="ascii", errors="replace") as file:
-        return file.read()
-
-
-def _write(name: str, text: str) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, f"write {text!r} to {name}: {os.strerror(error.errno or 0)}") from None
-    finally:
-        os.close(descriptor)

@@ -6,6 +6,7 @@ import os
 
 from estiba.errors import InvalidInput, Unavailable
 from estiba.linux.cgroups import devices, limits
+from estiba.linux.cgroups.files import read, write
 from estiba.linux.cgroups.v1 import refuse_less_than_used, refuse_unsupported
 
 TYPE_CHECKING = False
@@ -21,9 +22,9 @@ def delegate_controllers(root: str, path: str) -> None:
     """
     current = root
     for part in path.strip("/").split("/"):
-        for controller in _read(f"{current}/cgroup.controllers").split():
+        for controller in read(f"{current}/cgroup.controllers").split():
             try:
-                _write(f"{current}/cgroup.subtree_control", f"+{controller}")
+                write(f"{current}/cgroup.subtree_control", f"+{controller}")
             except OSError:
                 continue
         current += "/" + part
@@ -37,12 +38,12 @@ def apply(directory: str, resources: Mapping[str, Any]) -> None:
         refuse_less_than_used(memory.get("limit"), f"{directory}/memory.current")
     for file, value, is_needed in limits.huge_pages(resources.get("hugepageLimits") or (), unified=True):
         if is_needed or os.path.exists(f"{directory}/{file}"):
-            _write(f"{directory}/{file}", value)
+            write(f"{directory}/{file}", value)
     for file, value in files(resources):
         name = f"{directory}/{file}"
         if not os.path.exists(name):
             raise Unavailable(f"the cgroup controller {file.partition('.')[0]!r} is not enabled for {directory}")
-        _write(name, value)
+        write(name, value)
     rules = resources.get("devices") or ()
     if rules:
         devices.restrict(directory, rules)
@@ -140,18 +141,3 @@ def _is_file(name: str) -> bool:
 
 def _maximum(value: int) -> str:
     return "max" if value < 0 else str(value)
-
-
-def _read(name: str) -> str:
-    with open(name, encoding="ascii", errors="replace") as file:
-        return file.read()
-
-
-def _write(name: str, text: str) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, f"write {text!r} to {name}: {os.strerror(error.errno or 0)}") from None
-    finally:
-        os.close(descriptor)
