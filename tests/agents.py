@@ -11,14 +11,14 @@ import socket
 import sqlite3
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from demo import git_server, webhook
 from demo.repository import Repository
+
+from waiting import wait_until
 
 SECRET = "it is signed with this"
 
@@ -29,14 +29,6 @@ RUN echo "the command of a build"
 STOPSIGNAL SIGKILL
 CMD ["httpd", "-f", "-p", "8000", "-h", "/www"]
 """
-
-
-def wait_until(condition: Callable[[], object], what: str, *, patience: float = 60) -> None:
-    """Waits for a condition, bounded."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience} seconds for {what}"
-        time.sleep(0.02)  # the condition is what is waited for
 
 
 def free_port() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from estiba.networks.networks import Networks
 from estiba.store.store import Store
 from images import busybox_image
+from waiting import wait_until
 
 
 class ContainerHost:
@@ -50,11 +50,7 @@ class ContainerHost:
 
     def wait_until(self, condition: Callable[[], bool], what: str, *, patience: float = 20) -> None:
         """Wait for a condition, and fail the test when it does not come."""
-        deadline = time.monotonic() + patience
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"did not happen within {patience:.0f} seconds: {what}")
-            time.sleep(0.02)
+        wait_until(condition, what, patience=patience)
 
     def remove_everything(self) -> None:
         """Every container, volume and network, and then nothing of them may be left."""

@@ -15,6 +15,7 @@ import pytest
 import leaks
 from estiba.store.store import Store
 from images import busybox_image
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -78,11 +79,7 @@ class Builds:
         return cgroups + steps + (os.listdir(containers) if os.path.isdir(containers) else [])
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 15
-        while not condition():
-            if time.monotonic() > deadline:
-                pytest.fail(f"did not happen: {what}; left: {self.left()}")
-            time.sleep(0.02)
+        wait_until(condition, what, more=lambda: f"left: {self.left()}")
 
 
 @pytest.fixture

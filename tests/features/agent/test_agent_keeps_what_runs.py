@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents import DOCKERFILE, fetch, wait_until
+from agents import DOCKERFILE, fetch
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 

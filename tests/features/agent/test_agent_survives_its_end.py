@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agents import DOCKERFILE, fetch, processes_with, wait_until
+from agents import DOCKERFILE, fetch, processes_with
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 

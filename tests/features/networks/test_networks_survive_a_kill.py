@@ -13,6 +13,7 @@ import pytest
 
 from estiba.networks.networks import NetworkInUse, Networks
 from estiba.networks.ports import parse_port
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -93,7 +94,7 @@ def test_a_killed_process_does_not_keep_its_ports_from_the_next(world, networks,
     worker.send_signal(signal.SIGKILL)
     with worker:
         pass
-    _wait_until(lambda: "\nve" not in world.run(world.host, "ip", "-br", "link"))
+    wait_until(lambda: "\nve" not in world.run(world.host, "ip", "-br", "link"), "the links go")
     endpoint = networks.attach(world.container(networks), key="next", ports=parse_port("8080:80"))
     assert networks.endpoints("bridge") == {"next": endpoint}
 
@@ -164,12 +165,3 @@ def test_what_is_left_of_an_installation_whose_directory_is_gone_is_swept_away(w
     second.teardown()
     third.teardown()
     assert _links(world)[: len(before)] == before
-
-
-def _wait_until(condition) -> None:
-    import time
-
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from waiting import wait_until
+
 registries = sys.modules["estiba_test_registries"]
 sha256 = registries.sha256
 
@@ -24,13 +26,6 @@ def begin_body(server, method: str, target: str, length: int, first: bytes) -> s
     return connection
 
 
-def wait_for(condition, *, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
 def upload_sizes(server) -> list[int]:
     directory = f"{server.storage}/uploads"
     return [os.stat(f"{directory}/{name}").st_size for name in os.listdir(directory)]
@@ -41,9 +36,9 @@ def test_an_upload_that_was_cut_goes_on_where_it_stopped(make_server):
     data = os.urandom(3_000_000)
     location = server.begin("a")
     connection = begin_body(server, "PATCH", location, len(data), data[:2_000_000])
-    wait_for(lambda: sum(upload_sizes(server)) >= 1_000_000)
+    wait_until(lambda: sum(upload_sizes(server)) >= 1_000_000, "the upload has begun")
     connection.close()
-    wait_for(lambda: upload_sizes(server) == [2_000_000])
+    wait_until(lambda: upload_sizes(server) == [2_000_000], "all that was sent is there")
     status = server.request("GET", location)
     received = int(status.headers["Range"].split("-")[1]) + 1
     assert received == 2_000_000
@@ -59,7 +54,7 @@ def test_a_client_that_comes_back_takes_its_upload_over(make_server):
     data = os.urandom(3_000_000)
     location = server.begin("a")
     hanging = begin_body(server, "PATCH", location, len(data), data[:1_500_000])
-    wait_for(lambda: sum(upload_sizes(server)) >= 1_000_000)
+    wait_until(lambda: sum(upload_sizes(server)) >= 1_000_000, "the upload has begun")
     received = int(server.request("GET", location).headers["Range"].split("-")[1]) + 1
     answer = server.request("PUT", f"{location}?digest={sha256(data)}", data[received:])
     assert answer.status == 201
@@ -74,9 +69,9 @@ def test_a_whole_blob_that_was_cut_is_not_kept(make_server):
     data = os.urandom(3_000_000)
     target = f"/v2/a/blobs/uploads/?digest={sha256(data)}"
     connection = begin_body(server, "POST", target, len(data), data[:2_000_000])
-    wait_for(lambda: sum(upload_sizes(server)) > 0)
+    wait_until(lambda: sum(upload_sizes(server)) > 0, "the upload has begun")
     connection.close()
-    wait_for(lambda: upload_sizes(server) == [])
+    wait_until(lambda: upload_sizes(server) == [], "the upload is gone")
     assert os.listdir(f"{server.storage}/blobs/sha256") == []
 
 
@@ -86,7 +81,7 @@ def test_kill_9_in_an_upload_leaves_a_valid_registry(make_server):
     data = os.urandom(3_000_000)
     location = server.begin("a")
     connection = begin_body(server, "PATCH", location, len(data), data[:2_000_000])
-    wait_for(lambda: sum(upload_sizes(server)) >= 1_000_000)
+    wait_until(lambda: sum(upload_sizes(server)) >= 1_000_000, "the upload has begun")
     server.kill()
     connection.close()
     server.start()
@@ -132,9 +127,9 @@ def test_sigterm_lets_an_upload_in_flight_end(make_server):
     data = os.urandom(2_000_000)
     target = f"/v2/a/blobs/uploads/?digest={sha256(data)}"
     connection = begin_body(server, "POST", target, len(data), data[:1_500_000])
-    wait_for(lambda: sum(upload_sizes(server)) > 0)
+    wait_until(lambda: sum(upload_sizes(server)) > 0, "the upload has begun")
     server.terminate()
-    wait_for(lambda: not _accepts(server))
+    wait_until(lambda: not _accepts(server), "it takes no new connection")
     connection.sendall(data[1_500_000:])
     assert connection.recv(65536).startswith(b"HTTP/1.1 201")
     connection.close()
@@ -147,9 +142,9 @@ def test_a_second_sigterm_ends_the_patience_and_keeps_the_session(make_server):
     server = make_server()
     location = server.begin("a")
     connection = begin_body(server, "PATCH", location, 3_000_000, b"x" * 1_500_000)
-    wait_for(lambda: sum(upload_sizes(server)) >= 1_000_000)
+    wait_until(lambda: sum(upload_sizes(server)) >= 1_000_000, "the upload has begun")
     server.terminate()
-    wait_for(lambda: not _accepts(server))
+    wait_until(lambda: not _accepts(server), "it takes no new connection")
     server.terminate()
     assert server.wait() == 0
     connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import estiba.runtime
 from bundles import busybox_rootfs, write_bundle
 from estiba.runtime.client import RuntimeClient
 from estiba.runtime.spec import SpecOptions
+from waiting import wait_until
 
 LAUNCHER = os.path.join(os.path.dirname(estiba.runtime.__file__), "launcher.py")
 
@@ -77,15 +77,6 @@ def box(tmp_path: Any) -> Iterator[Box]:
     box = Box(str(tmp_path))
     yield box
     box.remove_everything()
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, patience_ms: int = 10_000) -> None:
-    """Wait for a condition that nothing announces, and fail the test when it does not come."""
-    for _ in range(patience_ms // 10):
-        if condition():
-            return
-        select.poll().poll(10)
-    pytest.fail(f"did not happen within {patience_ms} ms: {what}")
 
 
 @pytest.fixture(name="wait_until")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agents import wait_until
 from estiba.agent.config import AgentConfig, Repository
 from estiba.agent.pipeline import Job
 from estiba.agent.queue import FAILED, QUEUED, SUCCEEDED, SUPERSEDED, Queue
@@ -18,6 +17,7 @@ from estiba.errors import EstibaError, Unavailable
 from estiba.graph.cancellation import Cancellation, Cancelled
 from estiba.oci.digest import Digest
 from estiba.store.database import Database
+from waiting import wait_until
 
 IMAGE = Digest.of(b"image")
 CONFIG = AgentConfig(
