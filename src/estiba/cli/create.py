@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from estiba.cli.container_flags import add_container_arguments, container_options
-from estiba.cli.run import CidFile, find_image
+from estiba.cli.running import CidFile, find_image
 
 if TYPE_CHECKING:
     import argparse

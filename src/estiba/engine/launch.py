@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from estiba.engine import frames
-from estiba.engine.monitor.request import StartRequest
 from estiba.errors import CommandFailed
 
 if TYPE_CHECKING:
     from estiba.engine.locks import Lock
+    from estiba.engine.monitor.request import StartRequest
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
