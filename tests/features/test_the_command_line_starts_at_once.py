@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+
+import estiba
 
 # Each takes milliseconds, or brings many others with it.
 SLOW = frozenset(
@@ -71,3 +74,23 @@ def test_a_frequent_command_loads_no_slow_module(estiba_home: Any, command: tupl
     status, *loaded = done.stderr.splitlines()[-1].split()
     assert status in {"0", "1", "125"}, done.stderr
     assert SLOW & set(loaded) == set()
+
+
+MONITOR = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import estiba.engine.monitor.main, estiba.engine.monitor.life, estiba.runtime.lifecycle
+print(*sorted(sys.modules))
+"""
+
+
+def test_a_monitor_loads_only_what_a_container_without_a_network_needs() -> None:
+    """It is one process a container, so what it loads counts as often; the modules here take most of its start."""
+    source = os.path.dirname(os.path.dirname(estiba.__file__))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", MONITOR, source], capture_output=True, text=True, timeout=60, check=True
+    )
+    slow = {"typing", "re", "enum", "json", "hashlib", "datetime", "contextlib", "signal", "threading", "argparse"}
+    loaded = set(done.stdout.split())
+    assert (SLOW | slow) & loaded == set()
+    assert not {name for name in loaded if name.startswith("estiba.networks.networks")}

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.agent.queue import JobRecord

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.wiring.house import House

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.cli.build_flags import add_arguments, check
 from estiba.errors import CommandFailed, InvalidInput, NotFound, NotThereYet
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -6,11 +6,13 @@ import os
 import stat
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from estiba.layers.decompress import Readable
     from estiba.store.scratch import Scratch
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS
-from typing import TYPE_CHECKING
 
 from estiba.errors import NotThereYet
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import TextIO
 
 from estiba.errors import EstibaError
 from estiba.graph.vertex import LocalContext, Scratch, Vertex
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 class PlainProgress:

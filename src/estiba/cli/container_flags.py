@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from estiba.engine.mount_syntax import parse_mount, parse_tmpfs, parse_volume
 from estiba.engine.options import ContainerOptions, Limits, LogOptions, Naming, Security, Ulimit
 from estiba.engine.quantities import parse_cpus, parse_size
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import NoReturn
 
     from estiba.engine.options import VolumeMount
     from estiba.networks.ports import PortMapping

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.cli.container_flags import add_container_arguments, container_options
 from estiba.cli.running import CidFile, find_image
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from estiba.cli.container_flags import read_environment
 from estiba.engine.relay import Ends
 from estiba.engine.terminal import DETACH, parse_detach_keys, require_terminal
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from estiba.cli.printable import printable, printable_json
 from estiba.cli.template import Template
+from estiba.values import NamedTuple
 
 _PADDING = 3
 _NARROWEST = 10

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.errors import NotFound, NotThereYet
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

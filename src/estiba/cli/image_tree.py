@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

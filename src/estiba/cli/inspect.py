@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from estiba.errors import NotFound
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

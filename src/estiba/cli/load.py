@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.errors import InvalidInput, NotFound
 from estiba.oci.platform import Platform
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

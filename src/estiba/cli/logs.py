@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from estiba.cli.times import moment
 from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

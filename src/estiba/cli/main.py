@@ -11,15 +11,17 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from estiba import __version__
 from estiba.cli import commands
 from estiba.cli.usage import WrongUsage, flush_output, open_missing_streams, tell
 from estiba.errors import CommandFailed, EstibaError, NotFound, NotThereYet
+from estiba.values import TYPE_CHECKING, NamedTuple
 from estiba.wiring.settings import Settings, read
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from estiba.wiring.house import House
 
 # Commands whose exit code is the container's: what Estiba itself cannot do is told apart by 125.

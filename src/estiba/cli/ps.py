@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine import lifecycle
 from estiba.engine.status import shown_state as shown_state
 from estiba.engine.status import status as status
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

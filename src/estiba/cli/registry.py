@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.cli.each import for_each
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.cli.container_flags import add_container_arguments
 from estiba.engine.launch import PendingMonitor
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

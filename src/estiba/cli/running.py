@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.cli.container_flags import container_options
 from estiba.engine.engine import Attachment
@@ -13,6 +12,7 @@ from estiba.engine.terminal import DETACH, parse_detach_keys, require_terminal, 
 from estiba.errors import AlreadyExists, InvalidInput
 from estiba.oci.platform import Platform
 from estiba.store.images import ImageNotFound
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

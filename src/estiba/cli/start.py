@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from estiba.cli.each import for_each
 from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

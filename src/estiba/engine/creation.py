@@ -6,7 +6,6 @@ import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine.lifecycle import CREATED
 from estiba.engine.locks import Lock, wait_for_lock
@@ -17,6 +16,7 @@ from estiba.engine.records import ContainerRecord, NameTaken
 from estiba.engine.removal import holder, snapshot_key
 from estiba.engine.spec import plan_process
 from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.records import Containers

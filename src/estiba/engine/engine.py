@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine import frames, lifecycle, recovery
 from estiba.engine.locks import Lock, wait_for_lock
@@ -20,6 +19,7 @@ from estiba.engine.removal import remove_container, snapshot_key
 from estiba.engine.volumes import Volumes
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux.processes import parse_signal
+from estiba.values import TYPE_CHECKING
 
 # What only starting a container needs is imported where it is used: `ps` and its like are to answer at once.
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from estiba.engine import lifecycle
 from estiba.engine.frames import CHUNK, listen
@@ -23,8 +22,11 @@ from estiba.engine.terminal import DetachKeys, RawTerminal, size_of
 from estiba.errors import Conflict
 from estiba.linux.processes import become_subreaper, exit_status
 from estiba.store.snapshots.trees import remove_tree
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from estiba.engine.engine import Engine
     from estiba.engine.records import ContainerRecord
     from estiba.engine.relay import Ends

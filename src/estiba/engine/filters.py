@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from estiba.engine import lifecycle
 from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

@@ -9,14 +9,16 @@ Only the built-in `_socket` is used: the `socket` module would cost more than al
 from __future__ import annotations
 
 import _socket
-import array
-import json
 import os
 import select
 import struct
-from typing import Any, Final, NamedTuple
 
 from estiba.errors import Unavailable
+from estiba.runtime import json_text
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 HEADER = struct.Struct("!BI")
 LONGEST: Final = 1 << 24
@@ -46,7 +48,7 @@ class Frame(NamedTuple):
     content: bytes
 
     def json(self) -> Any:
-        return json.loads(self.content)
+        return json_text.loads(self.content.decode(), what="the content of a frame")
 
 
 class MonitorGone(Unavailable):
@@ -81,7 +83,7 @@ class Decoder:
 
 def encoded(kind: int, content: bytes | object = b"") -> bytes:
     """A frame as bytes; what is not bytes becomes JSON."""
-    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    data = content if isinstance(content, bytes) else json_text.dumps(content).encode()
     return HEADER.pack(kind, len(data)) + data
 
 
@@ -114,7 +116,7 @@ class Connection:
         data = encoded(kind, content)
         try:
             if descriptor is not None:
-                rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
+                rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor))
                 sent = self.socket.sendmsg([data], [rights])
                 data = data[sent:]
             while data:
@@ -151,7 +153,7 @@ class Connection:
             data, rights, _, _ = self.socket.recvmsg(CHUNK, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
             for level, kind, content in rights:
                 if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                    descriptor = array.array("i", content[:4])[0]
+                    descriptor = struct.unpack("i", content[:4])[0]
             if not data:
                 raise MonitorGone("the other side ended without a word")
             self._frames = self._decoder.feed(data)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine import lifecycle
 from estiba.engine.paths import volume_data
 from estiba.engine.spec import DEFAULT_PIDS
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

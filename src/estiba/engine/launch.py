@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from estiba.engine import frames
 from estiba.errors import CommandFailed
+from estiba.runtime import interpreter
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.locks import Lock
@@ -36,13 +37,16 @@ class PendingMonitor:
             (os.POSIX_SPAWN_DUP2, null, 1),
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
         ]
+        # It makes the container itself where the runtime is ours, so the host's interpreter must be out of reach.
+        executable, held = interpreter.protected(sys.executable)
         try:
             self._pid = os.posix_spawn(
-                sys.executable, [sys.executable, "-I", "-S", launcher, run], _ENVIRONMENT, file_actions=actions
+                executable, [sys.executable, "-I", "-S", launcher, run], _ENVIRONMENT, file_actions=actions
             )
         finally:
             theirs.close()
-            os.close(null)
+            for descriptor in (null, *held):
+                os.close(descriptor)
 
     def __enter__(self) -> PendingMonitor:
         return self

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine.locks import try_lock
 from estiba.engine.paths import ContainerPaths
 from estiba.engine.volumes import take_away
 from estiba.errors import NotFound
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

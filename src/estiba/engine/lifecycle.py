@@ -9,9 +9,11 @@ dead: a removal failed half-way; it can only be removed again
 
 from __future__ import annotations
 
-from typing import Final
-
 from estiba.errors import Conflict
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Final
 
 CREATED: Final = "created"
 STARTING: Final = "starting"

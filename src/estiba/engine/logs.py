@@ -6,9 +6,12 @@ import json
 import os
 import select
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
 
 from estiba.linux.inotify import DirectoryWatch
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _BLOCK = 1 << 16
 _LONGEST_PAUSE = 1.0

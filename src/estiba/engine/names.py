@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from estiba.errors import InvalidInput
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_FURTHER = _FIRST | frozenset("_.-")
 
 # From the harbour: what is stowed, and how it lies.
 _ADJECTIVES = """
@@ -41,7 +40,7 @@ def checked_name(name: str) -> str:
         InvalidInput: other characters than a name may have.
     """
     name = name.removeprefix("/")
-    if not _NAME.fullmatch(name):
+    if len(name) < 2 or name[0] not in _FIRST or not _FURTHER.issuperset(name):
         raise InvalidInput(
             f"invalid container name {name!r}",
             remedy="Use letters, digits, and _ . - after the first character; at least two characters.",

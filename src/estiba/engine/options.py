@@ -5,10 +5,12 @@ It is kept with the container as JSON, so `from_json(to_json(x)) == x` for every
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.networks.ports import PortMapping
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class VolumeMount(NamedTuple):

@@ -17,7 +17,7 @@ RUN/runtime/                 the runtime's own state
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from estiba.values import NamedTuple
 
 
 class ContainerPaths(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from estiba.engine.lifecycle import CREATED, DEAD, EXITED
 from estiba.engine.removal import holder, snapshot_key
 from estiba.errors import EstibaError
 from estiba.store import gc
 from estiba.store.gc import Options, Plan, Removal
 from estiba.store.scratch import size_on_disk
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from estiba.engine.lifecycle import EXITED, NEXT, RUNNING
 from estiba.engine.names import looks_like_id
 from estiba.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from estiba.runtime import json_text
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import sqlite3
+    from typing import Any
+
     from estiba.engine.options import ContainerOptions
     from estiba.engine.spec import Process
     from estiba.store.database import Database
@@ -77,7 +78,7 @@ class Networking(NamedTuple):
     ports: tuple[tuple[str, str], ...] = ()
 
     def to_text(self) -> str:
-        return json.dumps(self._asdict())
+        return json_text.dumps(self._asdict())
 
 
 class ContainerRecord(NamedTuple):
@@ -113,15 +114,15 @@ class ContainerRecord(NamedTuple):
     def parsed_options(self) -> ContainerOptions:
         from estiba.engine.options import ContainerOptions
 
-        return ContainerOptions.from_json(json.loads(self.options))
+        return ContainerOptions.from_json(json_text.loads(self.options, what="a container's options"))
 
     def parsed_process(self) -> Process:
-        return process_from_json(json.loads(self.process))
+        return process_from_json(json_text.loads(self.process, what="a container's process"))
 
     def parsed_network(self) -> Networking:
         if not self.network:
             return Networking()
-        value = json.loads(self.network)
+        value = json_text.loads(self.network, what="a container's network")
         ports = tuple((inside, outside) for inside, outside in value.pop("ports"))
         return Networking(**value, ports=ports)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine.lifecycle import CREATED, EXITED, HAS_MONITOR, REMOVING, STARTING
 from estiba.engine.locks import Lock, try_lock
 from estiba.engine.paths import ContainerPaths
 from estiba.engine.removal import remove_container
 from estiba.errors import EstibaError, NotFound
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import select
 import signal
-from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine import frames
 from estiba.engine.terminal import DetachKeys, RawTerminal, size_of
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

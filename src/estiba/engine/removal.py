@@ -5,10 +5,9 @@ Each step may be repeated, so a removal that was killed is finished by the next 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.engine.lifecycle import REMOVING
 from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes, take_away
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.paths import ContainerPaths

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
 
 NAMES = ("no", "on-failure", "always", "unless-stopped")
 FIRST_DELAY = 0.1

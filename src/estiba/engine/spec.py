@@ -6,8 +6,6 @@ only the machine knows (ids of users, places of mounts, the network).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from estiba.errors import InvalidInput
 from estiba.runtime.spec import (
     ALL_CAPABILITIES,
@@ -20,6 +18,7 @@ from estiba.runtime.spec import (
     SpecMount,
     SpecOptions,
 )
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from estiba.engine.options import ContainerOptions, Limits, Security

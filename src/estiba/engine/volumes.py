@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine.paths import volume_data
 from estiba.errors import AlreadyExists, Conflict, NotFound
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from estiba.image.image import Image
 from estiba.image.packages import packages
@@ -14,6 +13,7 @@ from estiba.oci.canonical_json import dumps
 from estiba.oci.digest import Digest
 from estiba.oci.json_fields import parse_object
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 _PIECE = 1 << 20

@@ -6,11 +6,14 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from estiba.image.image import Image
 from estiba.image.tree import ImageTree, Node
 from estiba.store.store import Store
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.oci.digest import Digest
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.reference import Reference
 from estiba.store.images import ImageRecord
 from estiba.store.references import ReferenceRecord
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 
 class Image(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
 from estiba.image.assemble import commit_image
 from estiba.image.unpack import unpack_layers
 from estiba.layers.decompress import VerifiedStream
@@ -13,6 +11,10 @@ from estiba.oci.image_config import History, ImageConfig, RunConfig
 from estiba.oci.platform import Platform
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _LARGEST = 1 << 40
 _PIECE = 1 << 20

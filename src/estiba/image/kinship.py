@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 
 class Kin(NamedTuple):

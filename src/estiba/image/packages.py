@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, InvalidInput
 from estiba.image.tree import Entry, ImageTree, PathNotFound
+from estiba.values import NamedTuple
 
 _LARGEST = 64 << 20
 _LARGEST_METADATA = 1 << 20

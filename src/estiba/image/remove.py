@@ -5,8 +5,6 @@ The rules are Docker's: an ID with names in several repositories, or an image th
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import Conflict
 from estiba.oci.digest import Digest
 from estiba.store import gc
@@ -14,6 +12,7 @@ from estiba.store.images import Match
 from estiba.store.references import ReferenceRecord
 from estiba.store.store import Store
 from estiba.store.uses import IMAGE
+from estiba.values import NamedTuple
 
 UNTAGGED = "Untagged"
 DELETED = "Deleted"

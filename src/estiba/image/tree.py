@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, InvalidInput, NotFound
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 _MOST_LINKS = 40  # as the kernel's own limit
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")

@@ -26,7 +26,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple
 
 from estiba import errors
 from estiba.errors import Corrupt, EstibaError, Unavailable
@@ -37,6 +36,10 @@ from estiba.oci.chain_id import chain_ids
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 Layer = tuple[Digest, Descriptor]
 """A diff ID and the blob that is said to hold it."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from estiba import errors
 from estiba.layers.unpack import UnpackLimits, UnpackResult, unpack
 from estiba.oci.digest import Digest
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 PROGRAM = (
     "import json,sys;j=json.loads(sys.argv[1]);sys.path[:]=j['path'];import estiba.image.unpack_worker as w;w.main(j)"

@@ -6,9 +6,8 @@ explicitly takes the place of the user's own groups.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import InvalidInput, NotFound
+from estiba.values import NamedTuple
 
 _LARGEST = 2**31 - 1
 

@@ -11,9 +11,8 @@ that Python was built with may be either of them. Level 1 is 2.1 to 2.3 times as
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from estiba.errors import InvalidInput
+from estiba.values import Protocol
 
 NONE = "none"
 GZIP = "gzip"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
 from estiba.errors import Corrupt
 from estiba.layers.compression import GZIP, NONE, ZSTD, detect
 from estiba.oci.digest import Digest
+from estiba.values import Protocol
 
 _READ_SIZE = 256 << 10
 _PIECE = 1 << 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 _CHUNK = 1 << 20
 

@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 from estiba.layers import compression as compressions
 from estiba.layers import diff
@@ -19,6 +18,7 @@ from estiba.layers.decompress import Readable
 from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
 from estiba.layers.tar.writer import TarPolicy, write_layer
 from estiba.oci.digest import Digest
+from estiba.values import NamedTuple
 
 _BLOCKS_IN_FLIGHT = 8
 

@@ -15,7 +15,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, EstibaError, InvalidInput, PermissionDenied, Unavailable
 from estiba.layers.decompress import Readable, VerifiedStream
@@ -32,6 +31,7 @@ from estiba.layers.tar.header import (
 from estiba.layers.tar.reader import Entry, TarReader
 from estiba.layers.tar.writer import OPAQUE_MARKER, WHITEOUT_PREFIX
 from estiba.oci.digest import Digest
+from estiba.values import NamedTuple
 
 OVERLAY = "overlay"
 USER_OVERLAY = "user-overlay"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import struct
-from typing import NamedTuple
 
 from estiba.linux.netlink import (
     CREATE,
@@ -20,6 +19,7 @@ from estiba.linux.netlink import (
     number,
     text,
 )
+from estiba.values import NamedTuple
 
 _RTM_NEWLINK = 16
 _RTM_DELLINK = 17

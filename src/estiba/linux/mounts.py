@@ -8,11 +8,11 @@ cannot be exchanged in between.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.linux.mountpoints import MS_REC, MS_SLAVE, is_mounted, mount_at, set_propagation, unmount
 from estiba.linux.namespaces import CLONE_NEWNS, unshare
 from estiba.linux.paths import open_in_root
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

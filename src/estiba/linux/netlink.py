@@ -11,7 +11,8 @@ import _socket
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12

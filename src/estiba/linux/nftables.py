@@ -11,7 +11,6 @@ import os
 import signal
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from estiba.errors import EstibaError, PermissionDenied, Unavailable
 from estiba.linux.netlink import (
@@ -24,6 +23,7 @@ from estiba.linux.netlink import (
     nested,
     text,
 )
+from estiba.values import NamedTuple
 
 # Fixed places, so that no variable of the caller chooses what root runs.
 PROGRAM_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin", "/usr/local/bin")

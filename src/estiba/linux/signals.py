@@ -8,6 +8,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIG_SETMASK,
     pidfd_send_signal,
     pthread_sigmask,
+    set_wakeup_fd,
     signal,
 )
 
@@ -15,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["block", "handle", "pidfd_send_signal", "restore_defaults"]
+__all__ = ["block", "forget_wakeups", "handle", "pidfd_send_signal", "restore_defaults", "wake_by"]
 
 SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 15
 SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGWINCH, SIGXFSZ = 17, 18, 19, 20, 28, 25
@@ -39,3 +40,13 @@ def handle(number: int, handler: Callable[[int, object], None]) -> None:
 def block(numbers: Iterable[int]) -> None:
     """Hold these signals back."""
     pthread_sigmask(SIG_BLOCK, tuple(numbers))
+
+
+def wake_by(descriptor: int) -> None:
+    """Write a byte into the non-blocking `descriptor` when a signal comes that is handled."""
+    set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+
+def forget_wakeups() -> None:
+    """Write no byte any more: a forked child has its parent's descriptor for that."""
+    set_wakeup_fd(-1)

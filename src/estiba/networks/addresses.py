@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
 
 
 def address_number(text: str) -> int:

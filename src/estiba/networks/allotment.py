@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from estiba.errors import Conflict, InvalidInput
 from estiba.linux import conntrack, links, nftables
@@ -15,6 +14,7 @@ from estiba.networks.addresses import Subnet, address_bytes, address_text
 from estiba.networks.ledger import BridgeRow, EndpointRow, Ledger, PortRow
 from estiba.networks.ports import PROTOCOL_NUMBERS, PortMapping
 from estiba.networks.reservations import Reservation, reserve
+from estiba.values import NamedTuple
 
 
 class Request(NamedTuple):

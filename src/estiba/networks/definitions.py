@@ -7,13 +7,12 @@ ROOT/networks/
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from estiba.errors import AlreadyExists, Corrupt, NotFound
+from estiba.values import NamedTuple
 
 _SUFFIX = ".json"
 
@@ -58,6 +57,8 @@ class NetworkExists(AlreadyExists):
 
 def identity(root: str, name: str, created: int) -> str:
     """The ID that is shown of a network, 64 hexadecimal digits as Docker's."""
+    import hashlib
+
     return hashlib.sha256(f"{root}\0{name}\0{created}".encode()).hexdigest()
 
 

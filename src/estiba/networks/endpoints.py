@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-from typing import NamedTuple
 
 from estiba.linux import links, netns, sysctl
 from estiba.linux.netlink import NETLINK_ROUTE, NetlinkSocket
 from estiba.networks.addresses import Subnet, address_text
 from estiba.networks.ledger import BridgeRow, EndpointRow
 from estiba.networks.ports import PortMapping
+from estiba.values import NamedTuple
 
 
 class Endpoint(NamedTuple):

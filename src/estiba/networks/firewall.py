@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from estiba.linux.nftables import Element, concatenate
 from estiba.networks.addresses import address_bytes
 from estiba.networks.ports import EVERY_ADDRESS, PROTOCOL_NUMBERS, PortMapping
+from estiba.values import NamedTuple
 
 _ANY = "published_any"
 _AT = "published_at"

@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from estiba.errors import Unavailable
 from estiba.networks.firewall import Bridge, Published
 from estiba.networks.ports import PortMapping
+from estiba.values import NamedTuple
 
 FILE = "networks.db"
 _PATIENCE = 30.0  # seconds to wait for other processes

@@ -5,7 +5,6 @@ Two installations have different run directories, so they never meet; the usual 
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from estiba.errors import InvalidInput
@@ -64,4 +63,6 @@ def veth_of(run: str, network: str, key: str) -> str:
 
 
 def _short(*parts: str) -> str:
+    import hashlib
+
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 # Docker's choice too, for a host whose own name servers a container cannot reach.
 PUBLIC_SERVERS = ("8.8.8.8", "8.8.4.4")

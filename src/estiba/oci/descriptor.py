@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.oci.json_fields import Fields, JsonObject
 from estiba.oci.platform import Platform
+from estiba.values import NamedTuple
 
 
 class Descriptor(NamedTuple):

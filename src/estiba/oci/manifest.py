@@ -6,14 +6,13 @@ written anew.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import NotThereYet
 from estiba.oci import mediatypes
 from estiba.oci.canonical_json import dumps
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
 from estiba.oci.json_fields import Fields, JsonObject, Malformed, parse_object
+from estiba.values import NamedTuple
 
 MAXIMUM_SIZE = 4 * 1024 * 1024
 """The largest manifest in bytes that is read (distribution-spec, "Pushing Manifests": at least 4 MiB)."""

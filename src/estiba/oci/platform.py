@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 

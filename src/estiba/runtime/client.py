@@ -6,16 +6,16 @@ The runtime's own words go to an anonymous file (`--log`), because its standard 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from estiba.errors import CommandFailed, NotFound
-from estiba.runtime import interpreter
+from estiba.errors import CommandFailed, InvalidInput, NotFound
+from estiba.runtime import interpreter, json_text
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -57,13 +57,14 @@ class RuntimeClient:
         self.is_ours = is_ours
 
     @staticmethod
-    def ours(*, root: str) -> RuntimeClient:
+    def ours(*, root: str, creates: bool = False) -> RuntimeClient:
         """Estiba's own runtime: it is started without the site module and with few imports, and only where a process
-        is needed; what reads and writes its records alone is done here."""
+        is needed; what reads and writes its records alone is done here. With `creates`, for a process that has one
+        thread and nothing else to do, making the container is too."""
         from estiba.runtime.direct import DirectClient
 
         launcher = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launcher.py")
-        return DirectClient((sys.executable, "-I", "-S", launcher), root, is_ours=True)
+        return DirectClient((sys.executable, "-I", "-S", launcher), root, creates=creates)
 
     @classmethod
     def named(cls, name: str, *, root: str) -> RuntimeClient:
@@ -115,7 +116,7 @@ class RuntimeClient:
         status, log = self._run(["run", "--bundle", bundle, container_id], streams=(stdin, stdout, stderr))
         failed = _failure(log)
         if status and failed:
-            raise _error(container_id, failed, status)
+            raise runtime_error(container_id, failed, status)
         return status
 
     def start(self, container_id: str) -> None:
@@ -128,7 +129,7 @@ class RuntimeClient:
         Raises:
             ContainerMissing: no such container.
         """
-        raw = json.loads(self._output(["state", container_id]))
+        raw = json_text.loads(self._output(["state", container_id]).decode(), what="the state")
         return RuntimeState(
             raw["id"], raw["status"], raw.get("pid", 0), raw.get("bundle", ""), raw.get("annotations") or {}
         )
@@ -169,7 +170,7 @@ class RuntimeClient:
         Raises:
             RuntimeFailed: it could not be started.
         """
-        description = _anonymous_file("process", json.dumps(process).encode())
+        description = _anonymous_file("process", json_text.dumps(process).encode())
         place = 3 + len(pass_fds) + 1
         arguments = ["exec", "--process", f"/proc/self/fd/{place}"]
         if detach:
@@ -189,7 +190,7 @@ class RuntimeClient:
             os.close(description)
         failed = _failure(log)
         if failed or (detach and status):
-            raise _error(container_id, failed, status)
+            raise runtime_error(container_id, failed, status)
         if detach and pid_file is not None:
             with open(pid_file, encoding="ascii") as file:
                 return int(file.read())
@@ -200,14 +201,14 @@ class RuntimeClient:
     ) -> None:
         status, log = self._run(arguments, streams=streams, pass_fds=pass_fds)
         if status:
-            raise _error(arguments[-1], _failure(log), status)
+            raise runtime_error(arguments[-1], _failure(log), status)
 
     def _output(self, arguments: list[str]) -> bytes:
         output = _anonymous_file("output")
         try:
             status, log = self._run(arguments, streams=(0, output, 2))
             if status:
-                raise _error(arguments[-1], _failure(log), status)
+                raise runtime_error(arguments[-1], _failure(log), status)
             return _content(output)
         finally:
             os.close(output)
@@ -244,10 +245,10 @@ class RuntimeClient:
         executable = command[0]
         if self.is_ours:
             # What the runtime would do first, at the price of starting the interpreter twice.
-            protected = _protected(executable)
-            if protected >= 0:
-                moved.append(fcntl.fcntl(protected, fcntl.F_DUPFD_CLOEXEC, len(wanted)))
-                os.close(protected)
+            executable, held = interpreter.protected(executable)
+            if held:
+                moved.append(fcntl.fcntl(held[0], fcntl.F_DUPFD_CLOEXEC, len(wanted)))
+                os.close(held[0])
                 executable = f"/proc/self/fd/{moved[-1]}"
         try:
             pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
@@ -257,13 +258,6 @@ class RuntimeClient:
         finally:
             for descriptor in (*moved, silent, log):
                 os.close(descriptor)
-
-
-def _protected(path: str) -> int:
-    try:
-        return interpreter.open_protected(path)
-    except OSError:
-        return -1  # not root: the runtime decides what that means
 
 
 def _anonymous_file(name: str, content: bytes = b"") -> int:
@@ -283,15 +277,16 @@ def _failure(log: bytes) -> str:
     """The last error in a log of JSON lines; "" when there is none."""
     for line in reversed(log.decode(errors="replace").splitlines()):
         try:
-            entry = json.loads(line)
-        except ValueError:
+            entry = json_text.loads(line, what="a line of the log")
+        except InvalidInput:
             continue
         if isinstance(entry, dict) and entry.get("level") in ("error", "fatal") and entry.get("msg"):
             return str(entry["msg"])
     return ""
 
 
-def _error(container_id: str, message: str, status: int) -> CommandFailed | NotFound:
+def runtime_error(container_id: str, message: str, status: int = 1) -> CommandFailed | NotFound:
+    """The error that a runtime's last words mean: only they tell a missing program from a container that is none."""
     text = message or f"the runtime ended with status {status} and said nothing"
     lowered = text.lower()
     if "container" in lowered and ("does not exist" in lowered or "no such container" in lowered):

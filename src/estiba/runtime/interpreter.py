@@ -45,6 +45,18 @@ def open_protected(path: str) -> int:
     return tree
 
 
+def protected(path: str) -> tuple[str, tuple[int, ...]]:
+    """What to execute in place of the interpreter `path`, and what must stay open until that is done.
+
+    It is `path` itself, and nothing, where the right to mount is missing: the new process decides what that means.
+    """
+    try:
+        descriptor = open_protected(path)
+    except OSError:
+        return path, ()
+    return f"/proc/self/fd/{descriptor}", (descriptor,)
+
+
 def protect() -> None:
     """Start this very command again through a protected interpreter, unless that has been done.
 

@@ -41,8 +41,11 @@ def create(
     no_pivot: bool = False,
     new_keyring: bool = True,
     has_group: bool = True,
+    streams: tuple[int, int, int] | None = None,
 ) -> Container:
     """Everything up to the point where the program would begin.
+
+    `streams` are the program's standard streams, where they are not our own.
 
     Raises:
         EstibaError, OSError: nothing of the container is left.
@@ -68,6 +71,7 @@ def create(
         record["cgroup"] = group.record() if group is not None else None
         plan = _plan(container, bundle, group)
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
+        plan.streams = streams
         if group is not None:
             group.apply((config.get("linux") or {}).get("resources") or {})
 

@@ -5,9 +5,11 @@ Whoever knows more (an image's config, a Dockerfile's RUN) turns it into `SpecOp
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from estiba.runtime.seccomp.profile import default_profile
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SPEC_VERSION = "1.0.2"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.database import Database
+from estiba.values import NamedTuple
 
 TABLES = (
     """CREATE TABLE cache (

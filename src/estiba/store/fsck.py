@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, EstibaError, Unavailable
 from estiba.oci.digest import Digest
@@ -15,6 +14,7 @@ from estiba.store import gc
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
 from estiba.store.uses import SNAPSHOT
+from estiba.values import NamedTuple
 
 _REASON = "fsck"
 

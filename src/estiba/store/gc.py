@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.blobs.base import BlobInfo
@@ -18,6 +17,7 @@ from estiba.store.blobs.partial import PartialRecord
 from estiba.store.scratch import Abandoned, remove_any, size_on_disk, translated
 from estiba.store.store import Store
 from estiba.store.uses import BLOB, IMAGE, SNAPSHOT, Use
+from estiba.values import NamedTuple
 
 # The kinds of removals.
 DANGLING_IMAGE = "image"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from typing import NamedTuple
 
 from estiba.errors import Conflict, NotFound
 from estiba.oci import image_config, manifest
@@ -16,6 +15,7 @@ from estiba.oci.reference import InvalidReference, Reference
 from estiba.store.blobs.base import BlobStore
 from estiba.store.database import Database
 from estiba.store.references import References
+from estiba.values import NamedTuple
 
 TABLES = (
     """CREATE TABLE images (

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import time
 from types import TracebackType
-from typing import NamedTuple, Self
 
 from estiba.errors import Unavailable
 from estiba.linux import processes
 from estiba.store.database import Database
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 TABLES = (
     """CREATE TABLE leases (

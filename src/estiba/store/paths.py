@@ -21,10 +21,10 @@ ROOT/                       mode 0700: images hold set-user-ID programs, which m
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from estiba.errors import PermissionDenied, Unavailable
 from estiba.oci.digest import Digest
+from estiba.values import NamedTuple
 
 
 class StorePaths(NamedTuple):

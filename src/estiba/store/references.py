@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import NotFound
 from estiba.oci.digest import Digest
 from estiba.oci.reference import Reference
 from estiba.store.database import Database
+from estiba.values import NamedTuple
 
 TABLES = (
     "CREATE TABLE refs (name TEXT PRIMARY KEY, image TEXT NOT NULL, manifest TEXT) WITHOUT ROWID",

@@ -11,9 +11,9 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
 
 from estiba.errors import EstibaError, PermissionDenied, Unavailable
+from estiba.values import NamedTuple
 
 
 class Abandoned(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from estiba.store.blobs.directory import DirectoryBlobs
 from estiba.store.blobs.partial import Partials
@@ -16,8 +15,11 @@ from estiba.store.paths import StorePaths
 from estiba.store.references import References
 from estiba.store.scratch import Scratch
 from estiba.store.uses import Uses
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from estiba.store.snapshots.base import Snapshotter
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from typing import NamedTuple
 
 from estiba.oci.digest import Digest
 from estiba.store.images import ImageRecord
 from estiba.store.scratch import size_on_disk
 from estiba.store.store import Store
 from estiba.store.uses import IMAGE, SNAPSHOT
+from estiba.values import NamedTuple
 
 
 class Line(NamedTuple):

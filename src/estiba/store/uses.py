@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.store.database import Database
+from estiba.values import NamedTuple
 
 TABLES = (
     """CREATE TABLE uses (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
-
 from estiba.agent import config as configuration
 from estiba.agent.clone import Git
 from estiba.agent.config import AgentConfig
@@ -16,9 +14,11 @@ from estiba.graph.cancellation import Cancellation
 from estiba.graph.protocols import Progress
 from estiba.oci.digest import Digest
 from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from estiba.wiring.house import House
 

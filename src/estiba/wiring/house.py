@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
 from estiba.wiring.settings import Settings
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from estiba.errors import EstibaError, NotFound
 from estiba.oci.digest import Digest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ in /var/lib/estiba, another user's in the XDG directories).
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from estiba.errors import InvalidInput
 from estiba.oci.platform import Platform
+from estiba.values import NamedTuple
 
 _LONGEST_PATH = 3072  # of the kernel's 4096 bytes: what lies below has names too
 

@@ -149,3 +149,17 @@ def test_an_image_with_an_absurd_configuration_gives_one_clear_error(host, run):
     assert done.stderr.replace("\n", "").isprintable()
     assert done.returncode == 0 or done.stderr
     assert "uid=0" not in done.stdout
+
+
+def test_whoever_makes_a_container_runs_from_a_file_that_no_container_can_write(busybox_host):
+    """CVE-2019-5736 through the engine: the monitor forks the container's first process, which has its executable."""
+    busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "60")
+    monitor = parent_of(busybox_host.inspect("one")["State"]["Pid"])
+    assert os.statvfs(f"/proc/{monitor}/exe").f_flag & os.ST_RDONLY
+    # The control: a process that was started in the ordinary way could be written through.
+    assert not os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY
+
+
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[1])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine import frames
 from estiba.engine.exec import exec_process
 from estiba.engine.paths import ContainerPaths
 from estiba.errors import CommandFailed
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, NoReturn
 
 from estiba.engine.frames import ENDED, FAILED, STARTED, Connection, MonitorGone, listen
 from estiba.engine.monitor.container import console_path
@@ -18,6 +17,10 @@ from estiba.errors import CommandFailed, EstibaError
 from estiba.linux.processes import become_subreaper, exit_status
 from estiba.runtime.client import RuntimeClient
 from estiba.store.snapshots.trees import remove_tree
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 ASKER = 3
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import _socket
-from collections.abc import Callable
 
 from estiba.engine.frames import CHUNK, Decoder, Frame, encoded
 from estiba.engine.monitor.loop import READ, WRITE, Loop
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_WAITING = 1 << 20
 """When so many bytes wait for one client, the container's output is read no further until it has caught up."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.engine.frames import listen
 from estiba.engine.monitor import files, ordinary_user
@@ -15,14 +13,18 @@ from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
 from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.linux.processes import start_time
-from estiba.networks.networks import Networks
+from estiba.runtime import json_text
 from estiba.runtime.client import RuntimeClient
 from estiba.runtime.spec import container_spec
 from estiba.store.snapshots.trees import remove_tree
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
+    from estiba.networks.networks import Networks
 
 OWN_NETWORK = ("none", "host")
 JOINS = "container:"
@@ -44,8 +46,10 @@ class Run(NamedTuple):
     oom: OomWatch
 
 
-def connect(request: StartRequest, networks: Networks) -> Network:
+def connect(request: StartRequest, networks: Callable[[], Networks]) -> Network:
     """Make the container's network namespace and put it into its network, which lasts over restarts.
+
+    `networks` is asked for only where there is something to join.
 
     Raises:
         NotFound, Conflict, Unavailable: as `Networks.attach`.
@@ -59,9 +63,10 @@ def connect(request: StartRequest, networks: Networks) -> Network:
         raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
     if wanted.startswith(JOINS):
         return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
-    descriptor = networks.new_namespace()
+    joined = networks()
+    descriptor = joined.new_namespace()
     try:
-        endpoint = networks.attach(
+        endpoint = joined.attach(
             descriptor,
             key=request.container_id,
             network=wanted,
@@ -120,7 +125,7 @@ def begin(
         gid_mappings=groups,
     )
     with open(paths.config, "w", encoding="utf-8") as file:
-        json.dump(container_spec(spec_options(request.process, options, place)), file)
+        file.write(json_text.dumps(container_spec(spec_options(request.process, options, place))))
     return _start(request, paths, runtime, streams)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from estiba.engine.monitor.copy_up import fill_volume
 from estiba.engine.monitor.ordinary_user import is_ordinary, plain_directory
@@ -15,6 +14,7 @@ from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, u
 from estiba.linux.paths import open_in_root
 from estiba.networks.resolver import hosts, resolv_conf
 from estiba.runtime.spec import SpecMount
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import os
 import time
-from typing import TYPE_CHECKING
 
 from estiba.engine import frames
 from estiba.engine.lifecycle import CREATED, EXITED, RESTARTING
@@ -20,14 +19,15 @@ from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
 from estiba.errors import CommandFailed, EstibaError
 from estiba.linux.processes import become_subreaper, exit_status
-from estiba.networks.networks import Networks
 from estiba.runtime.client import RuntimeClient
 from estiba.store.database import Database
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
     from estiba.networks.ledger import EndpointRow
+    from estiba.networks.networks import Networks
 
 
 class Life:
@@ -39,9 +39,8 @@ class Life:
         self.lock = lock
         self.loop = Loop()
         self.containers = Containers(Database.open(f"{request.root}/state.db"))
-        self.networks = Networks(root=request.root, run=request.run)
         if request.runtime_is_ours:
-            self.runtime = RuntimeClient.ours(root=request.runtime_root)
+            self.runtime = RuntimeClient.ours(root=request.runtime_root, creates=True)
         else:
             self.runtime = RuntimeClient(request.runtime, request.runtime_root)
         self.clients: list[Client] = []
@@ -84,7 +83,7 @@ class Life:
         if not self.request.runtime_is_ours and not is_ordinary():
             files.hide_unified_cgroups()
         files.fill_volumes(self.request, self.rootfs)
-        self.network = container.connect(self.request, self.networks)
+        self.network = container.connect(self.request, self._networks)
         logs = self.request.options.logs
         if logs.driver != "none":
             self.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
@@ -214,7 +213,7 @@ class Life:
         self.log.close()
         if self.network is not None:
             if self.network.descriptor >= 0:
-                self.links = self.networks.give_back(self.request.container_id)
+                self.links = self._networks().give_back(self.request.container_id)
                 os.close(self.network.descriptor)
             self.network = None
         if os.path.isdir(self.paths.rootfs):
@@ -227,11 +226,17 @@ class Life:
             self.listener.close()
         container.remove_bundle(self.paths)
         os.close(self.lock)
-        self.networks.unplug(self.links)
+        if self.links:
+            self._networks().unplug(self.links)
         while any(client.is_open and client.has_waiting for client in self.clients):
             self.loop.turn()
         for client in self.clients:
             client.close()
+
+    def _networks(self) -> Networks:
+        from estiba.networks.networks import Networks  # what it loads is of no use to a container without a network
+
+        return Networks(root=self.request.root, run=self.request.run)
 
     # What happens meanwhile
 

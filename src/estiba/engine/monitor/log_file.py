@@ -7,9 +7,10 @@ A line longer than 16 KiB is cut into several entries, of which only the last en
 
 from __future__ import annotations
 
-import json
 import os
 import time
+
+from estiba.runtime import json_text
 
 LONGEST_ENTRY = 16 * 1024
 
@@ -109,7 +110,7 @@ def _append(entries: list[str], line: bytes, stream: str, moment: str) -> None:
 
 
 def _entry(data: bytes, stream: str, moment: str) -> str:
-    return f'{{"log":{json.dumps(data.decode(errors="replace"))},"stream":"{stream}","time":"{moment}"}}\n'
+    return f'{{"log":{json_text.dumps(data.decode(errors="replace"))},"stream":"{stream}","time":"{moment}"}}\n'
 
 
 def _timestamp() -> str:

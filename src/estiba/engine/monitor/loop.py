@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
-from collections.abc import Callable
+
+from estiba.linux.signals import SIGCHLD, handle, wake_by
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Handler = Callable[[int], None]
 
 READ = select.POLLIN
 WRITE = select.POLLOUT
-
-Handler = Callable[[int], None]
 
 
 class Loop:
@@ -53,6 +57,6 @@ class Loop:
 def child_signals() -> int:
     """A descriptor that becomes readable when a child has ended."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    wake_by(writing)
+    handle(SIGCHLD, lambda _number, _frame: None)
     return reading

@@ -8,29 +8,33 @@ container's lock all the time: when it is killed, the next command sees the free
 from __future__ import annotations
 
 import _socket
-import array
 import os
-import signal
+import struct
 import sys
-from typing import NoReturn
 
 from estiba.engine.frames import CHUNK, FAILED, START, Decoder, encoded
 from estiba.engine.monitor.request import StartRequest
 from estiba.engine.paths import ContainerPaths
+from estiba.linux.signals import SIGHUP, SIGINT, SIGQUIT, handle
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 STARTER = 3
 
 
 def main() -> NoReturn:
     """Serve one container; ends the process."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    for number in (SIGHUP, SIGINT, SIGQUIT):
         # Not SIG_IGN, which the container's program would inherit.
-        signal.signal(number, lambda _number, _frame: None)
+        handle(number, lambda _number, _frame: None)
     os.umask(0o022)
     starter = _socket.socket(fileno=STARTER)
     os.set_inheritable(STARTER, False)
     # What the work ahead needs is read while the starter prepares its request.
     from estiba.engine.monitor.life import Life
+    from estiba.runtime import lifecycle  # noqa: F401
 
     request, lock = _receive(starter)
     if request is None:
@@ -55,7 +59,7 @@ def _receive(starter: _socket.socket) -> tuple[StartRequest | None, int]:
         data, rights, _, _ = starter.recvmsg(CHUNK, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
         for level, kind, content in rights:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                lock = array.array("i", content[:4])[0]
+                lock = struct.unpack("i", content[:4])[0]
         if not data:
             return None, lock
         for frame in decoder.feed(data):

@@ -7,10 +7,10 @@ The user has one id to give, so every file in the container belongs to its root.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from estiba.errors import InvalidInput, Unavailable
 from estiba.runtime.spec import IdMapping
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, NamedTuple
-
 from estiba.engine.options import ContainerOptions
 from estiba.engine.records import process_from_json
 from estiba.engine.spec import Process
 from estiba.linux.mounts import Mount
 from estiba.networks.ports import PortMapping
+from estiba.runtime import json_text
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class VolumePlace(NamedTuple):
@@ -58,12 +60,12 @@ class StartRequest(NamedTuple):
         value = self._asdict()
         value["options"] = self.options.to_json()
         value["process"] = self.process._asdict()
-        return json.dumps(value).encode()
+        return json_text.dumps(value).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> StartRequest:
         """The request that `encoded` wrote."""
-        value: dict[str, Any] = json.loads(data)
+        value: dict[str, Any] = json_text.loads(data.decode(), what="the request")
         size = value.pop("console_size")
         return cls(
             options=ContainerOptions.from_json(value.pop("options")),

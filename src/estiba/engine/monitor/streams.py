@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import _socket
-import array
 import fcntl
 import os
 import struct
 import termios
-from collections.abc import Callable
 
 from estiba.engine.frames import CHUNK, accept
 from estiba.engine.monitor.loop import READ, WRITE, Loop
 from estiba.errors import Unavailable
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MOST_READS = 1 << 12
 
@@ -173,4 +175,5 @@ def received_terminal(listener: _socket.socket) -> int:
         with_rights.close()
     if not rights:
         raise Unavailable("the runtime sent no terminal")
-    return array.array("i", rights[0][2][:4])[0]
+    descriptor: int = struct.unpack("i", rights[0][2][:4])[0]
+    return descriptor

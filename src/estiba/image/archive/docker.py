@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from estiba.image.archive import source as sources
 from estiba.image.archive.source import Source
 from estiba.oci.json_fields import Fields, Malformed
 from estiba.oci.reference import InvalidReference, Reference
+from estiba.values import NamedTuple
 
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 4 << 20

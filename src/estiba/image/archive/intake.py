@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, NotThereYet
 from estiba.image.archive.source import Source
@@ -20,6 +19,7 @@ from estiba.oci.manifest import Manifest
 from estiba.store.blobs.base import SizeMismatch
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 _LARGEST_LAYER = 1 << 40
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, NamedTuple
-
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.image.archive import docker, oci
 from estiba.image.archive import source as sources
@@ -21,6 +19,10 @@ from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 from estiba.store.images import ImageRecord
 from estiba.store.store import Store
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 class Loaded(NamedTuple):

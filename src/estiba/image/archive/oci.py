@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import NotFound, NotThereYet
 from estiba.image.archive import source as sources
@@ -17,6 +16,7 @@ from estiba.oci.manifest import Index, Manifest, parse_manifest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import InvalidReference, Reference
 from estiba.store.blobs.base import Check
+from estiba.values import NamedTuple
 
 MARKER = "oci-layout"
 MARKER_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
 
 from estiba.errors import InvalidInput
 from estiba.image.archive import docker, oci
@@ -17,6 +16,10 @@ from estiba.oci.digest import Digest
 from estiba.oci.manifest import Manifest, parse_manifest
 from estiba.oci.reference import Reference
 from estiba.store.store import Store
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 DOCKER = "docker"
 OCI = "oci"

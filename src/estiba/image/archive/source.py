@@ -10,12 +10,15 @@ import os
 import posixpath
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Protocol, Self
 
 from estiba.errors import Corrupt, InvalidInput, NotFound
 from estiba.layers import compression as compressions
 from estiba.layers.decompress import VerifiedStream
 from estiba.store.scratch import Scratch, translated
+from estiba.values import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
 
 _MOST_MEMBERS = 100_000
 _MOST_LINKS = 10

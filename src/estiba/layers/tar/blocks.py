@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Protocol
+
+from estiba.values import Protocol
 
 BLOCK_SIZE = 1 << 20
 

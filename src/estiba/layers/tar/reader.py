@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import Corrupt, InvalidInput, NotThereYet
 from estiba.layers.tar.header import (
@@ -29,6 +28,7 @@ from estiba.layers.tar.header import (
     XATTR_PREFIX,
     ZEROS,
 )
+from estiba.values import NamedTuple
 
 LONGEST_RECORDS = 1 << 20
 """Bytes of pax records or of a GNU long name for one entry; PAX allows 8 GiB, nobody needs it."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from estiba.errors import Conflict, InvalidInput
 from estiba.layers.diff import ChangeSet
@@ -32,6 +31,7 @@ from estiba.layers.tar.header import (
     ZEROS,
     HeaderEncoder,
 )
+from estiba.values import NamedTuple
 
 WHITEOUT_PREFIX = b".wh."
 OPAQUE_MARKER = b".wh..wh..opq"

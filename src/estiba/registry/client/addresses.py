@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import NamedTuple
 
 from estiba.oci.reference import DEFAULT_REGISTRY
+from estiba.values import NamedTuple
 
 _DOCKER_HUB = "registry-1.docker.io"
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"

@@ -11,9 +11,9 @@ import json
 import os
 import secrets
 import subprocess
-from typing import NamedTuple, Protocol
 
 from estiba.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
+from estiba.values import NamedTuple, Protocol
 
 _TOKEN_USER = "<token>"
 _HELPER_SECONDS = 30

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
 
 import aiohttp
 
@@ -17,6 +16,7 @@ from estiba.registry.client.connection import Connection
 from estiba.registry.client.failures import NotInRegistry, RegistryUnreachable, UnexpectedContent
 from estiba.registry.client.tokens import Scopes
 from estiba.registry.protocol.endpoints import manifest_path
+from estiba.values import NamedTuple
 from estiba.web.client import CONNECTION_ERRORS, reason
 
 _ACCEPT = {"Accept": ", ".join(mediatypes.ACCEPTED_MANIFESTS)}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from estiba.oci.digest import Digest
+from estiba.values import Protocol
 
 WAITING = "Waiting"
 ELSEWHERE = "Waiting for another pull"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from estiba.image.materialise import materialise
 from estiba.oci import mediatypes
@@ -24,6 +23,7 @@ from estiba.registry.client.progress import Progress, Silence
 from estiba.registry.client.routes import DIRECT, Routes
 from estiba.registry.client.tokens import Scopes, pull_scope, push_scope
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 from estiba.web.client import parts_of
 
 _PARALLEL = 3

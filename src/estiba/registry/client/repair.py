@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from estiba.errors import EstibaError
 from estiba.image.unpack import unpack_layers
@@ -17,6 +16,7 @@ from estiba.registry.client.pull import fetch_image
 from estiba.registry.client.routes import DIRECT, Routes
 from estiba.store.fsck import Damage
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 
 class Repaired(NamedTuple):

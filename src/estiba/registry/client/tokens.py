@@ -9,7 +9,6 @@ import asyncio
 import base64
 import json
 import time
-from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from estiba.errors import NotThereYet
@@ -19,6 +18,7 @@ from estiba.registry.client.failures import AccessDenied, RegistryFailed, Unexpe
 from estiba.registry.client.wire import Wire
 from estiba.registry.protocol.challenges import Challenge, parse_challenges
 from estiba.registry.protocol.errors import decode
+from estiba.values import NamedTuple
 
 _SHORTEST_LIFE = 60
 _MARGIN = 10

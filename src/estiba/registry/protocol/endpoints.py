@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import quote
 
 from estiba.oci.digest import Digest
+from estiba.values import NamedTuple
 
 
 class Endpoint(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from estiba.errors import EstibaError
+from estiba.values import NamedTuple
 
 
 class ErrorCode(NamedTuple):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from estiba.registry.protocol import errors
 from estiba.registry.protocol.errors import ProtocolError
+from estiba.values import NamedTuple
 
 LARGEST_PAGE = 10_000
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;]+)*)")

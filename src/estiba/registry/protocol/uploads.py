@@ -7,12 +7,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.registry.protocol import errors
 from estiba.registry.protocol.endpoints import upload_path
 from estiba.registry.protocol.errors import ProtocolError
 from estiba.registry.protocol.ranges import parse_chunk, received
+from estiba.values import NamedTuple
 
 OPEN, STORED, GONE = "open", "stored", "gone"
 

@@ -6,12 +6,14 @@ must not linger in the container's namespaces. It never returns.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 
 from estiba.linux import scheduling
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWUSER, join, unshare
 from estiba.linux.processes import PR_SET_DUMPABLE, close_all_but, prctl
+from estiba.linux.signals import forget_wakeups
 from estiba.runtime.process import init, null_device
 from estiba.runtime.process.shedding import shed
 
@@ -27,6 +29,8 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
     """Become the father of init and end."""
     try:
         _stop_imports()
+        if plan.streams is not None:
+            _take_streams(plan.streams)
         if plan.initial_processors:
             scheduling.set_processors(plan.initial_processors)
         # Not one descriptor more than needed: the caller's, the lock of the record, a log, a directory of the host.
@@ -49,6 +53,15 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         channel.send("P", str(pid).encode())
     finally:
         os._exit(0)
+
+
+def _take_streams(streams: tuple[int, int, int]) -> None:
+    """The program's standard streams, where the parent is not the caller's child and has others."""
+    forget_wakeups()  # they are the parent's, and the number of their descriptor is about to mean something else
+    # Out of the way first: what is wanted as number 1 may be somebody else's number 0.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in streams]
+    for number, descriptor in enumerate(moved):
+        os.dup2(descriptor, number)
 
 
 def _stop_imports() -> None:

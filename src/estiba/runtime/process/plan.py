@@ -37,6 +37,7 @@ class Plan:
         "rootfs",
         "seccomp",
         "sources",
+        "streams",
         "target",
         "time_offsets",
     )
@@ -55,6 +56,7 @@ class Plan:
         self.group: Group | None = None
         self.fifo = -1
         self.preserve = 0
+        self.streams: tuple[int, int, int] | None = None  # what becomes 0, 1 and 2; None: what we have there
         self.seccomp: dict[str, Any] | None = None
         self.no_pivot = False
         self.new_keyring = True

@@ -6,7 +6,10 @@ At least as strict as Docker's default profile, and stricter in two places: the 
 
 from __future__ import annotations
 
-from typing import Any
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _FILES = """
 access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64

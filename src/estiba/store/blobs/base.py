@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Protocol, Self
 
 from estiba.errors import Corrupt, NotFound
 from estiba.oci.digest import Digest
+from estiba.values import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
 
 
 class BlobInfo(NamedTuple):
@@ -102,6 +104,8 @@ class Check:
     def __init__(self, expected: Digest | None, size: int | None) -> None:
         self._expected = expected
         self._promised = size
+        import hashlib
+
         self._hash = hashlib.new(expected.algorithm if expected else "sha256", usedforsecurity=False)
         self.size = 0
 

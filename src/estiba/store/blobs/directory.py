@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, Self
 
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, BlobNotFound, Check, TooLarge
 from estiba.store.scratch import Scratch, translated
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
 
 ALGORITHMS = ("sha256", "sha512")
 

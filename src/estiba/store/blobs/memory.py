@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO, Self
 
 from estiba.oci.digest import Digest
 from estiba.store.blobs.base import BlobInfo, BlobNotFound, Check, DigestMismatch, TooLarge
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import BinaryIO, Self
 
 
 class MemoryBlobs:

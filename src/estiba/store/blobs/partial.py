@@ -14,12 +14,15 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
 
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, Check, SizeMismatch
 from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
 from estiba.store.scratch import translated
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 PREFIX = "partial."
 _PIECE = 1 << 20

@@ -11,11 +11,10 @@ An active snapshot outlives the process that made it; what belongs to nobody is 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 from estiba.errors import AlreadyExists, Conflict, NotFound
 from estiba.linux.mounts import Mount
 from estiba.oci.digest import Digest
+from estiba.values import NamedTuple, Protocol
 
 ACTIVE = "active"
 COMMITTED = "committed"

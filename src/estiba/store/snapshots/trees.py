@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Protocol
 
 from estiba.linux.libc import checked, libc
 from estiba.store.snapshots.base import Usage
+from estiba.values import Protocol
 
 _LEVELS = 100
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.image.archive import docker, oci
@@ -38,6 +37,7 @@ from estiba.registry.client.copy.sources import (
 from estiba.registry.client.progress import Progress
 from estiba.store.scratch import Scratch, translated
 from estiba.store.store import Store
+from estiba.values import NamedTuple
 
 _PARALLEL = 4
 _DEEPEST = 4

@@ -6,7 +6,6 @@ import asyncio
 import os
 from dataclasses import dataclass
 from tarfile import GNU_FORMAT, TarInfo
-from typing import BinaryIO, Protocol
 
 from estiba.errors import AlreadyExists, InvalidInput
 from estiba.image.archive import docker, oci
@@ -25,6 +24,10 @@ from estiba.registry.client.tokens import Scopes, pull_scope, push_scope
 from estiba.store.blobs.base import Check
 from estiba.store.blobs.directory import DirectoryBlobs
 from estiba.store.scratch import Scratch, translated
+from estiba.values import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _BLOCK = 512
 _BUFFER = 4 << 20

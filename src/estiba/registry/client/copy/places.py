@@ -9,10 +9,9 @@ store:NAME                           Estiba's own store
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.errors import InvalidInput
 from estiba.oci.reference import Reference
+from estiba.values import NamedTuple
 
 REGISTRY, LAYOUT, OCI_ARCHIVE, DOCKER_ARCHIVE, STORE = "docker", "oci", "oci-archive", "docker-archive", "store"
 _WITH_PATH = (LAYOUT, OCI_ARCHIVE, DOCKER_ARCHIVE)

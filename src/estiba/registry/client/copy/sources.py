@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Iterator
-from typing import Protocol
 
 from estiba.errors import InvalidInput, NotFound
 from estiba.image.archive import docker, oci
@@ -22,6 +21,7 @@ from estiba.registry.client.connection import Connection
 from estiba.registry.client.download import stream
 from estiba.registry.client.tokens import pull_scope
 from estiba.store.store import Store
+from estiba.values import Protocol
 
 _PIECE = 1 << 20
 
