@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.cli.printable import printable
     from estiba.engine.processes import list_processes
 
     for line in list_processes(house.engine.find(arguments.container), arguments.arguments):
-        print(line)
+        print(printable(line))  # a process names itself as it likes
     return 0

@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from escapes import PYTHON, python_mounts
+from estiba.runtime.spec import IdMapping, SpecMount
 
 pytestmark = pytest.mark.root
 
@@ -27,16 +28,55 @@ def test_the_hosts_null_device_cannot_be_changed_through_standard_input(cell, nu
     """A detached container gets the host's /dev/null, whose owner the container's root is: chmod 0 would hurt all."""
     answers = cell.attack(
         """
-        print(attempt(os.fchmod, 0, 0), attempt(os.fchown, 0, 1000, 1000), attempt(os.utime, 0, (1, 1)))
-        print(attempt(os.chmod, "/proc/self/fd/0", 0))
+        print(os.readlink("/proc/self/fd/0"))
         print(attempt(os.read, 0, 1), attempt(os.write, os.open("/proc/self/fd/0", os.O_WRONLY), b"x"))
+        for change in (lambda: os.fchmod(0, 0), lambda: os.fchown(0, 1000, 1000), lambda: os.utime(0, (1, 1))):
+            attempt(change)
+        attempt(os.chmod, "/proc/self/fd/0", 0)
         """,
         stdin=null,
     ).split()
     status = os.fstat(null)
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o666, 0)
-    assert answers[:4] == ["EROFS"] * 4
-    assert answers[4:] == ["ok", "ok"], "it is a null device all the same"
+    assert status.st_mtime > 1
+    assert answers == ["/dev/null", "ok", "ok"], "what it has is the container's own"
+
+
+def test_without_a_null_device_of_its_own_the_hosts_cannot_be_changed_either(cell, null):
+    """/dev is a directory in which another file has that name: what is left is the host's, through a read-only mount."""
+    dev = os.path.join(cell.directory, "dev")
+    os.makedirs(dev)
+    os.symlink("/etc/passwd", f"{dev}/null")
+    answers = cell.attack(
+        """
+        print(attempt(os.fchmod, 0, 0), attempt(os.fchown, 0, 1000, 1000), attempt(os.utime, 0, (1, 1)))
+        print(attempt(os.chmod, "/proc/self/fd/0", 0))
+        print(attempt(os.read, 0, 1), attempt(os.write, os.open("/proc/self/fd/0", os.O_WRONLY), b"x"))
+        """,
+        stdin=null,
+        masked_paths=(),
+        mounts=(SpecMount("/dev", "bind", dev, ("rbind",)),),
+    ).split()
+    status = os.fstat(null)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o666, 0)
+    assert answers == ["EROFS"] * 4 + ["ok", "ok"]
+
+
+def test_where_roots_id_is_mapped_the_hosts_devices_cannot_be_changed(cell):
+    """In a user namespace nodes cannot be made, so the host's are bound; with 0:0 in the map root owns them."""
+    before = [os.stat(f"/dev/{name}")[:6] for name in ("null", "zero", "full", "tty")]
+    ids = (IdMapping(0, 0, 65536),)
+    answers = cell.attack(
+        """
+        for name in ("null", "zero", "full", "tty"):
+            print(attempt(os.chmod, f"/dev/{name}", 0o666), attempt(os.chown, f"/dev/{name}", 0, 0))
+        print(attempt(os.write, os.open("/dev/null", os.O_WRONLY), b"x"), len(os.read(os.open("/dev/zero", 0), 9)))
+        """,
+        uid_mappings=ids,
+        gid_mappings=ids,
+    ).split()
+    assert [os.stat(f"/dev/{name}")[:6] for name in ("null", "zero", "full", "tty")] == before
+    assert answers == ["EROFS"] * 8 + ["ok", "9"]
 
 
 def test_the_same_holds_for_one_more_process(cell, null):
@@ -49,7 +89,7 @@ def test_the_same_holds_for_one_more_process(cell, null):
         "capabilities": {kind: ["CAP_FOWNER"] for kind in ("bounding", "effective", "permitted")},
     }
     status = cell.client.exec(name, process, detach=False, stdin=null, stdout=null, stderr=null)
-    assert status == 1
+    assert status == 0, "its own can be changed"
     assert stat.S_IMODE(os.fstat(null).st_mode) == 0o666
 
 

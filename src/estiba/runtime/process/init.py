@@ -16,7 +16,7 @@ from estiba.linux.libc import checked, libc, machine
 from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWUSER, unshare
 from estiba.linux.processes import join_new_session_keyring
 from estiba.runtime import hooks
-from estiba.runtime.process import program
+from estiba.runtime.process import null_device, program
 from estiba.runtime.rootfs import build, devices
 from estiba.runtime.seccomp.filter import compile_filter, flags_of
 
@@ -125,6 +125,7 @@ def _build_tree(plan: Plan, config: dict[str, Any], channel: Channel) -> bytes:
         mountpoints.pivot_root(root)
     os.close(root)
     build.propagate(propagation)
+    null_device.take_the_containers()
     return seccomp
 
 
@@ -145,6 +146,7 @@ def _join_container(plan: Plan, channel: Channel, *, is_new: bool = False) -> by
     channel.send("R")
     seccomp = compile_filter(plan.seccomp, machine()) if plan.seccomp else b""  # while the parent is busy
     channel.expect("G")
+    null_device.take_the_containers()  # in the control group: a device that may not be opened is not
     if plan.final_processors:
         scheduling.set_processors(plan.final_processors)
     if is_new:

@@ -3,7 +3,7 @@
 Whoever starts a program without input gives it the host's own /dev/null, and the container's root is that file's owner:
 chmod(2) through the descriptor would take it from everybody on the host. Through a read-only mount that exists nowhere
 else the device can still be read and written (what a mount forbids is the change of files, not of devices), and nothing
-of its inode can be changed.
+of its inode can be changed. Inside the container its own null device takes that place, which has a name there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import stat
 from estiba.linux import mountpoints as mp
 
 _NULL = os.makedev(1, 3)
+_STREAMS = (0, 1, 2)
 
 
 def guard() -> None:
@@ -24,12 +25,8 @@ def guard() -> None:
     """
     guarded = -1
     try:
-        for number in (0, 1, 2):
-            try:
-                info = os.fstat(number)
-            except OSError:
-                continue  # the caller closed it
-            if not stat.S_ISCHR(info.st_mode) or info.st_rdev != _NULL:
+        for number in _STREAMS:
+            if not _is_null(number):
                 continue
             if guarded < 0:
                 guarded = _read_only(number)
@@ -40,6 +37,34 @@ def guard() -> None:
     finally:
         if guarded >= 0:
             os.close(guarded)
+
+
+def take_the_containers() -> None:
+    """Replace the guarded device by /dev/null of the root that we are in, so that programs find the name they expect.
+
+    Not where that is none, as an image or a process inside decides: then the guarded one stays.
+    """
+    numbers = [number for number in _STREAMS if _is_null(number)]
+    if not numbers:
+        return
+    try:
+        # Whatever lies there: no link is followed, no terminal taken, and a pipe does not make us wait.
+        own = os.open(os.devnull, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return
+    if _is_null(own):
+        os.set_blocking(own, True)
+        for number in numbers:
+            os.dup2(own, number)
+    os.close(own)
+
+
+def _is_null(number: int) -> bool:
+    try:
+        info = os.fstat(number)
+    except OSError:
+        return False  # the caller closed it
+    return stat.S_ISCHR(info.st_mode) and info.st_rdev == _NULL
 
 
 def _read_only(device: int) -> int:

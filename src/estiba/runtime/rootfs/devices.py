@@ -86,6 +86,8 @@ def _bind(root: int, path: str) -> None:
         _refuse_procfs(place, path)
         tree = mp.clone_tree(path, recursive=False)
         try:
+            # It is the host's node: where its owner is mapped, chmod would change it for all. Writing to it goes on.
+            mp.set_attributes(tree, 0x1, 0, recursive=False)
             mp.attach(tree, place, what=f"bind the device {path}")
         finally:
             os.close(tree)
