@@ -32,6 +32,11 @@ _PR_CAP_AMBIENT = 47
 _AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a capability of this name (``CAP_CHOWN``)."""
+    return name.upper() in _NUMBERS
+
+
 def bits(names: Iterable[str]) -> int:
     """The set of the capabilities with these names (``CAP_CHOWN``) as a bit mask.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 
 from estiba.errors import NotThereYet
+from estiba.linux import capabilities
 from estiba.linux.mountpoints import PROPAGATION_OPTIONS
 from estiba.linux.namespaces import NAMESPACES
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import BadBundle
 
 TYPE_CHECKING = False
@@ -72,13 +73,29 @@ def check_process(process: Mapping[str, Any]) -> None:
         raise BadBundle("process.args must name a program")
     if not str(process.get("cwd", "")).startswith("/"):
         raise BadBundle(f"process.cwd must be an absolute path, not {process.get('cwd')!r}")
+    kinds = [limit.get("type") for limit in process.get("rlimits") or ()]
+    if len(set(kinds)) < len(kinds):
+        raise BadBundle("process.rlimits names one limit twice")
     _refuse("process", process)
+
+
+def drop_unknown_capabilities(process: Mapping[str, Any]) -> list[str]:
+    """Take away what is no capability of any kernel, and give the names: config.md wants a warning, not an error."""
+    unknown: list[str] = []
+    for kind, names in (process.get("capabilities") or {}).items():
+        strange = [name for name in names or () if not capabilities.is_known(name)]
+        if strange:
+            process["capabilities"][kind] = [name for name in names if name not in strange]
+            unknown += [name for name in strange if name not in unknown]
+    return unknown
 
 
 def _check(bundle: Bundle) -> None:
     config = bundle.config
-    if not isinstance(config, dict) or not str(config.get("ociVersion", "")).startswith("1."):
-        raise BadBundle(f"config.json must be of ociVersion 1.x, not {config.get('ociVersion')!r}")
+    if not isinstance(config, dict):
+        raise BadBundle("config.json must hold an object")
+    if not _is_version_1(str(config.get("ociVersion", ""))):
+        raise BadBundle(f"config.json must be of ociVersion 1.x.y, not {config.get('ociVersion')!r}")
     if not isinstance(config.get("root"), dict) or not config["root"].get("path"):
         raise BadBundle("config.json has no root.path")
     if joins_mount_namespace(config):
@@ -98,6 +115,7 @@ def _check(bundle: Bundle) -> None:
     if propagation and propagation not in PROPAGATION_OPTIONS:
         raise BadBundle(f"there is no propagation {propagation!r}")
     _check_namespaces(linux)
+    _check_names(config, linux)
     if joins_mount_namespace(config):
         _check_nothing_to_mount(config)
     for mount in config.get("mounts") or ():
@@ -109,6 +127,22 @@ def _check(bundle: Bundle) -> None:
     for name in config.get("hooks") or {}:
         if name not in HOOKS:
             raise BadBundle(f"there is no hook {name!r}")
+
+
+def _is_version_1(text: str) -> bool:
+    """Whether it is a version in SemVer 2.0.0 whose major number is 1."""
+    numbers = text.partition("+")[0].partition("-")[0].split(".")
+    return len(numbers) == 3 and numbers[0] == "1" and all(n.isascii() and n.isdigit() for n in numbers)
+
+
+def _check_names(config: Mapping[str, Any], linux: Mapping[str, Any]) -> None:
+    """Without a UTS namespace of its own the container would rename the host."""
+    kinds = [namespace.get("type") for namespace in linux.get("namespaces") or ()]
+    for name in ("hostname", "domainname"):
+        if config.get(name) and "uts" not in kinds:
+            raise BadBundle(f"{name} needs a UTS namespace in linux.namespaces: it would change the host's")
+        if config.get(name) and {f"kernel.{name}", f"kernel/{name}"} & set(linux.get("sysctl") or ()):
+            raise BadBundle(f"the sysctl kernel.{name} conflicts with the property {name}", remedy="Give one of them.")
 
 
 def joins_mount_namespace(config: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import os
 from estiba.errors import CommandFailed
 from estiba.linux.processes import has_ended
 from estiba.linux.signals import restore_defaults
-from estiba.runtime import json_text
+from estiba.oci import json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def run_all(config: Mapping[str, Any], point: str, document: Mapping[str, Any]) 
     Raises:
         HookFailed: one failed; those behind it do not run.
     """
-    for hook in (config.get("hooks") or {}).get(point) or ():
-        _run(hook, point, json_text.dumps(document).encode())
+    for number, hook in enumerate((config.get("hooks") or {}).get(point) or ()):
+        _run(hook, f"error running {point} hook #{number}: {hook['path']}", json_text.dumps(document).encode())
 
 
-def _run(hook: Mapping[str, Any], point: str, state: bytes) -> None:
+def _run(hook: Mapping[str, Any], claim: str, state: bytes) -> None:
     path = hook["path"]
     # A file, not a pipe: a hook that does not read must not hold us up.
     standard_input = os.memfd_create("state", os.MFD_CLOEXEC)
@@ -55,7 +55,8 @@ def _run(hook: Mapping[str, Any], point: str, state: bytes) -> None:
         if timed_out:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
-            raise HookFailed(f"the {point} hook {path} took longer than its {timeout} seconds", exit_code=125)
+            raise HookFailed(f"{claim} took longer than its {timeout} seconds", exit_code=125)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code:
-        raise HookFailed(f"the {point} hook {path} ended with {code}", exit_code=125)
+        ending = f"signal {-code}" if code < 0 else str(code)
+        raise HookFailed(f"{claim} ended with {ending}", exit_code=125)

@@ -167,7 +167,11 @@ def begin(container: Container) -> None:
         os.close(descriptor)
     config = container.config()
     if config.get("hooks"):
-        hooks.run_all(config, "poststart", container.document(status="running"))
+        try:
+            hooks.run_all(config, "poststart", container.document(status="running"))
+        except hooks.HookFailed:
+            _end_first_process(container)  # the spec: generate an error and stop the container
+            raise
 
 
 def _group_for(container_id: str, config: dict[str, Any]) -> Group:

@@ -169,9 +169,9 @@ def container_spec(options: SpecOptions) -> dict[str, Any]:
         "mounts": _mounts(options),
         "linux": _linux(options),
     }
-    if options.hostname:
+    if options.hostname and options.uts != "host":
         spec["hostname"] = options.hostname
-    if options.domainname:
+    if options.domainname and options.uts != "host":
         spec["domainname"] = options.domainname
     if options.annotations:
         spec["annotations"] = dict(options.annotations)

@@ -18,7 +18,6 @@ ODD: dict[str, Any] = {
     "a relative cwd": lambda spec: spec["process"].update(cwd="tmp"),
     "a cwd that is a file": lambda spec: spec["process"].update(cwd="/etc/passwd"),
     "env without =": lambda spec: spec["process"].update(env=["X"]),
-    "an unknown capability": lambda spec: spec["process"]["capabilities"].update(bounding=["CAP_FLY"]),
     "an unknown limit": lambda spec: spec["process"].update(rlimits=[{"type": "RLIMIT_FUN", "soft": 1, "hard": 1}]),
     "user as text": lambda spec: spec["process"].update(user="root"),
     "linux as a list": lambda spec: spec.update(linux=[]),
@@ -35,6 +34,18 @@ ODD: dict[str, Any] = {
     "an unknown device": lambda spec: spec["linux"].update(devices=[{"path": "/dev/x", "type": "z"}]),
     "an unknown action": lambda spec: spec["linux"].update(seccomp={"defaultAction": "SCMP_ACT_FUN"}),
     "seccomp without an action": lambda spec: spec["linux"].update(seccomp={"syscalls": []}),
+    "a version that is none": lambda spec: spec.update(ociVersion="1.x"),
+    "a limit twice": lambda spec: spec["process"].update(
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": n, "hard": n} for n in (10, 11)]
+    ),
+    "a hostname without its namespace": lambda spec: spec.update(
+        hostname="est-odd",
+        linux=spec["linux"] | {"namespaces": [n for n in spec["linux"]["namespaces"] if n["type"] != "uts"]},
+    ),
+    "a hostname twice": lambda spec: (
+        spec.update(hostname="est-odd"),
+        spec["linux"].update(sysctl={"kernel.hostname": "other"}),
+    ),
     "an unknown propagation": lambda spec: spec["linux"].update(rootfsPropagation="wide"),
     "an unknown hook": lambda spec: spec.update(hooks={"atLunch": []}),
     "a cgroup outside": lambda spec: spec["linux"].update(cgroupsPath="/../x"),

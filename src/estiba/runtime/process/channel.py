@@ -18,7 +18,7 @@ import os
 import struct
 
 from estiba.errors import CommandFailed, EstibaError
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import InitFailed
 
 _LARGEST = 1 << 17
@@ -67,6 +67,10 @@ class Channel:
             self.send("X", json_text.dumps({"message": message, "code": code}).encode())
         except OSError:
             pass
+
+    def is_open(self) -> bool:
+        """Whether this end has not been closed by us."""
+        return self._socket.fileno() >= 0
 
     def fileno(self) -> int:
         return self._socket.fileno()

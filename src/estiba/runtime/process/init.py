@@ -49,6 +49,9 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         if plan.fifo >= 0:
             channel.close()
             _wait_for_start(plan)
+    except hooks.HookFailed as error:
+        _tell(plan, channel, error)
+        os._exit(1)
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
         channel.fail(error)
         os._exit(1)
@@ -65,7 +68,7 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
 
 
 def _tell(plan: Plan, channel: Channel, failed: BaseException) -> None:
-    if plan.fifo < 0:
+    if channel.is_open():
         channel.fail(failed)
     else:
         os.write(2, f"{failed}\n".encode(errors="surrogateescape"))

@@ -6,7 +6,7 @@ import os
 
 from estiba.linux.signals import handle
 from estiba.runtime import console, lifecycle
-from estiba.runtime.bundle import load_bundle
+from estiba.runtime.bundle import drop_unknown_capabilities, load_bundle
 from estiba.runtime.errors import BadBundle
 
 TYPE_CHECKING = False
@@ -23,6 +23,9 @@ FORWARDED = (1, 2, 3, 10, 12, 15)
 def run(asked: Arguments, root: str, log: Log) -> int:
     """The verb `create`, or `run`."""
     bundle = load_bundle(asked.value("bundle") or ".", config=asked.value("config"))
+    unknown = drop_unknown_capabilities(bundle.config["process"])
+    if unknown:
+        log.warning(f"ignoring unknown or unavailable capabilities: {', '.join(unknown)}")
     is_run = asked.verb == "run"
     is_detached = not is_run or asked.has("detach")
     terminal = terminal_of(asked, wants=bool(bundle.config["process"].get("terminal")), is_detached=is_detached)

@@ -7,8 +7,9 @@ import os
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.linux.namespaces import CLONE_NEWUSER, NAMESPACES, same_namespace
 from estiba.linux.processes import pidfd_open, start_time
-from estiba.runtime import console, json_text
-from estiba.runtime.bundle import check_process
+from estiba.oci import json_text
+from estiba.runtime import console
+from estiba.runtime.bundle import check_process, drop_unknown_capabilities
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
 from estiba.runtime.state import Container, load_container
@@ -33,6 +34,7 @@ def run(asked: Arguments, root: str) -> int:
     config = container.config()
     process = _process(asked, config)
     check_process(process)
+    drop_unknown_capabilities(process)
     plan = _plan(container, config, process)
     plan.preserve = asked.number("preserve-fds")
     is_detached = asked.has("detach")
