@@ -125,7 +125,12 @@ def make_file(root_fd: int, path: str, mode: int = 0o644) -> int:
             target = os.readlink(name, dir_fd=directory)
             place = target.rstrip("/") if target.startswith("/") else f"{above}/{target}".rstrip("/")
         except OSError:
-            os.close(open_in_root(root_fd, path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY, mode))
+            # New, or not at all: what somebody puts there meanwhile may be a pipe or a device.
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                os.close(os.open(name, flags, mode, dir_fd=directory))
+            except (FileExistsError, IsADirectoryError):
+                continue
         finally:
             os.close(directory)
     raise OSError(errno.ELOOP, f"too many links in {path!r}")

@@ -43,7 +43,7 @@ def test_the_hosts_null_device_cannot_be_changed_through_standard_input(cell, nu
 
 
 def test_without_a_null_device_of_its_own_the_hosts_cannot_be_changed_either(cell, null):
-    """/dev is a directory in which another file has that name: what is left is the host's, through a read-only mount."""
+    """In /dev another file has that name: what is left is the host's, through a read-only mount."""
     dev = os.path.join(cell.directory, "dev")
     os.makedirs(dev)
     os.symlink("/etc/passwd", f"{dev}/null")

@@ -74,17 +74,24 @@ def find_user(text: str, rootfs: str, *, groups: tuple[str, ...] = ()) -> UserId
 
 
 def read_text(root: int, path: str) -> str:
-    """The text of a regular file in a tree that may be hostile; "" where there is none."""
+    """The text of a regular file in a tree that may be hostile; "" where there is none.
+
+    Only what is known to be a regular file is opened: to open a pipe may last for ever, and a device may act at that
+    (a watchdog would restart the host; a container's device rules do not hold for us).
+    """
     try:
-        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        place = open_in_root(root, path, os.O_PATH)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return ""
         raise
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(place).st_mode):
             return ""
-        return file.read(_LARGEST_FILE).decode(errors="replace")
+        with open(f"/proc/self/fd/{place}", "rb") as file:
+            return file.read(_LARGEST_FILE).decode(errors="replace")
+    finally:
+        os.close(place)
 
 
 def fill_volumes(request: StartRequest, rootfs: str) -> None:
