@@ -14,7 +14,7 @@ import select
 import struct
 
 from estiba.errors import Unavailable
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from estiba.engine.lifecycle import EXITED, NEXT, RUNNING
 from estiba.engine.names import looks_like_id
 from estiba.errors import AlreadyExists, Conflict, InvalidInput, NotFound
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import struct
 from collections.abc import Sequence
 
@@ -125,7 +124,7 @@ def run_script(script: str) -> None:
         raise PermissionDenied(
             "the kernel does not let this user change the packet filter", remedy="Run as root (CAP_NET_ADMIN)."
         )
-    reason = f"nft was killed by {signal.Signals(-status).name}" if status < 0 else said.splitlines()[0] if said else ""
+    reason = f"nft was killed by signal {-status}" if status < 0 else said.splitlines()[0] if said else ""
     raise RulesRefused(
         f"the packet filter did not take the rules of the container networks: {reason or f'nft ended with {status}'}",
         remedy="`estiba doctor` says which part of the kernel is missing.",

@@ -7,11 +7,11 @@ ROOT/networks/
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Mapping
 
-from estiba.errors import AlreadyExists, Corrupt, NotFound
+from estiba.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
+from estiba.oci import json_text
 from estiba.values import NamedTuple
 
 _SUFFIX = ".json"
@@ -79,7 +79,7 @@ class Definitions:
         temporary = f"{path}.{os.getpid()}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, json.dumps(definition._asdict(), sort_keys=True).encode() + b"\n")
+            os.write(descriptor, json_text.dumps(dict(sorted(definition._asdict().items()))).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -107,7 +107,7 @@ class Definitions:
                 raise NetworkNotFound(name) from None
             raise
         try:
-            fields = json.loads(data)
+            fields = json_text.loads(data.decode(), what="it")
             return Definition(
                 name=str(fields["name"]),
                 subnet=str(fields["subnet"]),
@@ -115,7 +115,7 @@ class Definitions:
                 labels={str(key): str(value) for key, value in fields["labels"].items()},
                 created=int(fields["created"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (InvalidInput, ValueError, KeyError, TypeError, AttributeError) as error:
             remedy = "Remove the file and create the network again."
             raise Corrupt(f"{path} is not the definition of a network: {error}", remedy=remedy) from None
 

@@ -12,13 +12,17 @@ Several processes work at once: every change happens in a transaction that begin
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Iterable
 
 from estiba.errors import Unavailable
 from estiba.networks.firewall import Bridge, Published
 from estiba.networks.ports import PortMapping
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+else:
+    import _sqlite3 as sqlite3  # as the store's database does
 
 FILE = "networks.db"
 _PATIENCE = 30.0  # seconds to wait for other processes

@@ -10,7 +10,8 @@ import os
 import sys
 
 from estiba.errors import CommandFailed, InvalidInput, NotFound
-from estiba.runtime import interpreter, json_text
+from estiba.oci import json_text
+from estiba.runtime import interpreter
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -190,7 +191,9 @@ class RuntimeClient:
             os.close(description)
         failed = _failure(log)
         if failed or (detach and status):
-            raise runtime_error(container_id, failed, status)
+            program = str((process.get("args") or ("",))[0])
+            told = failed if program in failed else f"exec {program}: {failed}"  # crun does not name it
+            raise runtime_error(container_id, told, status)
         if detach and pid_file is not None:
             with open(pid_file, encoding="ascii") as file:
                 return int(file.read())
@@ -295,7 +298,10 @@ def runtime_error(container_id: str, message: str, status: int = 1) -> CommandFa
     if is_program and ("executable file not found" in lowered or "no such file or directory" in lowered):
         code = 127
     elif is_program and (
-        "permission denied" in lowered or "is a directory" in lowered or "exec format error" in lowered
+        "permission denied" in lowered
+        or "is a directory" in lowered
+        or "exec format error" in lowered
+        or "open executable: operation not permitted" in lowered  # crun's word for a directory
     ):
         code = 126
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from estiba.runtime import json_text
+from estiba.oci import json_text
 
 
 def utc_now() -> str:

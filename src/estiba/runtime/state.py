@@ -16,7 +16,7 @@ import os
 from estiba.errors import InvalidInput
 from estiba.linux.cgroups.group import Group
 from estiba.linux.processes import start_time
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import ContainerExists, ContainerUnknown, WrongStatus
 
 TYPE_CHECKING = False

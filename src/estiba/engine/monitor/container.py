@@ -13,7 +13,7 @@ from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
 from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.linux.processes import start_time
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.client import RuntimeClient
 from estiba.runtime.spec import container_spec
 from estiba.store.snapshots.trees import remove_tree

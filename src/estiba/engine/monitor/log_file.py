@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from estiba.runtime import json_text
+from estiba.oci import json_text
 
 LONGEST_ENTRY = 16 * 1024
 

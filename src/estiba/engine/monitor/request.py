@@ -7,7 +7,7 @@ from estiba.engine.records import process_from_json
 from estiba.engine.spec import Process
 from estiba.linux.mounts import Mount
 from estiba.networks.ports import PortMapping
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:

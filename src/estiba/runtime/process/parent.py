@@ -12,7 +12,7 @@ import struct
 
 from estiba.linux.libc import machine
 from estiba.linux.processes import become_subreaper, pidfd_open, send_signal
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import BadBundle, InitFailed
 from estiba.runtime.process import idmaps, intermediate
 from estiba.runtime.process.channel import failure, make_channel

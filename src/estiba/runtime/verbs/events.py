@@ -7,7 +7,7 @@ import os
 from estiba.errors import InvalidInput
 from estiba.linux.cgroups.statistics import read_kills, read_statistics
 from estiba.linux.processes import has_ended, pidfd_open
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import WrongStatus
 from estiba.runtime.state import load_container
 

@@ -7,7 +7,7 @@ import os
 from estiba import __version__
 from estiba.linux import capabilities, mountpoints, scheduling
 from estiba.linux.namespaces import NAMESPACES
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.bundle import HOOKS
 from estiba.runtime.rootfs import mapped
 from estiba.runtime.seccomp import filter as seccomp_filter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.state import load_container
 
 TYPE_CHECKING = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estiba.errors import InvalidInput, NotThereYet
-from estiba.runtime import json_text
+from estiba.oci import json_text
 from estiba.runtime.errors import WrongStatus
 from estiba.runtime.state import load_container
 
