@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from estiba.cli.printable import printable_json
+from estiba.cli.printable import printable, printable_json
 from estiba.errors import InvalidInput
 from estiba.values import NamedTuple
 
@@ -128,7 +128,8 @@ class Template:
             if isinstance(node, _Text):
                 yield node.text
             elif isinstance(node, _Print):
-                yield go_text(self._evaluate(node.expression, value))
+                # The template is the user's; what it shows may be an image's.
+                yield printable(go_text(self._evaluate(node.expression, value)), lines=True)
             else:
                 yield from self._run_branch(node, value)
 
