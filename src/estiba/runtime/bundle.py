@@ -23,9 +23,10 @@ HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "post
 
 # properties of `linux` and of `process` that are refused unless they are empty
 _NOT_THERE = {
-    "linux": ("intelRdt", "mountLabel", "netDevices"),
+    "linux": ("intelRdt", "mountLabel"),
     "process": ("selinuxLabel",),
 }
+_LABELS = ("mountLabel", "selinuxLabel")
 _OFFSET_CLOCKS = ("monotonic", "boottime")
 
 
@@ -116,6 +117,7 @@ def _check(bundle: Bundle) -> None:
         raise BadBundle(f"there is no propagation {propagation!r}")
     _check_namespaces(linux)
     _check_names(config, linux)
+    _check_net_devices(linux)
     if joins_mount_namespace(config):
         _check_nothing_to_mount(config)
     for mount in config.get("mounts") or ():
@@ -143,6 +145,16 @@ def _check_names(config: Mapping[str, Any], linux: Mapping[str, Any]) -> None:
             raise BadBundle(f"{name} needs a UTS namespace in linux.namespaces: it would change the host's")
         if config.get(name) and {f"kernel.{name}", f"kernel/{name}"} & set(linux.get("sysctl") or ()):
             raise BadBundle(f"the sysctl kernel.{name} conflicts with the property {name}", remedy="Give one of them.")
+
+
+def _check_net_devices(linux: Mapping[str, Any]) -> None:
+    devices = linux.get("netDevices") or {}
+    if devices and not any(n.get("type") == "network" for n in linux.get("namespaces") or ()):
+        raise BadBundle("unable to move network devices without a NET namespace: linux.netDevices needs one")
+    for name, settings in devices.items():
+        for text in (name, (settings or {}).get("name") or name):
+            if not 0 < len(text.encode()) < 16 or text in (".", "..") or any(c in "/:" or c.isspace() for c in text):
+                raise BadBundle(f"{text!r} cannot be the name of a network device")
 
 
 def joins_mount_namespace(config: Mapping[str, Any]) -> bool:
@@ -184,4 +196,6 @@ def _check_namespaces(linux: Mapping[str, Any]) -> None:
 def _refuse(kind: str, document: Mapping[str, Any]) -> None:
     for name in _NOT_THERE[kind]:
         if document.get(name):
+            if name in _LABELS and not os.path.exists("/sys/fs/selinux/enforce"):
+                raise BadBundle(f"{kind}.{name} is given, but selinux is disabled or not supported")
             raise NotThereYet(f"the property {kind}.{name} is not there yet")

@@ -78,6 +78,11 @@ def create(
         def before_pivot(pid: int) -> None:
             record["pid"], record["startTime"] = pid, start_time(pid)
             document = container.document(status="creating")
+            devices = (config.get("linux") or {}).get("netDevices")
+            if devices:
+                from estiba.runtime import net_devices
+
+                net_devices.move_all(devices, pid)
             hooks.run_all(config, "prestart", document)
             hooks.run_all(config, "createRuntime", document)
 
