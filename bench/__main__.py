@@ -13,12 +13,15 @@ from pathlib import Path
 from bench import machine, table
 from bench.arena import Arena, arena
 from bench.measure import Row, interleave
-from bench.rows import build, container_start, copy_files, manifest_requests, push_pull
+from bench.rows import build, container_start, copy_files, manifest_requests, push_pull, running_container, runtime
 from bench.workspace import CommandFailed
 
 ROWS: dict[str, Callable[[Arena], Row]] = {
     "start": container_start.row,
     "start-network": container_start.row_with_network,
+    "exec": running_container.enter,
+    "ps": running_container.list_,
+    "runtime": runtime.row,
     "build": build.uncached,
     "build-cached": build.cached,
     "copy": copy_files.row,

@@ -23,6 +23,15 @@ class Engine(Protocol):
     def run(self, *, network: bool) -> None:
         """`run --rm busybox true`, with the engine's own bridge network or with none."""
 
+    def keep_one(self) -> None:
+        """A container `kept` that sleeps until `stop`; there is one, however often this is called."""
+
+    def enter(self) -> None:
+        """`exec kept true`."""
+
+    def list(self) -> None:
+        """`ps`."""
+
     def build(self, context: Path, tag: str, *, cached: bool) -> None: ...
 
     def push(self, reference: str) -> None: ...

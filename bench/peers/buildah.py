@@ -66,6 +66,15 @@ class Buildah:
     def run(self, *, network: bool) -> None:
         raise CommandFailed("buildah does not run containers")
 
+    def keep_one(self) -> None:
+        raise CommandFailed("buildah keeps no containers")
+
+    def enter(self) -> None:
+        raise CommandFailed("buildah keeps no containers")
+
+    def list(self) -> None:
+        raise CommandFailed("buildah keeps no containers")
+
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         cache = ["--layers"] if cached else ["--layers", "--no-cache"]
         call([*self._command, "bud", "-q", *self._way, *cache, "-t", tag, str(context)])

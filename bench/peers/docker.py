@@ -17,6 +17,7 @@ class Docker:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._keeps = False
         self._daemon: subprocess.Popen[bytes] | None = None
         self._problem = ""
         # Debian's own client, which fits its daemon; a newer one elsewhere may lack the builder.
@@ -55,6 +56,8 @@ class Docker:
         return True
 
     def stop(self) -> None:
+        if self._keeps:
+            call([*self._command, "rm", "-f", "kept"])
         if self._daemon is not None:
             end(self._daemon)
         if self._directory.exists():
@@ -63,6 +66,17 @@ class Docker:
 
     def run(self, *, network: bool) -> None:
         call([*self._command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])
+
+    def keep_one(self) -> None:
+        if not self._keeps:
+            call([*self._command, "run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "100000"])
+            self._keeps = True
+
+    def enter(self) -> None:
+        call([*self._command, "exec", "kept", "true"])
+
+    def list(self) -> None:
+        call([*self._command, "ps"])
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         arguments = ["build", "-q", *([] if cached else ["--no-cache"]), "-t", tag, str(context)]

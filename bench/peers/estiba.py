@@ -17,6 +17,7 @@ class Estiba:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._keeps = False
         self._command = [
             os.path.join(os.path.dirname(sys.executable), "estiba"),
             *("--root", str(directory / "root"), "--run", str(directory / "run")),
@@ -30,11 +31,24 @@ class Estiba:
         call([*self._command, "bootstrap", "busybox"])
 
     def stop(self) -> None:
+        if self._keeps:
+            call([*self._command, "rm", "-f", "kept"])
         call([*self._command, "network", "prune", "-f"])
         shutil.rmtree(self._directory)
 
     def run(self, *, network: bool) -> None:
         call([*self._command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])
+
+    def keep_one(self) -> None:
+        if not self._keeps:
+            call([*self._command, "run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "100000"])
+            self._keeps = True
+
+    def enter(self) -> None:
+        call([*self._command, "exec", "kept", "true"])
+
+    def list(self) -> None:
+        call([*self._command, "ps"])
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         call([*self._command, "build", "-q", *([] if cached else ["--no-cache"]), "-t", tag, str(context)])

@@ -23,6 +23,7 @@ class Podman:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._keeps = False
         self._problem = ""
         places = [f"--{name}={directory}/{name}" for name in ("root", "runroot", "tmpdir")]
         self._command = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", "--log-level=error"]
@@ -64,6 +65,31 @@ class Podman:
     def run(self, *, network: bool) -> None:
         place = ["--network", "podman" if network else "none"]
         call([*self._command, "run", "--rm", *self._limits, *place, "busybox", "true"])
+
+    def keep_one(self) -> None:
+        if not self._keeps:
+            call(
+                [
+                    *self._command,
+                    "run",
+                    "-d",
+                    "--name",
+                    "kept",
+                    *self._limits,
+                    "--network",
+                    "none",
+                    "busybox",
+                    "sleep",
+                    "100000",
+                ]
+            )
+            self._keeps = True
+
+    def enter(self) -> None:
+        call([*self._command, "exec", "kept", "true"])
+
+    def list(self) -> None:
+        call([*self._command, "ps"])
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         cache = ["--layers"] if cached else ["--layers", "--no-cache"]

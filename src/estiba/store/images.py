@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 
 from estiba.errors import Conflict, NotFound
 from estiba.oci import image_config, manifest
@@ -15,7 +14,10 @@ from estiba.oci.reference import InvalidReference, Reference
 from estiba.store.blobs.base import BlobStore
 from estiba.store.database import Database
 from estiba.store.references import References
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
 
 TABLES = (
     """CREATE TABLE images (

@@ -9,7 +9,6 @@ A commit that was not synced is believed only until the next boot (`boot` holds 
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 
 from estiba.oci.digest import Digest
@@ -24,6 +23,10 @@ from estiba.store.snapshots.base import (
     SnapshotRecord,
 )
 from estiba.store.snapshots.trees import remove_tree, sync_filesystem
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SCHEMA = (
     """CREATE TABLE snapshots (
