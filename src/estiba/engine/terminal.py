@@ -33,7 +33,9 @@ class RawTerminal:
 
 
 def size_of(descriptor: int) -> tuple[int, int] | None:
-    """Rows and columns of a terminal, None where it is none."""
+    """Rows and columns of a terminal, None where it is none (-1 is no descriptor at all)."""
+    if descriptor < 0:
+        return None
     try:
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(descriptor, termios.TIOCGWINSZ, b"\0" * 8))
     except OSError:

@@ -129,3 +129,36 @@ def test_without_protection_the_attack_works(cell, copy, wait_until):
 def test_the_callers_interpreter_is_the_one_that_is_guarded():
     """What the tests above replace by a copy."""
     assert os.path.realpath(sys.executable) == PYTHON
+
+
+# The mode that it has, so that nothing changes where it can be changed.
+_TRY = """\
+import errno, os
+try:
+    os.chmod("/proc/self/exe", os.stat("/proc/self/exe").st_mode)
+    print("changed")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.parametrize("flags", [("-i",), ("-t",), ()], ids=" ".join)
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_whatever_command_starts_it_the_interpreter_is_guarded(busybox_host, command, flags):
+    """The program is `/proc/self/exe` itself: the file of the process that becomes it, whichever that is."""
+    home = ("-e", _ENVIRONMENT[1])
+    mounts = [word for m in python_mounts() for word in ("-v", f"{m.source}:{m.destination}:ro")]
+    evil = ("/proc/self/exe", "-IS", "-c", _TRY)
+    if command == "run":
+        words = ("run", "--rm", "--network", "none", *flags, *home, *mounts, "busybox", *evil)
+    else:
+        busybox_host.estiba("run", "-d", "--name", "cell", "--network", "none", *mounts, "busybox", "sleep", "60")
+        words = ("exec", *flags, *home, "cell", *evil)
+    assert busybox_host.estiba(*words, stdin=subprocess.DEVNULL).stdout.split() == ["EROFS"]
+
+
+def test_an_interpreter_that_is_not_guarded_can_be_changed(cell):
+    """The control of the test above."""
+    shutil.copy(PYTHON, f"{cell.rootfs}/python")
+    done = cell.run("/python", "-IS", "-c", _TRY, env=_ENVIRONMENT, mounts=python_mounts())
+    assert done.stdout.split() == ["changed"], done.stderr
