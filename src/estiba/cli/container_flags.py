@@ -78,6 +78,7 @@ FLAGS = (
     Flag(("--stop-timeout",), "value", "seconds until it is killed", "SECONDS"),
     Flag(("--log-driver",), "value", "json-file or none", "DRIVER"),
     Flag(("--log-opt",), "list", "max-size and max-file", "NAME=VALUE"),
+    Flag(("--init",), "switch", "an init as first process, which passes signals on and reaps orphans"),
     Flag(("--annotation",), "list", "an annotation for the runtime", "NAME=VALUE"),
     Flag(("--platform",), "value", "platform of the image", "OS/ARCH"),
     Flag(("--pull",), "value", "always, missing or never", "POLICY"),
@@ -86,7 +87,7 @@ FLAGS = (
     Flag(("--disable-content-trust",), "switch", "accepted; it is the default"),
 )
 
-MISSING_SWITCHES = ("--init", "--no-healthcheck", "--oom-kill-disable", "--use-api-socket")
+MISSING_SWITCHES = ("--no-healthcheck", "--oom-kill-disable", "--use-api-socket")
 MISSING_VALUES = (
     *("-a", "--attach", "--blkio-weight", "--blkio-weight-device", "--cgroup-parent", "--cgroupns", "--cpu-count"),
     *("--cpu-percent", "--cpu-period", "--cpu-quota", "--cpu-rt-period", "--cpu-rt-runtime", "--device"),
@@ -166,6 +167,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         logs=_logs(arguments.log_driver, arguments.log_opt),
         platform=arguments.platform or "",
         annotations=tuple(_pairs(arguments.annotation, "annotation")),
+        init=arguments.init,
     )
 
 

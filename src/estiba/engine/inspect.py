@@ -147,7 +147,7 @@ def _host_config(options: ContainerOptions) -> Json:
         "PidsLimit": limits.pids or DEFAULT_PIDS,
         "OomScoreAdj": limits.oom_score_adj or 0,
         "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in limits.ulimits] or None,
-        "Init": None,
+        "Init": options.init or None,
         "Runtime": "estiba",
     }
 

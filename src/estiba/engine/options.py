@@ -92,6 +92,7 @@ class ContainerOptions(NamedTuple):
 
     `entrypoint` and `command` None take the image's; an empty `entrypoint` resets it. `env` are ``KEY=value``; a
     ``KEY`` alone takes the variable away. `stop_timeout` None is ten seconds. `annotations` are for the runtime.
+    `init` puts an init before the program, which passes signals on and reaps orphans.
     """
 
     image: str
@@ -122,6 +123,7 @@ class ContainerOptions(NamedTuple):
     logs: LogOptions = LogOptions()
     platform: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
+    init: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`; only what differs from the default."""

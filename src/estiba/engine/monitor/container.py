@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from estiba.engine.frames import listen
-from estiba.engine.monitor import files, ordinary_user
+from estiba.engine.monitor import files, init, ordinary_user
 from estiba.engine.monitor.oom import OomWatch
 from estiba.engine.monitor.streams import Streams
 from estiba.engine.paths import CONSOLE_SOCKET
 from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
 from estiba.errors import EstibaError, NotFound, Unavailable
+from estiba.linux.namespaces import has_root
 from estiba.linux.processes import start_time
 from estiba.oci import json_text
 from estiba.runtime.client import RuntimeClient
@@ -59,7 +60,7 @@ def connect(request: StartRequest, networks: Callable[[], Networks]) -> Network:
         return Network(-1, "host", Networking("host"))
     if wanted == "none":
         return Network(-1, "new", Networking("none"))
-    if ordinary_user.is_ordinary():
+    if not has_root():
         raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
     if wanted.startswith(JOINS):
         return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
@@ -107,6 +108,11 @@ def begin(
     files.write_etc(
         request, paths, hostname=hostname, address=network.networking.address, gateway=network.networking.gateway
     )
+    mounts = files.spec_mounts(request, paths)
+    process = request.process
+    if options.init:
+        mounts = (*mounts, init.mount())
+        process = process._replace(args=init.command(process.args))
     place = Place(
         container_id=request.container_id,
         hostname=hostname,
@@ -114,7 +120,7 @@ def begin(
         gid=user.gid,
         additional_gids=user.additional_gids,
         home=user.home,
-        mounts=files.spec_mounts(request, paths),
+        mounts=mounts,
         network=network.choice,
         counts_swap=_counts_swap(),
         counts_pids=_counts_pids(),
@@ -123,9 +129,10 @@ def begin(
         rootfs=rootfs,
         uid_mappings=users,
         gid_mappings=groups,
+        shares_user_namespace=ordinary_user.is_root_of_own_namespace(),
     )
     with open(paths.config, "w", encoding="utf-8") as file:
-        file.write(json_text.dumps(container_spec(spec_options(request.process, options, place))))
+        file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
     return _start(request, paths, runtime, streams)
 
 
@@ -160,6 +167,10 @@ def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient,
                 if request.console_size:
                     streams.resize(*request.console_size)
             run = Run(pid, start_time(pid) or 0, OomWatch.of(pid))
+            if ordinary_user.is_root_of_own_namespace():
+                from estiba.linux.user_namespace import note
+
+                note(request.run, os.getpid(), pid)
             runtime.start(request.container_id)
         except (EstibaError, OSError):
             end(request, runtime)
@@ -191,7 +202,7 @@ def _counts_swap() -> bool:
 
 def _counts_pids() -> bool:
     """Whether the kernel can limit processes, and we may ask it to."""
-    if os.geteuid() != 0:
+    if not has_root():
         return False
     if os.path.isdir("/sys/fs/cgroup/pids"):
         return True
