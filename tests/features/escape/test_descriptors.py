@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
 import stat
+import subprocess
 
 import pytest
 
@@ -121,3 +123,38 @@ def test_a_working_directory_of_one_more_process_cannot_be_a_descriptor_of_the_h
     for place in (f"/proc/self/fd/{number}", f"/proc/self/fd/{number}/../../..", "/way"):
         done = cell.call("exec", "--cwd", place, name, "pwd")
         assert done.returncode != 0, done.stdout
+
+
+@pytest.mark.parametrize("flags", [(), ("-i",), ("-t",), ("-i", "-t"), ("-d",)], ids=" ".join)
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_a_program_has_its_three_streams_and_no_other_descriptor(busybox_host, command, flags):
+    """Not the monitor's lock, log, sockets and namespace, nor a directory of the host that the caller has open."""
+    held = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    master, slave = pty.openpty()
+    script = "for n in /proc/self/fd/*; do readlink $n; done > /tmp/list; mv /tmp/list /tmp/done; sleep 20"
+    try:
+        options = {"pass_fds": (held,), "stdin": slave if flags == ("-i", "-t") else subprocess.DEVNULL}
+        busybox_host.estiba("volume", "create", "shown")
+        if command == "run":
+            words = ("run", "--name", "cell", "--network", "none", "-v", "shown:/tmp", *flags, "busybox", "sh", "-c")
+        else:
+            busybox_host.estiba("run", "-d", "--name", "cell", "-v", "shown:/tmp", "busybox", "sleep", "60", **options)
+            words = ("exec", *flags, "cell", "sh", "-c")
+        started = busybox_host.start(*words, script, stdout=slave, stderr=subprocess.DEVNULL, **options)
+        place = f"{busybox_host.root}/volumes/shown/_data/done"
+        busybox_host.wait_until(lambda: os.path.exists(place), "the program tells")
+        with open(place, encoding="utf-8") as file:
+            shown = file.read().split()
+    finally:
+        for descriptor in (held, master, slave):
+            os.close(descriptor)
+        busybox_host.estiba("rm", "-f", "-v", "cell", check=False)
+        started.wait(timeout=20)
+    busybox_host.estiba("volume", "rm", "shown")
+    # 0 and 2 (1 is the list, and what follows is the shell's own view of the directory, closed when it is asked for).
+    others = [link for link in shown if link != "/tmp/list" and not link.startswith("/proc/")]
+    if "-t" in flags:
+        assert set(others) <= {"/dev/console", "/dev/pts/0"}
+    else:
+        assert all(link == "/dev/null" or link.startswith("pipe:") for link in others)
+    assert 2 <= len(others) <= 3
