@@ -93,6 +93,11 @@ NOT_THERE_YET = {
     "system": Command("", "Commands for the whole system"),
 }
 
+OUTSIDE = frozenset(
+    ("tags", "catalog", "digest", "manifest", "referrers", "login", "logout", "registry", "doctor", "version")
+)
+"""Modules of commands that touch no store: an ordinary user's ids need not be mapped for them."""
+
 GROUPS: tuple[tuple[str, dict[str, Command]], ...] = (
     ("Containers", CONTAINERS),
     ("Images", IMAGES),

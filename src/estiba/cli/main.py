@@ -147,7 +147,20 @@ def _dispatch(invocation: Invocation, environment: dict[str, str], kept: list[Ho
         return 0
     command = _find(name)
     settings = read(environment, debug=invocation.debug, **invocation.flags)
+    if settings.user_id and kept is not None and command.module not in commands.OUTSIDE:
+        _enter_user_namespace(settings)
     return _run_command(name, command, invocation.arguments, settings, kept)
+
+
+def _enter_user_namespace(settings: Settings) -> None:
+    """An ordinary user who has ids to give goes on as root of a user namespace; without them everything stays."""
+    from estiba.linux import subordinate_ids
+
+    maps = subordinate_ids.find(settings.user_id, os.getegid())
+    if maps is not None:
+        from estiba.linux.user_namespace import enter
+
+        enter(settings.run, maps)
 
 
 def _run_command(

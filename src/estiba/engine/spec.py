@@ -69,6 +69,7 @@ class Place(NamedTuple):
     rootfs: str = "rootfs"
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    shares_user_namespace: bool = False
 
 
 def plan_process(run: RunConfig, options: ContainerOptions) -> Process:
@@ -150,6 +151,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         cgroups_path=place.cgroups_path,
         uid_mappings=place.uid_mappings,
         gid_mappings=place.gid_mappings,
+        shares_user_namespace=place.shares_user_namespace,
         network=place.network,
         annotations=options.annotations,
     )

@@ -28,6 +28,24 @@ NAMESPACES: dict[str, tuple[int, str]] = {
 }
 
 
+_EVERYBODY = [b"0", b"0", b"4294967295"]
+
+
+def is_initial_user_namespace() -> bool:
+    """Whether this process is in the machine's own user namespace, where root is root."""
+    try:
+        # In bytes: a container's first process, which asks too, can load no codec any more.
+        with open("/proc/self/uid_map", "rb", buffering=0) as file:
+            return file.read().split() == _EVERYBODY
+    except FileNotFoundError:
+        return True  # a kernel without user namespaces
+
+
+def has_root() -> bool:
+    """Whether this process has root's power over the machine: control groups, bridges, device nodes."""
+    return os.geteuid() == 0 and is_initial_user_namespace()
+
+
 def unshare(flags: int) -> None:
     """Leave the namespaces of `flags` for new ones (unshare(2)). Only for a single-threaded process.
 
@@ -46,6 +64,12 @@ def join(descriptor: int, flags: int = 0) -> None:
 def open_namespace(pid: int, name: str) -> int:
     """A descriptor of the namespace `name` (a key of `NAMESPACES`) of process `pid`; it keeps the namespace alive."""
     return os.open(f"/proc/{pid}/ns/{NAMESPACES[name][1]}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def is_own_namespace(descriptor: int, name: str) -> bool:
+    """Whether the open namespace, of the kind `name`, is the one that this process is in."""
+    theirs, ours = os.fstat(descriptor), os.stat(f"/proc/self/ns/{NAMESPACES[name][1]}")
+    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
 def same_namespace(pid: int, name: str, *, other: str = "self") -> bool:

@@ -10,7 +10,7 @@ import os
 
 from estiba.errors import Conflict, Unavailable
 from estiba.linux.cgroups.group import Group, open_group
-from estiba.linux.namespaces import NAMESPACES
+from estiba.linux.namespaces import NAMESPACES, has_root
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
 from estiba.runtime import hooks
 from estiba.runtime.bundle import Bundle, joins_mount_namespace
@@ -18,7 +18,7 @@ from estiba.runtime.errors import BadBundle, WrongStatus
 from estiba.runtime.log import utc_now
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
-from estiba.runtime.rootfs import mapped
+from estiba.runtime.rootfs import guards, mapped
 from estiba.runtime.state import Container, new_container, refuse_taken_id
 
 TYPE_CHECKING = False
@@ -193,7 +193,7 @@ def _make_group(group: Group, config: dict[str, Any]) -> Group | None:
     try:
         group.create()
     except OSError as error:
-        if os.geteuid() == 0 or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if has_root() or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
         limits = _limits(config)
         if limits:
@@ -240,6 +240,8 @@ def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
             plan.joins.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
         except OSError as error:
             raise BadBundle(f"the namespace {path} cannot be opened: {error.strerror}") from None
+        if linux.get("sysctl") and is_own_namespace(plan.joins[-1][1], namespace["type"]):
+            guards.refuse_sysctl_of(namespace["type"], linux["sysctl"])
     if linux.get("uidMappings") or linux.get("gidMappings"):
         plan.maps = (linux.get("uidMappings") or [], linux.get("gidMappings") or [])
     plan.mounts_are_others = joins_mount_namespace(config)

@@ -116,6 +116,7 @@ class SpecOptions(NamedTuple):
     """What one container shall be. Namespaces are ``new``, ``host`` or ``path:/proc/…/ns/…``.
 
     `capabilities` is the bounding set; `ambient_capabilities` are kept by a user other than root too.
+    `shares_user_namespace`: the runtime itself is root of an ordinary user's namespace, and the container stays in it.
     `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
     """
 
@@ -155,6 +156,7 @@ class SpecOptions(NamedTuple):
     cgroup: str = "new"
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    shares_user_namespace: bool = False
     rootfs_propagation: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
     hooks: tuple[tuple[str, tuple[dict[str, Any], ...]], ...] = ()
@@ -220,7 +222,7 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
     writable = () if options.privileged else ("ro",)
     quiet = ("nosuid", "noexec", "nodev")
     # sysfs belongs to the network namespace: a user namespace that shares the host's may only show the host's /sys.
-    if options.uid_mappings and options.network == "host":
+    if (options.uid_mappings or options.shares_user_namespace) and options.network == "host":
         sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro"))
     else:
         sys_mount = SpecMount("/sys", "sysfs", "sysfs", (*quiet, *writable))
@@ -233,7 +235,7 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
         SpecMount("/dev/mqueue", "mqueue", "mqueue", quiet),
         SpecMount("/dev/shm", "tmpfs", "shm", (*quiet, "mode=1777", f"size={options.shm_size}")),
     ]
-    if options.uid_mappings:
+    if options.uid_mappings or options.shares_user_namespace:
         defaults = [m for m in defaults if m.destination != "/sys/fs/cgroup"]
     replaced = {m.destination for m in options.mounts}
     chosen = [m for m in defaults if m.destination not in replaced]

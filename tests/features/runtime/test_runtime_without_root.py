@@ -30,7 +30,7 @@ def place() -> Iterator[str]:
         pytest.skip("user namespaces are switched off")
     directory = tempfile.mkdtemp(prefix="est-user-")
     package = os.path.dirname(estiba.__file__)
-    for part in ("__init__.py", "errors.py", "linux", "runtime"):
+    for part in ("__init__.py", "errors.py", "values.py", "oci", "linux", "runtime"):
         source, target = os.path.join(package, part), os.path.join(directory, "estiba", part)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copytree(source, target) if os.path.isdir(source) else shutil.copy(source, target)

@@ -12,9 +12,10 @@ from estiba.builder.step import traces
 from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
 from estiba.builder.step.places import raise_place
 from estiba.builder.step.users import user_in
-from estiba.errors import InvalidInput, NotFound
+from estiba.errors import InvalidInput, NotFound, Unavailable
 from estiba.linux import mounts
 from estiba.linux.mounts import Mount
+from estiba.linux.namespaces import has_root
 from estiba.linux.overlay import join_lowers
 from estiba.linux.paths import open_in_root
 from estiba.linux.processes import become_subreaper
@@ -66,7 +67,8 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             uts="host" if joined.spec == "host" else "new",
             architecture=_architecture(),
             cgroups_path=f"/estiba/{action.container_id}",
-            resources=Resources(pids=PIDS),
+            resources=Resources(pids=PIDS) if has_root() else Resources(),
+            shares_user_namespace=not has_root(),
         )
         if options.uts == "host":
             options = options._replace(hostname="")
@@ -220,7 +222,13 @@ def _writable_copy(job: Job, number: int, source: str) -> str:
     os.mkdir(f"{memory}/upper")
     os.mkdir(f"{memory}/work")
     # The names in `source` are whatever the image says: a colon in them separates nothing.
-    options = (f"lowerdir={join_lowers([source])}", f"upperdir={memory}/upper", f"workdir={memory}/work")
+    options: tuple[str, ...] = (
+        f"lowerdir={join_lowers([source])}",
+        f"upperdir={memory}/upper",
+        f"workdir={memory}/work",
+    )
+    if not has_root():
+        options = (*options, "userxattr")
     mounts.mount(Mount("overlay", "overlay", "", options), merged)
     return merged
 
@@ -246,6 +254,11 @@ def _join(action: RunAction) -> _Joined:
         return _Joined("host")
     if action.network == "none":
         return _Joined("new")
+    if not has_root():
+        raise Unavailable(
+            "the network bridge takes root",
+            remedy="Build with --network none or --network host, or as root.",
+        )
     from estiba.networks.networks import Networks
 
     networks = Networks(root=action.networks_root, run=action.networks_run)

@@ -12,12 +12,12 @@ from estiba.engine.monitor import container, files
 from estiba.engine.monitor.clients import Client
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals
-from estiba.engine.monitor.ordinary_user import is_ordinary
 from estiba.engine.monitor.streams import Streams
 from estiba.engine.paths import ATTACH_SOCKET
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
 from estiba.errors import CommandFailed, EstibaError
+from estiba.linux.namespaces import has_root
 from estiba.linux.processes import become_subreaper, exit_status
 from estiba.runtime.client import RuntimeClient
 from estiba.store.database import Database
@@ -80,7 +80,7 @@ class Life:
         become_subreaper()
         os.makedirs(self.paths.bundle, mode=0o700, exist_ok=True)
         self.rootfs = files.mount_rootfs(self.request, self.paths)
-        if not self.request.runtime_is_ours and not is_ordinary():
+        if not self.request.runtime_is_ours and has_root():
             files.hide_unified_cgroups()
         files.fill_volumes(self.request, self.rootfs)
         self.network = container.connect(self.request, self._networks)

@@ -1,7 +1,8 @@
-"""A container of an ordinary user: its root is that user, in a user namespace that the runtime makes.
+"""A container of an ordinary user: its root is that user.
 
-Nothing is mounted by the monitor, which may not: the container's files are a directory (the copying snapshotter's).
-The user has one id to give, so every file in the container belongs to its root.
+With subordinate ids the whole command is root of a user namespace (`linux.user_namespace`), and the container stays in
+that. Without them the runtime makes one with the user's own id alone; then the monitor may mount nothing, so the
+container's files are a directory (the copying snapshotter's), and every file in it belongs to its root.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 
 from estiba.errors import InvalidInput, Unavailable
+from estiba.linux.namespaces import is_initial_user_namespace
 from estiba.runtime.spec import IdMapping
 from estiba.values import TYPE_CHECKING
 
@@ -22,8 +24,13 @@ NEEDS_ROOT = "Use --network none, --network host, or run it as root."
 
 
 def is_ordinary() -> bool:
-    """Whether this process is not root's."""
+    """Whether this process is neither root's nor root of a user namespace: it has one id to give."""
     return os.geteuid() != 0
+
+
+def is_root_of_own_namespace() -> bool:
+    """Whether this process is root of a user namespace that an ordinary user has made."""
+    return os.geteuid() == 0 and not is_initial_user_namespace()
 
 
 def mappings() -> tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]:

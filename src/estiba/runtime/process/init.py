@@ -13,7 +13,7 @@ import struct
 
 from estiba.linux import mountpoints, scheduling, terminals
 from estiba.linux.libc import checked, libc, machine
-from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWUSER, unshare
+from estiba.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWNET, is_initial_user_namespace, unshare
 from estiba.linux.processes import join_new_session_keyring
 from estiba.runtime import hooks
 from estiba.runtime.process import null_device, program
@@ -106,7 +106,7 @@ def _build_tree(plan: Plan, config: dict[str, Any], channel: Channel) -> bytes:
     """The container's own mounts, up to the point where its root is ours."""
     propagation = (config.get("linux") or {}).get("rootfsPropagation") or ""
     root = build.enter_private_tree(plan.rootfs, propagation)
-    in_user_namespace = bool(plan.new & CLONE_NEWUSER) or any(flag == CLONE_NEWUSER for flag, _ in plan.joins)
+    in_user_namespace = not is_initial_user_namespace()
     build.build(
         root,
         config,

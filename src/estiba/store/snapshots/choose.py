@@ -86,7 +86,9 @@ def overlay_that_works(scratch: Scratch) -> str:
 
 
 def _works(trial: str, kind: str, attribute: str) -> bool:
-    options: list[tuple[str, str | None]] = [("index", "off"), ("metacopy", "off"), ("redirect_dir", "off")]
+    options: list[tuple[str, str | None]] = [("index", "off"), ("metacopy", "off")]
+    # userxattr switches redirect_dir off by itself, and refuses to be told so.
+    options.append(("userxattr", None) if kind == USER_OVERLAY else ("redirect_dir", "off"))
     whiteout = f"{trial}/upper/{kind}"
     try:
         os.setxattr(f"{trial}/upper", attribute, b"n")
@@ -98,7 +100,7 @@ def _works(trial: str, kind: str, attribute: str) -> bool:
                 f"{trial}/lower",
                 upper=f"{trial}/upper",
                 work=f"{trial}/work",
-                options=[*options, ("userxattr", None)] if kind == USER_OVERLAY else options,
+                options=options,
             )
         )
     except OSError as error:

@@ -22,6 +22,8 @@ from estiba.store.snapshots.records import SnapshotRecords
 from estiba.store.snapshots.trees import copy_root, make_root, remove_tree
 
 _OPTIONS = ("index=off", "metacopy=off", "redirect_dir=off")
+# userxattr switches redirect_dir off by itself, and refuses to be told so.
+_USER_OPTIONS = ("index=off", "metacopy=off", "userxattr")
 
 
 class OverlaySnapshotter(RecordedSnapshots):
@@ -32,7 +34,7 @@ class OverlaySnapshotter(RecordedSnapshots):
     def __init__(self, records: SnapshotRecords, *, user_xattr: bool = False) -> None:
         super().__init__(records)
         self.whiteouts = WHITEOUTS_AS_USER_OVERLAY if user_xattr else WHITEOUTS_AS_OVERLAY
-        self._options = (*_OPTIONS, "userxattr") if user_xattr else _OPTIONS
+        self._options = _USER_OPTIONS if user_xattr else _OPTIONS
 
     def prepare(self, key: str, parent: Digest | None) -> tuple[Mount, ...]:
         record = self._records.insert(key, parent)
