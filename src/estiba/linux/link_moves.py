@@ -47,7 +47,7 @@ class Moved(NamedTuple):
     """A move that has been made: the device's name before, its number in the other namespace, and its addresses."""
 
     name: str
-    index: int
+    number: int
     addresses: tuple[Address, ...]
 
 
@@ -91,7 +91,7 @@ def move_back(moved: Moved, namespace: int) -> None:
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         with Inside(namespace), NetlinkSocket(NETLINK_ROUTE) as netlink:
-            netlink.transact([_moving(moved.index, moved.name, own, f"move the network device {moved.name} back")])
+            netlink.transact([_moving(moved.number, moved.name, own, f"move the network device {moved.name} back")])
     finally:
         os.close(own)
     index = index_of(moved.name)

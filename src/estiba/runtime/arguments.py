@@ -31,6 +31,7 @@ _CREATE: dict[str, bool] = {
     "preserve-fds": True,
     "no-pivot": False,
     "no-new-keyring": False,
+    "pidfd-socket": True,
 }
 
 VERBS: dict[str, dict[str, bool]] = {
@@ -44,7 +45,7 @@ VERBS: dict[str, dict[str, bool]] = {
         "process": True,
         "pid-file": True,
         "console-socket": True,
-        "console": True,
+        "pidfd-socket": True,
         "preserve-fds": True,
         "detach": False,
         "tty": False,
@@ -73,6 +74,14 @@ VERBS: dict[str, dict[str, bool]] = {
         "cpu-share": True,
         "cpuset-cpus": True,
         "cpuset-mems": True,
+        "cpu-burst": True,
+        "cpu-idle": True,
+        "cpu-rt-period": True,
+        "cpu-rt-runtime": True,
+        "kernel-memory": True,
+        "kernel-memory-tcp": True,
+        "l3-cache-schema": True,
+        "mem-bw-schema": True,
         "pids-limit": True,
         "blkio-weight": True,
     },
@@ -83,7 +92,7 @@ VERBS: dict[str, dict[str, bool]] = {
     "restore": {},
 }
 
-_SHORT = {
+SHORT = {
     "b": "bundle",
     "d": "detach",
     "p": "process",
@@ -99,7 +108,7 @@ _SHORT = {
     "v": "version",
     "h": "help",
 }
-_SHORT_OF_VERB = {("list", "f"): "format", ("ps", "f"): "format"}
+SHORT_OF_VERB = {("list", "f"): "format", ("ps", "f"): "format", ("run", "f"): "config", ("create", "f"): "config"}
 
 
 class Arguments:
@@ -152,6 +161,13 @@ def parse(words: Sequence[str]) -> Arguments:
     if position == len(words):
         return Arguments("", flags, [])
     verb = words[position]
+    if verb in ("help", "h"):
+        verb, words = words[-1], [*words[:-1], words[-1], "--help"]
+        position = len(words) - 2
+        if verb in ("help", "h"):
+            return Arguments("", {**flags, "help": [""]}, [])
+    if verb not in VERBS and words[position + 1 :] and words[position + 1] in ("-h", "--help"):
+        raise InvalidInput(f"No help topic for {verb!r}", remedy=f"Verbs: {' '.join(VERBS)}.")
     if verb not in VERBS:
         raise InvalidInput(f"there is no verb {verb!r}", remedy=f"Verbs: {' '.join(VERBS)}.")
     operands: list[str] = []
@@ -181,11 +197,11 @@ def _flags(
             return position
         name, equals, value = word.lstrip("-").partition("=")
         if not word.startswith("--") and len(name) == 1:
-            name = _SHORT_OF_VERB.get((verb, name), _SHORT.get(name, name))
-        elif not word.startswith("--") and name not in known and all(letter in _SHORT for letter in name):
+            name = SHORT_OF_VERB.get((verb, name), SHORT.get(name, name))
+        elif not word.startswith("--") and name not in known and all(letter in SHORT for letter in name):
             for letter in name[:-1]:  # -td
-                found.setdefault(_SHORT[letter], []).append("")
-            name = _SHORT[name[-1]]
+                found.setdefault(SHORT[letter], []).append("")
+            name = SHORT[name[-1]]
         if name not in known:
             raise InvalidInput(f"there is no flag {word!r} {'for ' + verb if verb else 'before the verb'}")
         position += 1

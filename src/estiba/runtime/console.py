@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def send_to_socket(path: str) -> Callable[[int], None]:
+def send_to_socket(path: str, *, name: str = "/dev/ptmx", what: str = "console socket") -> Callable[[int], None]:
     """A function that sends a terminal's master end over the unix socket `path` (SCM_RIGHTS), connected already.
+
+    `name` is the message that goes with the descriptor, `what` the socket in an error.
 
     Raises:
         BadBundle: nobody listens there.
@@ -28,13 +30,13 @@ def send_to_socket(path: str) -> Callable[[int], None]:
     try:
         end.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
     except OSError as error:
-        raise BadBundle(f"the console socket {path} cannot be reached: {error.strerror}") from None
+        raise BadBundle(f"the {what} {path} cannot be reached: {error.strerror}") from None
     finally:
         os.close(directory)
 
     def send(master: int) -> None:
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", master))]
-        end.sendmsg([b"/dev/ptmx"], rights)
+        end.sendmsg([os.fsencode(name)], rights)
         end.close()
         os.close(master)
 

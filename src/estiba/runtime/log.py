@@ -33,27 +33,36 @@ class Log:
             os.write(2, f"estiba-runtime: {message}\n".encode(errors="surrogateescape"))
 
     def warning(self, message: str) -> None:
-        """Say what was not done as asked, in the log only."""
+        """Say what was not done as asked."""
         if self.path:
             self._write("warning", message)
+        elif not self.is_quiet:
+            os.write(2, f"estiba-runtime: warning: {message}\n".encode(errors="surrogateescape"))
 
     def debug(self, message: str) -> None:
         """Say what is being done, where --debug asks for it."""
-        if self.path and self.is_debug:
+        if not self.is_debug:
+            return
+        if self.path:
             self._write("debug", message)
+        else:
+            os.write(2, self._line("debug", message))
 
-    def _write(self, level: str, message: str) -> None:
+    def _line(self, level: str, message: str) -> bytes:
         now = utc_now()
         if self.is_json:
             line = json_text.dumps({"level": level, "msg": message, "time": now})
         else:
             line = f"time={json_text.dumps(now)} level={level} msg={json_text.dumps(message)}"
+        return line.encode(errors="surrogateescape") + b"\n"
+
+    def _write(self, level: str, message: str) -> None:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             os.write(2, f"estiba-runtime: the log {self.path} cannot be written: {error.strerror}\n".encode())
             return
         try:
-            os.write(descriptor, line.encode(errors="surrogateescape") + b"\n")
+            os.write(descriptor, self._line(level, message))
         finally:
             os.close(descriptor)

@@ -58,7 +58,12 @@ def main(words: Sequence[str] | None = None) -> int:
     if asked.has("version"):
         os.write(1, f"estiba-runtime version {__version__}\ncommit: {__version__}\nspec: {SPEC_VERSION}\n".encode())
         return 0
-    if not asked.verb or asked.has("help"):
+    if asked.verb and asked.has("help"):
+        from estiba.runtime.usage import usage_of
+
+        os.write(1, usage_of(asked.verb).encode())
+        return 0
+    if not asked.verb:
         os.write(1, _USAGE.encode())
         return 0
     log = _log_of(asked)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from estiba.errors import InvalidInput
-from estiba.runtime.arguments import parse
+from estiba.runtime.arguments import VERBS, parse
+from estiba.runtime.usage import usage_of
 
 
 def test_conmons_create() -> None:
@@ -66,3 +67,18 @@ def test_a_switch_can_be_off() -> None:
 def test_what_is_not_understood_is_refused(words: list[str]) -> None:
     with pytest.raises(InvalidInput):
         parse(words).number("preserve-fds")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_and_flag_has_its_help(verb: str) -> None:
+    text = usage_of(verb)
+    assert text.startswith(f"NAME:\n   estiba-runtime {verb} - ")
+    assert all(f"--{flag}" in text for flag in VERBS[verb])
+
+
+def test_help_is_asked_for_before_or_behind_the_verb() -> None:
+    for words in (["help", "exec"], ["exec", "-h"], ["exec", "--help"]):
+        asked = parse(words)
+        assert (asked.verb, asked.has("help")) == ("exec", True)
+    with pytest.raises(InvalidInput, match="No help topic for 'fly'"):
+        parse(["fly", "-h"])

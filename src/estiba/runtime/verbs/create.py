@@ -28,6 +28,8 @@ def run(asked: Arguments, root: str, log: Log) -> int:
         log.warning(f"ignoring unknown or unavailable capabilities: {', '.join(unknown)}")
     is_run = asked.verb == "run"
     is_detached = not is_run or asked.has("detach")
+    check_preserved(asked)
+    send_pidfd = pidfd_sender(asked)
     terminal = terminal_of(asked, wants=bool(bundle.config["process"].get("terminal")), is_detached=is_detached)
     container = lifecycle.create(
         root,
@@ -43,6 +45,8 @@ def run(asked: Arguments, root: str, log: Log) -> int:
     try:
         if asked.value("pid-file"):
             write_pid_file(asked.value("pid-file"), container.pid)
+        if send_pidfd is not None:
+            send_pidfd(container.pid)
         if is_run:
             lifecycle.begin(container)
     except BaseException:
@@ -74,6 +78,24 @@ def terminal_of(
     if is_detached:
         raise BadBundle("process.terminal is true: give a --console-socket for the terminal")
     return console.Foreground()
+
+
+def check_preserved(asked: Arguments) -> None:
+    """Raise BadBundle where --preserve-fds names a descriptor that nobody opened for us."""
+    for number in range(asked.number("preserve-fds")):
+        try:
+            os.fstat(3 + number)
+        except OSError:
+            raise BadBundle(f"--preserve-fds: preserved-fd {number} (descriptor {3 + number}) is not open") from None
+
+
+def pidfd_sender(asked: Arguments) -> Callable[[int], None] | None:
+    """What sends a process's descriptor to the socket of --pidfd-socket, where that is given."""
+    if not asked.value("pidfd-socket"):
+        return None
+    from estiba.runtime import pidfds
+
+    return pidfds.sender(asked.value("pidfd-socket"))
 
 
 def write_pid_file(path: str, pid: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import InvalidInput, NotThereYet
+from estiba.errors import InvalidInput, Unavailable
 from estiba.linux.namespaces import CLONE_NEWUSER, NAMESPACES, same_namespace
 from estiba.linux.processes import pidfd_open, start_time
 from estiba.oci import json_text
@@ -13,21 +13,17 @@ from estiba.runtime.bundle import check_process, drop_unknown_capabilities
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
 from estiba.runtime.state import Container, load_container
-from estiba.runtime.verbs.create import terminal_of, wait_for, write_pid_file
+from estiba.runtime.verbs.create import check_preserved, pidfd_sender, terminal_of, wait_for, write_pid_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from estiba.runtime.arguments import Arguments
+    from estiba.runtime.log import Log
 
-_NOT_THERE = ("cgroup", "process-label", "console")
 
-
-def run(asked: Arguments, root: str) -> int:
-    for flag in _NOT_THERE:
-        if asked.value(flag):
-            raise NotThereYet(f"exec --{flag} is not there yet")
+def run(asked: Arguments, root: str, log: Log) -> int:
     container = load_container(root, asked.container_id())
     allowed = ("running", "paused") if asked.has("ignore-paused") else ("running",)
     container.require(*allowed, verb="exec in")
@@ -37,6 +33,14 @@ def run(asked: Arguments, root: str) -> int:
     drop_unknown_capabilities(process)
     plan = _plan(container, config, process)
     plan.preserve = asked.number("preserve-fds")
+    if asked.values("cgroup"):
+        from estiba.linux.cgroups.below import group_below
+
+        if plan.group is None:
+            raise Unavailable(f"container {container.id} has no control group to join a part of")
+        plan.group = group_below(plan.group, asked.values("cgroup"))
+    check_preserved(asked)
+    send_pidfd = pidfd_sender(asked)
     is_detached = asked.has("detach")
     terminal = terminal_of(asked, wants=plan.wants_terminal, is_detached=is_detached)
     foreground = terminal if isinstance(terminal, console.Foreground) else None
@@ -46,8 +50,11 @@ def run(asked: Arguments, root: str) -> int:
         on_terminal=terminal.take if isinstance(terminal, console.Foreground) else terminal,
     )
     os.close(plan.target)
+    log.debug(f"process {pid} runs in container {container.id}")
     if asked.value("pid-file"):
         write_pid_file(asked.value("pid-file"), pid)
+    if send_pidfd is not None:
+        send_pidfd(pid)
     if is_detached:
         return 0
     return wait_for(pid, foreground)
@@ -106,4 +113,6 @@ def _process(asked: Arguments, config: dict[str, Any]) -> dict[str, Any]:
         process["noNewPrivileges"] = True
     if asked.value("apparmor"):
         process["apparmorProfile"] = asked.value("apparmor")
+    if asked.value("process-label"):
+        process["selinuxLabel"] = asked.value("process-label")
     return process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import InvalidInput, NotThereYet
+from estiba.errors import InvalidInput, NotThereYet, Unavailable
 from estiba.oci import json_text
 from estiba.runtime.errors import WrongStatus
 from estiba.runtime.state import load_container
@@ -26,7 +26,7 @@ def run(asked: Arguments, root: str, log: Log) -> int:
     if asked.verb == "exec":
         from estiba.runtime.verbs import exec as exec_verb
 
-        return exec_verb.run(asked, root)
+        return exec_verb.run(asked, root, log)
     if asked.verb in ("pause", "resume"):
         return _pause_or_resume(asked, root)
     if asked.verb == "list":
@@ -47,7 +47,7 @@ def run(asked: Arguments, root: str, log: Log) -> int:
         return events.run(asked, root)
     if asked.verb == "spec":
         return _spec(asked)
-    raise NotThereYet(f"the verb {asked.verb!r} is not there yet")
+    raise NotThereYet(f"{asked.verb} is not there yet: a container's processes cannot be saved and restored")
 
 
 def _pause_or_resume(asked: Arguments, root: str) -> int:
@@ -83,23 +83,38 @@ def _list(asked: Arguments, root: str) -> int:
 def _ps(asked: Arguments, root: str) -> int:
     container = load_container(root, asked.container_id())
     group = container.group
-    pids = group.processes() if group is not None else [container.pid]
+    try:
+        pids = group.processes() if group is not None else [container.pid] if container.is_alive() else []
+    except FileNotFoundError:
+        pids = []
     if asked.value("format", "table") == "json":
         text = json_text.dumps(pids) + "\n"
     elif asked.value("format", "table") == "table":
-        rows = [["PID", "COMMAND"]]
-        for pid in pids:
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            rows.append([str(pid), command])
-        text = _table(rows)
+        options = asked.operands[1:]
+        text = _listed(options[1:] if options[:1] == ["--"] else options, pids)
     else:
         raise InvalidInput(f"--format is table or json, not {asked.value('format')!r}")
     os.write(1, text.encode(errors="surrogateescape"))
     return 0
+
+
+def _listed(options: list[str], pids: Sequence[int]) -> str:
+    """What ps(1) says of the processes; `options` are its own, by default -ef."""
+    import subprocess
+
+    try:
+        done = subprocess.run(["ps", *(options or ["-ef"])], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise Unavailable("ps is not installed", remedy="Use --format json, or install the package procps.") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise InvalidInput(f"ps {' '.join(options)}: {said}")
+    title, *lines = done.stdout.decode(errors="surrogateescape").splitlines()
+    if "PID" not in title.split():
+        raise InvalidInput(f"ps {' '.join(options)} shows no PID", remedy="Choose options that show it, such as -ef.")
+    column, wanted = title.split().index("PID"), {str(pid) for pid in pids}
+    chosen = [line for line in lines if len(line.split()) > column and line.split()[column] in wanted]
+    return "".join(line + "\n" for line in (title, *chosen))
 
 
 def _spec(asked: Arguments) -> int:

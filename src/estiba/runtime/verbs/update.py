@@ -23,9 +23,16 @@ _FLAGS = {
     "cpu-share": ("cpu", "shares"),
     "cpuset-cpus": ("cpu", "cpus"),
     "cpuset-mems": ("cpu", "mems"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-idle": ("cpu", "idle"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
     "pids-limit": ("pids", "limit"),
     "blkio-weight": ("blockIO", "weight"),
 }
+
+
+_NOT_THERE = ("l3-cache-schema", "mem-bw-schema")
 
 
 def run(asked: Arguments, root: str) -> int:
@@ -41,7 +48,20 @@ def run(asked: Arguments, root: str) -> int:
     return 0
 
 
+def _bytes(flag: str, text: str) -> int:
+    """A size as runc takes it: bytes, or with a unit such as ``32M``; -1 lifts the limit."""
+    number = text.rstrip("bBiI")
+    power = "kmgtp".find(number[-1:].lower()) + 1 if number[-1:].isalpha() else 0
+    try:
+        return int(number[:-1]) << 10 * power if power else int(number)
+    except ValueError:
+        raise InvalidInput(f"--{flag} takes a size such as 32M, not {text!r}") from None
+
+
 def _resources(asked: Arguments) -> dict[str, Any]:
+    for flag in _NOT_THERE:
+        if asked.value(flag):
+            raise NotThereYet(f"update --{flag} is not there yet: limits of caches need resctrl")
     path = asked.value("resources")
     resources: dict[str, Any] = {}
     if path == "-":
@@ -51,7 +71,8 @@ def _resources(asked: Arguments) -> dict[str, Any]:
         resources = json_text.load(path)
     for flag, (group, key) in _FLAGS.items():
         if asked.value(flag):
-            value = asked.value(flag) if key in ("cpus", "mems") else asked.number(flag)
+            text = asked.value(flag)
+            value = text if key in ("cpus", "mems") else _bytes(flag, text) if group == "memory" else asked.number(flag)
             resources.setdefault(group, {})[key] = value
     if not resources:
         raise InvalidInput("update needs --resources FILE, or a flag for a limit")
