@@ -10,7 +10,7 @@ import os
 
 from estiba.errors import Conflict, Unavailable
 from estiba.linux.cgroups.group import Group, open_group
-from estiba.linux.namespaces import NAMESPACES, has_root
+from estiba.linux.namespaces import NAMESPACES, has_root, is_own_namespace
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
 from estiba.runtime import hooks
 from estiba.runtime.bundle import Bundle, joins_mount_namespace

@@ -245,6 +245,20 @@ def test_a_parameter_of_the_kernel_cannot_be_reached_by_another_name(cell):
     assert done.stdout == "1\n", "the control: what is the container's own can be set"
 
 
+def test_a_parameter_of_a_namespace_that_is_the_hosts_is_refused(cell):
+    """A path to the host's own network namespace makes it no namespace of the container's."""
+    value = (("net.ipv4.ip_unprivileged_port_start", "7"),)
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        before = file.read()
+    done = cell.run("true", network="path:/proc/self/ns/net", sysctl=value)
+    assert done.returncode != 0
+    assert "the host's" in done.stderr
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        assert file.read() == before
+    done = cell.run("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start", sysctl=value)
+    assert done.stdout == "7\n", "the control: its own can be set"
+
+
 def test_the_interpreter_reads_nothing_of_the_image(cell):
     """Between pivot_root (or setns) and the exec it is a Python in a root that the image wrote: a module, a codec, a
     library or a locale that it loaded there would be the image's code with the host's rights. Everything that it could

@@ -90,6 +90,13 @@ def apply_sysctl(root: int, values: Mapping[str, str], *, namespaces: Iterable[s
             os.close(descriptor)
 
 
+def refuse_sysctl_of(kind: str, values: Iterable[str]) -> None:
+    """Raise BadBundle where one of the parameters is of the namespace `kind`, which is ours: it would be the host's."""
+    for name in values:
+        if _namespace_of(name) == kind:
+            raise BadBundle(f"the sysctl {name!r} is of the {kind} namespace, which is the host's")
+
+
 def _namespace_of(name: str) -> str:
     """The kind of namespace that a parameter belongs to; "" for those of the whole machine."""
     dotted = name.replace("/", ".")
