@@ -223,7 +223,7 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
     quiet = ("nosuid", "noexec", "nodev")
     # sysfs belongs to the network namespace: a user namespace that shares the host's may only show the host's /sys.
     if (options.uid_mappings or options.shares_user_namespace) and options.network == "host":
-        sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro"))
+        sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro", "rro"))
     else:
         sys_mount = SpecMount("/sys", "sysfs", "sysfs", (*quiet, *writable))
     defaults = [
