@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -15,13 +16,21 @@ import estiba
 
 _NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
+_RANGE = "100000:65536"
+# Ranges that only what this starts sees: a mount namespace with other files in the places of /etc's.
+_WITH_RANGES = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"'
+
+# Compression and the like, for an interpreter of the same version that has none of its own.
+_LIBRARIES = sysconfig.get_path("platlib")
+
 User = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def ordinary_user() -> Iterator[User]:
+def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
     """For a fixture to `yield from`: runs `estiba ARGUMENTS` with a store of its own that has busybox.
 
-    Its containers and its files are gone afterwards.
+    With `has_ranges` the user has subordinate ids, from 100000 on; without, one id. Its
+    containers and its files are gone afterwards.
     """
     package = os.path.dirname(os.path.dirname(estiba.__file__))
     command = [sys.executable]
@@ -34,8 +43,10 @@ def ordinary_user() -> Iterator[User]:
     directory = tempfile.mkdtemp(prefix="est-")
     if os.geteuid() == 0:
         os.chown(directory, 65534, 65534)
+    if has_ranges:
+        command = [*_ranges(directory), *command]
     command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
-    environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": package}
+    environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": f"{package}:{_LIBRARIES}"}
     # The mark by which the check of leftovers knows our processes.
     environment |= {name: value for name, value in os.environ.items() if name.startswith("ESTIBA_")}
 
@@ -63,6 +74,23 @@ def ordinary_user() -> Iterator[User]:
             call("rm", "-f", "-v", *ids)
     finally:
         shutil.rmtree(directory)
+
+
+def _ranges(directory: str) -> list[str]:
+    """What goes before a command that shall see ranges of ids."""
+    if os.geteuid() != 0:
+        pytest.skip("to give ids to a user takes root")
+    for tool in ("newuidmap", "newgidmap", "unshare"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    for name in ("/etc/subuid", "/etc/subgid"):
+        if not os.path.exists(name):
+            pytest.skip(f"there is no {name} to show ranges in")
+    file = f"{directory}/ranges"
+    with open(file, "w", encoding="ascii") as text:
+        text.write(f"65534:{_RANGE}\n")
+    os.chmod(file, 0o644)
+    return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _WITH_RANGES, file]
 
 
 def _interpreter(package: str) -> str:
