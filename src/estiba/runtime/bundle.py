@@ -84,6 +84,8 @@ def drop_unknown_capabilities(process: Mapping[str, Any]) -> list[str]:
     """Take away what is no capability of any kernel, and give the names: config.md wants a warning, not an error."""
     unknown: list[str] = []
     for kind, names in (process.get("capabilities") or {}).items():
+        if names is not None and not isinstance(names, list):
+            raise BadBundle(f"process.capabilities.{kind} must be a list of names")
         strange = [name for name in names or () if not capabilities.is_known(name)]
         if strange:
             process["capabilities"][kind] = [name for name in names if name not in strange]

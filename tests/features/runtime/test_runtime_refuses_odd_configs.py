@@ -32,6 +32,10 @@ ODD: dict[str, Any] = {
     "a missing namespace": lambda spec: spec["linux"]["namespaces"][1].update(path="/proc/0/ns/pid"),
     "a user namespace without maps": lambda spec: spec["linux"]["namespaces"].append({"type": "user"}),
     "an unknown device": lambda spec: spec["linux"].update(devices=[{"path": "/dev/x", "type": "z"}]),
+    "a device where a file is": lambda spec: spec["linux"].update(
+        devices=[{"path": "/etc/passwd", "type": "c", "major": 1, "minor": 3}]
+    ),
+    "capabilities as text": lambda spec: spec["process"]["capabilities"].update(bounding="CAP_KILL"),
     "an unknown action": lambda spec: spec["linux"].update(seccomp={"defaultAction": "SCMP_ACT_FUN"}),
     "seccomp without an action": lambda spec: spec["linux"].update(seccomp={"syscalls": []}),
     "a version that is none": lambda spec: spec.update(ociVersion="1.x"),

@@ -54,15 +54,16 @@ def populate(root: int, devices: Iterable[Mapping[str, Any]], *, bind_host: bool
         mode = _KINDS[kind] | (device.get("fileMode", 0o666) & 0o7777)
         numbers = device.get("major", 0), device.get("minor", 0)
         wanted[os.path.normpath(device["path"])] = (mode, *numbers, device.get("uid") or 0, device.get("gid") or 0)
+    defaults = {path for path, _, _ in _DEFAULT}
     for path, (mode, major, minor, uid, gid) in wanted.items():
         if bind_host and not stat.S_ISFIFO(mode):
             _bind(root, path)
         else:
-            _make(root, path, mode, os.makedev(major, minor), uid, gid)
+            _make(root, path, mode, os.makedev(major, minor), uid, gid, replaces=path in defaults)
     _link(root)
 
 
-def _make(root: int, path: str, mode: int, numbers: int, uid: int, gid: int) -> None:
+def _make(root: int, path: str, mode: int, numbers: int, uid: int, gid: int, *, replaces: bool) -> None:
     above, _, name = path.rpartition("/")
     directory = make_directories(root, above)
     try:
@@ -72,6 +73,8 @@ def _make(root: int, path: str, mode: int, numbers: int, uid: int, gid: int) -> 
             info = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if stat.S_IFMT(info.st_mode) == stat.S_IFMT(mode) and info.st_rdev == numbers:
                 return
+            if not replaces:
+                raise BadBundle(f"the device {path} cannot be made: another file is there") from None
             os.unlink(name, dir_fd=directory)
             os.mknod(name, mode, numbers, dir_fd=directory)
         if uid or gid:
