@@ -80,6 +80,7 @@ FLAGS = (
     Flag(("--log-opt",), "list", "max-size and max-file", "NAME=VALUE"),
     Flag(("--init",), "switch", "an init as first process, which passes signals on and reaps orphans"),
     Flag(("--annotation",), "list", "an annotation for the runtime", "NAME=VALUE"),
+    Flag(("--userns",), "value", "auto: ids of its own; host: the host's (default)", "auto[:size=N]|host"),
     Flag(("--platform",), "value", "platform of the image", "OS/ARCH"),
     Flag(("--pull",), "value", "always, missing or never", "POLICY"),
     Flag(("-q", "--quiet"), "switch", "show no progress of a pull"),
@@ -95,7 +96,7 @@ MISSING_VALUES = (
     *("--gpus", "--health-cmd", "--health-interval", "--health-retries", "--health-start-interval"),
     *("--health-start-period", "--health-timeout", "--io-maxbandwidth", "--io-maxiops", "--ip", "--ip6", "--ipc"),
     *("--isolation", "--kernel-memory", "--link", "--link-local-ip", "--memory-swappiness", "--network-alias"),
-    *("--net-alias", "--pid", "--runtime", "--storage-opt", "--userns", "--uts", "--volume-driver"),
+    *("--net-alias", "--pid", "--runtime", "--storage-opt", "--uts", "--volume-driver"),
     *("--volumes-from",),
 )
 
@@ -131,6 +132,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         InvalidInput: a value that cannot be. NotFound: a file that is missing.
     """
     entrypoint = arguments.entrypoint
+    userns, userns_size = _users(arguments)
     return ContainerOptions(
         image=arguments.image,
         command=tuple(arguments.command) or None,
@@ -167,8 +169,29 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         logs=_logs(arguments.log_driver, arguments.log_opt),
         platform=arguments.platform or "",
         annotations=tuple(_pairs(arguments.annotation, "annotation")),
+        userns=userns,
+        userns_size=userns_size,
         init=arguments.init,
     )
+
+
+def _users(arguments: argparse.Namespace) -> tuple[str, int]:
+    """The ids that the container is to have, in Podman's words: the kind, and how many."""
+    kind, _, rest = (arguments.userns or "host").partition(":")
+    if kind == "host" and not rest:
+        return "", 0
+    name, _, size = rest.partition("=")
+    if kind != "auto" or (rest and (name != "size" or not size.isdigit() or not 0 < int(size) <= 1 << 24)):
+        raise InvalidInput(f"invalid --userns {arguments.userns!r}", remedy="Write host, auto or auto:size=65536.")
+    if os.geteuid() != 0:
+        raise InvalidInput("--userns=auto takes root", remedy="Leave it out: the container's root is this user anyway.")
+    if arguments.privileged:
+        raise InvalidInput("--privileged and --userns=auto contradict each other", remedy="Leave one of them out.")
+    if (arguments.network or "").startswith("container:"):
+        raise NotThereYet(
+            "--userns=auto with another container's network is not there yet", remedy="Use --userns=host."
+        )
+    return "auto", int(size or 0)
 
 
 def read_environment(files: list[str], given: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:

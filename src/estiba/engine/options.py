@@ -92,6 +92,7 @@ class ContainerOptions(NamedTuple):
 
     `entrypoint` and `command` None take the image's; an empty `entrypoint` resets it. `env` are ``KEY=value``; a
     ``KEY`` alone takes the variable away. `stop_timeout` None is ten seconds. `annotations` are for the runtime.
+    `userns` is "" (the host's ids) or ``auto``: a range of `userns_size` ids of its own (0: 65536).
     `init` puts an init before the program, which passes signals on and reaps orphans.
     """
 
@@ -123,6 +124,8 @@ class ContainerOptions(NamedTuple):
     logs: LogOptions = LogOptions()
     platform: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
+    userns: str = ""
+    userns_size: int = 0
     init: bool = False
 
     def to_json(self) -> dict[str, Any]:

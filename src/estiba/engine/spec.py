@@ -69,6 +69,7 @@ class Place(NamedTuple):
     rootfs: str = "rootfs"
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    user_namespace: str = ""
     shares_user_namespace: bool = False
 
 
@@ -151,6 +152,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         cgroups_path=place.cgroups_path,
         uid_mappings=place.uid_mappings,
         gid_mappings=place.gid_mappings,
+        user_namespace=place.user_namespace,
         shares_user_namespace=place.shares_user_namespace,
         network=place.network,
         annotations=options.annotations,

@@ -10,7 +10,7 @@ import os
 
 from estiba.errors import Unavailable
 from estiba.linux import mountpoints
-from estiba.linux.namespaces import CLONE_NEWUSER, unshare
+from estiba.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, unshare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +29,17 @@ def open_user_namespace(users: Mappings, groups: Mappings) -> int:
     Raises:
         OSError: the kernel refuses the namespace or a map.
     """
+    return open_namespaces(users, groups, network=False)[0]
+
+
+def open_namespaces(users: Mappings, groups: Mappings, *, network: bool) -> tuple[int, int]:
+    """As `open_user_namespace`, with a network namespace that belongs to it; -1 in its place where none is wanted."""
     asking, answering = os.pipe()
     waiting, releasing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            unshare(CLONE_NEWUSER)
+            unshare(CLONE_NEWUSER | (CLONE_NEWNET if network else 0))
             os.close(releasing)
             os.write(answering, b"y")
             os.read(waiting, 1)
@@ -51,7 +56,8 @@ def open_user_namespace(users: Mappings, groups: Mappings) -> int:
             raise OSError(number, f"create a user namespace: {os.strerror(number)}")
         for name, mappings in (("uid_map", users), ("gid_map", groups)):
             _write(f"/proc/{child}/{name}", "".join(f"{c} {h} {n}\n" for c, h, n in mappings))
-        return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        owner = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        return owner, os.open(f"/proc/{child}/ns/net", os.O_RDONLY | os.O_CLOEXEC) if network else -1
     finally:
         os.close(asking)
         os.close(releasing)

@@ -48,6 +48,16 @@ def new_namespace() -> int:
         OSError: the kernel refused.
     """
     descriptor = netns.make()
+    prepare_namespace(descriptor)
+    return descriptor
+
+
+def prepare_namespace(descriptor: int) -> None:
+    """Raise the loopback of a network namespace that is new; later links of it have no IPv6.
+
+    Raises:
+        OSError: the kernel refused.
+    """
     with netns.Inside(descriptor), NetlinkSocket(NETLINK_ROUTE) as netlink:
         netlink.transact([links.link_up(links.LOOPBACK_INDEX)])
         try:
@@ -55,7 +65,6 @@ def new_namespace() -> int:
             sysctl.write("net/ipv6/conf/default/disable_ipv6", "1")
         except FileNotFoundError:
             pass  # a kernel without IPv6
-    return descriptor
 
 
 def plug(netns_fd: int, row: EndpointRow, bridge: BridgeRow, *, default_route: bool) -> None:

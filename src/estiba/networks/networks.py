@@ -170,6 +170,15 @@ class Networks:
         with Explained():
             return endpoints.new_namespace()
 
+    def prepare_namespace(self, descriptor: int) -> None:
+        """Do to a new namespace that somebody else made what `new_namespace` does.
+
+        Raises:
+            PermissionDenied, Unavailable: the kernel refused.
+        """
+        with Explained():
+            endpoints.prepare_namespace(descriptor)
+
     def attach(
         self,
         netns_fd: int,

@@ -156,6 +156,7 @@ class SpecOptions(NamedTuple):
     cgroup: str = "new"
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
+    user_namespace: str = ""  # the path of one with these mappings, which root made; "" lets the runtime make it
     shares_user_namespace: bool = False
     rootfs_propagation: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
@@ -235,7 +236,7 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
         SpecMount("/dev/mqueue", "mqueue", "mqueue", quiet),
         SpecMount("/dev/shm", "tmpfs", "shm", (*quiet, "mode=1777", f"size={options.shm_size}")),
     ]
-    if options.uid_mappings or options.shares_user_namespace:
+    if (options.uid_mappings and not options.user_namespace) or options.shares_user_namespace:
         defaults = [m for m in defaults if m.destination != "/sys/fs/cgroup"]
     replaced = {m.destination for m in options.mounts}
     chosen = [m for m in defaults if m.destination not in replaced]
@@ -298,7 +299,8 @@ def _namespaces(options: SpecOptions) -> list[dict[str, str]]:
         elif choice.startswith("path:"):
             chosen.append({"type": kind, "path": choice.removeprefix("path:")})
     if options.uid_mappings:
-        chosen.append({"type": "user"})
+        path = {"path": options.user_namespace} if options.user_namespace else {}
+        chosen.append({"type": "user", **path})
     return chosen
 
 

@@ -23,6 +23,7 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
     from estiba.networks.networks import Networks
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     oom: OomWatch
 
 
-def connect(request: StartRequest, networks: Callable[[], Networks]) -> Network:
+def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds | None) -> Network:
     """Make the container's network namespace and put it into its network, which lasts over restarts.
 
     `networks` is asked for only where there is something to join.
@@ -65,8 +66,10 @@ def connect(request: StartRequest, networks: Callable[[], Networks]) -> Network:
     if wanted.startswith(JOINS):
         return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
     joined = networks()
-    descriptor = joined.new_namespace()
+    descriptor = os.dup(own.network) if own is not None else joined.new_namespace()
     try:
+        if own is not None:
+            joined.prepare_namespace(descriptor)
         endpoint = joined.attach(
             descriptor,
             key=request.container_id,
@@ -94,6 +97,7 @@ def begin(
     streams: Streams,
     *,
     rootfs: str,
+    own: OwnIds | None,
 ) -> Run:
     """Write the bundle's `config.json`, let the runtime create and start the container, and give its first process.
 
@@ -105,6 +109,9 @@ def begin(
     user = files.find_user(request.process.user, rootfs, groups=options.groups)
     ordinary_user.check_user(user, text=request.process.user)
     users, groups = ordinary_user.mappings()
+    if own is not None:
+        own.check_user(user)
+        users = groups = own.mappings
     files.write_etc(
         request, paths, hostname=hostname, address=network.networking.address, gateway=network.networking.gateway
     )
@@ -129,6 +136,7 @@ def begin(
         rootfs=rootfs,
         uid_mappings=users,
         gid_mappings=groups,
+        user_namespace=own.path if own is not None else "",
         shares_user_namespace=ordinary_user.is_root_of_own_namespace(),
     )
     with open(paths.config, "w", encoding="utf-8") as file:

@@ -71,7 +71,10 @@ def _copy_directory(source: int, into: int, seen: dict[tuple[int, int], tuple[in
         if kind == stat.S_IFLNK:
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=into)
         elif kind in (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK):
-            os.mknod(name, status.st_mode, status.st_rdev, dir_fd=into)
+            try:
+                os.mknod(name, status.st_mode, status.st_rdev, dir_fd=into)
+            except PermissionError:
+                continue  # a device, in a user namespace, where it would not work anyway
         os.chown(name, status.st_uid, status.st_gid, dir_fd=into, follow_symlinks=False)
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=into, follow_symlinks=False)
     _copy_status(source, into)

@@ -17,6 +17,7 @@ from estiba.runtime.spec import SpecMount
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.options import VolumeMount
     from estiba.engine.paths import ContainerPaths
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 1 << 20
 
 
-def mount_rootfs(request: StartRequest, paths: ContainerPaths) -> str:
+def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | None) -> str:
     """Mount the container's files where only this process and its children see them; gives the place.
 
     Raises:
@@ -35,7 +36,10 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths) -> str:
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace()
     try:
-        mount_all(request.rootfs, paths.rootfs)
+        if own is not None:
+            own.mount_rootfs(request.rootfs, paths.rootfs, f"{paths.bundle}/layers")
+        else:
+            mount_all(request.rootfs, paths.rootfs)
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
     return paths.rootfs
@@ -94,10 +98,12 @@ def read_text(root: int, path: str) -> str:
         os.close(place)
 
 
-def fill_volumes(request: StartRequest, rootfs: str) -> None:
+def fill_volumes(request: StartRequest, rootfs: str, own: OwnIds | None) -> None:
     """Copy what the image has at a volume's place into volumes that are empty."""
     for place in request.volumes:
-        if place.fill:
+        if place.fill and own is not None:
+            own.fill_volume(rootfs, place.target, place.source)
+        elif place.fill:
             fill_volume(rootfs, place.target, place.source)
 
 
@@ -128,13 +134,15 @@ def write_etc(request: StartRequest, paths: ContainerPaths, *, hostname: str, ad
 
 def spec_mounts(request: StartRequest, paths: ContainerPaths) -> tuple[SpecMount, ...]:
     """The mounts of /etc, volumes and tmpfs, in the runtime's words; a user's mount replaces one of ours."""
+    # What is the container's own has its owners on disk: 0 is its root, whatever ids it has on the host.
+    ours = ("rbind", "rprivate", "idmap") if request.options.userns else ("rbind", "rprivate")
     mounts = {
-        "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ("rbind", "rprivate")),
-        "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ("rbind", "rprivate")),
-        "/etc/hosts": SpecMount("/etc/hosts", "bind", paths.hosts, ("rbind", "rprivate")),
+        "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ours),
+        "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ours),
+        "/etc/hosts": SpecMount("/etc/hosts", "bind", paths.hosts, ours),
     }
     for place in request.volumes:
-        options = ("rbind", "rprivate", *(("ro",) if place.read_only else ()))
+        options = (*ours, *(("ro",) if place.read_only else ()))
         mounts[place.target] = SpecMount(place.target, "bind", place.source, options)
     for mount in request.options.mounts:
         if mount.kind == "tmpfs":

@@ -24,6 +24,7 @@ from estiba.store.database import Database
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
     from estiba.networks.ledger import EndpointRow
@@ -48,6 +49,7 @@ class Life:
         self.starter.wants_output = request.attach
         self.starter.gives_input = request.attach_input
         self.rootfs = ""
+        self.own: OwnIds | None = None
         self.log: LogFile | NoLog = NoLog()
         self.network: container.Network | None = None
         self.links: tuple[EndpointRow, ...] = ()
@@ -79,11 +81,15 @@ class Life:
     def _prepare(self) -> None:
         become_subreaper()
         os.makedirs(self.paths.bundle, mode=0o700, exist_ok=True)
-        self.rootfs = files.mount_rootfs(self.request, self.paths)
+        if self.request.options.userns:
+            from estiba.engine.monitor.own_ids import OwnIds
+
+            self.own = OwnIds(self.request)
+        self.rootfs = files.mount_rootfs(self.request, self.paths, self.own)
         if not self.request.runtime_is_ours and has_root():
             files.hide_unified_cgroups()
-        files.fill_volumes(self.request, self.rootfs)
-        self.network = container.connect(self.request, self._networks)
+        files.fill_volumes(self.request, self.rootfs, self.own)
+        self.network = container.connect(self.request, self._networks, self.own)
         logs = self.request.options.logs
         if logs.driver != "none":
             self.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
@@ -99,7 +105,7 @@ class Life:
         self.streams = Streams(self.loop, self._output, tty=options.tty, interactive=options.interactive)
         try:
             self.run = container.begin(
-                self.request, self.paths, self.network, self.runtime, self.streams, rootfs=self.rootfs
+                self.request, self.paths, self.network, self.runtime, self.streams, rootfs=self.rootfs, own=self.own
             )
         except BaseException:
             self.streams.close()
@@ -218,6 +224,9 @@ class Life:
             self.network = None
         if os.path.isdir(self.paths.rootfs):
             files.unmount_rootfs(self.paths)
+        if self.own is not None:
+            self.own.close()
+            self.own = None
 
     def _say_goodbye(self) -> None:
         """Answer for the container no more, then stay until everybody has what was meant for them, or is gone."""

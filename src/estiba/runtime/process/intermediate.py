@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import sys
 
 from estiba.linux import scheduling
@@ -38,6 +39,7 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         kept = [channel.fileno(), plan.fifo, plan.target, *joins, *plan.sources.values()]
         close_all_but(kept, first=3 + plan.preserve)
         null_device.guard()
+        _give_pipes(plan)
         _enter(plan, channel)
         if plan.config is None:
             shed(plan.process, has_filter=plan.seccomp is not None)
@@ -64,6 +66,19 @@ def _take_streams(streams: tuple[int, int, int]) -> None:
         os.dup2(descriptor, number)
 
 
+def _give_pipes(plan: Plan) -> None:
+    """Let the user open /dev/stdout again: from within another user namespace nobody could give it our pipes."""
+    mappings = plan.linux.get("uidMappings") or ()
+    if not mappings or os.geteuid() != 0:
+        return
+    uid = (plan.process.get("user") or {}).get("uid") or 0
+    for row in mappings:
+        if row["containerID"] <= uid < row["containerID"] + row["size"]:
+            for number in (0, 1, 2):
+                if stat.S_ISFIFO(os.fstat(number).st_mode):
+                    os.fchown(number, row["hostID"] + uid - row["containerID"], -1)
+
+
 def _stop_imports() -> None:
     """Whatever is not loaded by now stays out: below the container's root, a module would be the image's own file."""
     sys.path.clear()
@@ -82,6 +97,10 @@ def _enter(plan: Plan, channel: Channel) -> None:
         join(plan.target, plan.new)
         _become_root(plan)
         return
+    is_root = os.geteuid() == 0
+    if is_root and any(flag == CLONE_NEWUSER for flag, _ in plan.joins):
+        os.chdir(plan.rootfs)  # which the root of the other namespace could not find
+        plan.rootfs = "."
     for flag, descriptor in sorted(plan.joins, key=lambda pair: pair[0] != CLONE_NEWUSER):
         join(descriptor, flag)
         os.close(descriptor)

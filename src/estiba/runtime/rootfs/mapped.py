@@ -32,10 +32,14 @@ def clone_all(config: Mapping[str, Any], bundle: str, joins: Sequence[tuple[int,
         BadBundle: there is no map, or it is no bind mount. Unavailable: the filesystem or the user cannot do it.
     """
     found: dict[int, int] = {}
+    # The root of another user namespace may not walk through the host's directories.
+    has_users = os.geteuid() == 0 and any(flag == CLONE_NEWUSER for flag, _ in joins)
     try:
         for position, mount in enumerate(config.get("mounts") or ()):
             if is_mapped(mount):
                 found[position] = _clone(mount, config, bundle, joins)
+            elif has_users and {"bind", "rbind"} & {mount.get("type"), *(mount.get("options") or ())}:
+                found[position] = _plain_clone(mount, bundle)
     except BaseException:
         for descriptor in found.values():
             os.close(descriptor)
@@ -45,13 +49,10 @@ def clone_all(config: Mapping[str, Any], bundle: str, joins: Sequence[tuple[int,
 
 def _clone(mount: Mapping[str, Any], config: Mapping[str, Any], bundle: str, joins: Sequence[tuple[int, int]]) -> int:
     destination, options = mount["destination"], mount.get("options") or ()
+    source = os.path.join(bundle, mount.get("source") or "")
     if not {"bind", "rbind"} & {mount.get("type"), *options}:
         raise BadBundle(f"only a bind mount can have mapped ids, and that on {destination} is none")
-    source = os.path.join(bundle, mount.get("source") or "")
-    try:
-        tree = mp.clone_tree(source, recursive=mount.get("type") == "rbind" or "rbind" in options)
-    except OSError as error:
-        raise BadBundle(f"the source of the mount on {destination}: {error.strerror}") from None
+    tree = _plain_clone(mount, bundle)
     try:
         namespace, is_new = _namespace(mount, config, joins)
         try:
@@ -64,6 +65,15 @@ def _clone(mount: Mapping[str, Any], config: Mapping[str, Any], bundle: str, joi
         os.close(tree)
         raise
     return tree
+
+
+def _plain_clone(mount: Mapping[str, Any], bundle: str) -> int:
+    options = mount.get("options") or ()
+    source = os.path.join(bundle, mount.get("source") or "")
+    try:
+        return mp.clone_tree(source, recursive=mount.get("type") == "rbind" or "rbind" in options)
+    except OSError as error:
+        raise BadBundle(f"the source of the mount on {mount['destination']}: {error.strerror}") from None
 
 
 def _namespace(

@@ -1,0 +1,144 @@
+"""`estiba run --userns=auto`: the container's root is nobody on the host, and nothing on disk changes its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from itertools import pairwise
+
+import pytest
+
+from estiba.store.store import Store
+from images import busybox_image
+from waiting import wait_until
+
+pytestmark = pytest.mark.root
+
+AUTO = "--userns=auto"
+
+
+def _range(host, name: str) -> tuple[int, int]:
+    pid = host.inspect(name)["State"]["Pid"]
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+        inside, first, size = map(int, file.read().split())
+    assert inside == 0
+    return first, size
+
+
+def _data(host, volume: str) -> str:
+    return f"{host.root}/volumes/{volume}/_data"
+
+
+def test_root_of_the_container_is_nobody_on_the_host(busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", AUTO, "busybox", "sleep", "100")
+    first, size = _range(busybox_host, "one")
+    assert first > 100_000 and size == 65536
+    assert os.stat(f"/proc/{busybox_host.inspect('one')['State']['Pid']}").st_uid == first
+    assert busybox_host.estiba("exec", "one", "id", "-u").stdout == "0\n"
+
+
+def test_without_the_flag_root_is_the_hosts(busybox_host):
+    """The control: the defence is what makes the difference."""
+    for flags in ((), ("--userns=host",)):
+        shown = busybox_host.estiba("run", "--rm", "--network", "none", *flags, "busybox", "cat", "/proc/self/uid_map")
+        assert shown.stdout.split()[1] == "0"
+
+
+def test_two_containers_share_no_id(busybox_host):
+    for name in ("one", "two", "three"):
+        busybox_host.estiba("run", "-d", "--network", "none", "--name", name, AUTO, "busybox", "sleep", "100")
+    ranges = sorted(_range(busybox_host, name) for name in ("one", "two", "three"))
+    assert all(first + size <= other for (first, size), (other, _) in pairwise(ranges))
+
+
+def test_a_size_may_be_asked_for_and_a_user_beyond_it_is_told(busybox_host):
+    sized = ("--userns=auto:size=1000", "--network", "none")
+    shown = busybox_host.estiba("run", "--rm", *sized, "busybox", "cat", "/proc/self/uid_map")
+    assert shown.stdout.split()[2] == "1000"
+    failed = busybox_host.estiba("run", "--rm", *sized, "-u", "1000", "busybox", "true", check=False)
+    assert failed.returncode == 125 and "ids up to 999" in failed.stderr and "size=1001" in failed.stderr
+
+
+def test_files_keep_the_owners_that_they_have_inside(busybox_host):
+    script = "touch /made; chown 5:6 /made; chown 7 /root; rm -r /home; ls -ldn /bin"
+    done = busybox_host.estiba("run", "--name", "one", "--network", "none", AUTO, "busybox", "sh", "-c", script)
+    assert done.stdout.split()[2:4] == ["0", "0"]
+    with Store.open(busybox_host.root) as store:
+        tree = store.snapshots.change(next(r.key for r in store.snapshots.list() if r.key)).tree
+    made = os.lstat(f"{tree}/made")
+    assert (made.st_uid, made.st_gid) == (5, 6)
+    assert os.lstat(f"{tree}/root").st_uid == 7
+    again = busybox_host.estiba("start", "-a", "one")
+    assert again.stdout.split()[2:4] == ["0", "0"]
+
+
+def test_a_volume_has_plain_owners_and_is_filled_from_the_image(busybox_host):
+    with Store.open(busybox_host.root) as store:
+        busybox_image(store, "filled", files={"/data/hello": "hello"})
+    script = "ls -ln /data/hello && touch /data/new && chown 1000 /data/new"
+    done = busybox_host.estiba("run", "--rm", AUTO, "-v", "kept:/data", "filled", "sh", "-c", script)
+    assert done.stdout.split()[2:4] == ["0", "0"]
+    owners = {name: os.lstat(f"{_data(busybox_host, 'kept')}/{name}").st_uid for name in ("hello", "new")}
+    assert owners == {"hello": 0, "new": 1000}
+    other = busybox_host.estiba("run", "--rm", "-v", "kept:/data", "busybox", "stat", "-c", "%u", "/data/new")
+    assert other.stdout == "1000\n"
+
+
+def test_networks_ports_and_settings_of_the_network_work(busybox_host):
+    serve = "mkdir /w && echo served > /w/index.html && ping -c1 -W2 127.0.0.1 >&2 && httpd -f -p 80 -h /w"
+    sysctl = ("--sysctl", "net.ipv4.ip_unprivileged_port_start=0")
+    busybox_host.estiba("run", "-d", "--name", "web", AUTO, *sysctl, "-p", "80", "busybox", "sh", "-c", serve)
+    port = busybox_host.inspect("web")["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+
+    def answer() -> str:
+        asked = ["busybox", "wget", "-qO-", f"http://127.0.0.1:{port}/"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout
+
+    wait_until(lambda: answer() == "served\n", "the container serves")
+
+
+def test_a_user_opens_its_output_again_and_reads_the_files_of_the_network(busybox_host):
+    script = "echo out > /dev/stdout; echo err > /dev/stderr; cat /etc/hosts /etc/resolv.conf > /dev/null && hostname"
+    for user in ("0", "app"):
+        done = busybox_host.estiba("run", "--rm", AUTO, "-h", "here", "-u", user, "busybox", "sh", "-c", script)
+        assert (done.stdout, done.stderr) == ("out\nhere\n", "err\n")
+    busybox_host.estiba("run", "-d", "--name", "one", AUTO, "busybox", "sleep", "100")
+    done = busybox_host.estiba("exec", "-u", "app", "one", "sh", "-c", "echo out > /dev/stdout; id -u")
+    assert done.stdout == "out\n1000\n"
+
+
+def test_a_terminal_and_a_read_only_root_work(busybox_host):
+    words = [*busybox_host.home.command, "run --rm -it --read-only", AUTO, "busybox sh -c 'tty; echo yes > /dev/tty'"]
+    command = ("script", "-qec", " ".join(words), "/dev/null")
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=True)
+    assert "/dev/pts/0" in done.stdout and "yes" in done.stdout
+    refused = busybox_host.estiba("run", "--rm", "--read-only", AUTO, "busybox", "touch", "/x", check=False)
+    assert refused.returncode == 1 and "Read-only" in refused.stderr
+
+
+def test_what_cannot_be_is_told(busybox_host):
+    for flags, word in (
+        (("--privileged",), "contradict"),
+        (("--network", "container:x"), "not there yet"),
+    ):
+        failed = busybox_host.estiba("run", "--rm", AUTO, *flags, "busybox", "true", check=False)
+        assert failed.returncode == 125 and word in failed.stderr
+    failed = busybox_host.estiba("run", "--rm", "--userns=keep-id", "busybox", "true", check=False)
+    assert failed.returncode == 125 and "keep-id" in failed.stderr
+
+
+def test_after_a_kill_of_the_monitor_its_ids_are_not_given_to_another_while_it_lives(busybox_host):
+    busybox_host.estiba("run", "-d", "--network", "none", "--name", "one", AUTO, "busybox", "sleep", "100")
+    taken, _ = _range(busybox_host, "one")
+    monitors = busybox_host.monitors()
+    pid = busybox_host.inspect("one")["State"]["Pid"]
+    os.kill(pid, signal.SIGSTOP)  # it outlives its monitor whatever the monitor's end brings
+    for monitor in monitors:
+        os.kill(monitor, signal.SIGKILL)
+    wait_until(lambda: not busybox_host.monitors(), "the monitor ends")
+    shown = busybox_host.estiba("run", "--rm", "--network", "none", AUTO, "busybox", "cat", "/proc/self/uid_map")
+    assert os.path.exists(f"/proc/{pid}") and int(shown.stdout.split()[1]) != taken
+    assert busybox_host.state("one") == "exited"
+    shown = busybox_host.estiba("run", "--rm", "--network", "none", AUTO, "busybox", "cat", "/proc/self/uid_map")
+    assert int(shown.stdout.split()[1]) <= taken
