@@ -28,7 +28,10 @@ _TOOLS = {
 
 
 class Facts(NamedTuple):
-    """The machine. What ends in `_problem` is "" where it works, else the reason why not. Sizes are bytes."""
+    """The machine. What ends in `_problem` is "" where it works, else the reason why not. Sizes are bytes.
+
+    `ids` is how many users an ordinary user's containers can have: one, or as many as /etc/subuid gives.
+    """
 
     kernel: str
     is_root: bool
@@ -49,6 +52,7 @@ class Facts(NamedTuple):
     free: int
     name_servers: tuple[str, ...]
     used_servers: tuple[str, ...]
+    ids: int = 1
 
 
 class Finding(NamedTuple):
@@ -98,8 +102,13 @@ def _user(facts: Facts) -> Iterator[Finding]:
     if facts.is_root:
         yield Finding(OK, "user", "root: everything is allowed that the machine can do")
         return
-    why = "not root: containers and RUN in a build are not there yet; images and registries are"
-    yield Finding(WARN, "user", why, "Run as root to run containers.")
+    if facts.ids > 1:
+        why = f"not root: containers and builds have {facts.ids} users; limits, and networks of bridges, take root"
+        yield Finding(OK, "user", why)
+        return
+    why = "not root, and this user has one id to give: containers have one user, and RUN in a build takes root"
+    remedy = "Install uidmap, and have ranges for this user in /etc/subuid and /etc/subgid (usermod --add-subuids)."
+    yield Finding(WARN, "user", why, remedy)
 
 
 def _disk(facts: Facts) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from estiba.engine.doctor import Facts
-from estiba.linux import machine, nftables, sysctl
+from estiba.linux import machine, nftables, subordinate_ids, sysctl
 from estiba.networks import host_firewall, naming, trial
 from estiba.networks.resolver import name_servers, resolv_conf
 
@@ -20,13 +20,14 @@ def gather(*, root: str, run: str, is_root: bool) -> Facts:
     version, controllers = machine.control_groups()
     denied, passed_by = _host_rules(run)
     host_text = _text("/etc/resolv.conf")
+    maps = None if is_root else subordinate_ids.find(os.geteuid(), os.getegid())
     return Facts(
         kernel=os.uname().release,
         is_root=is_root,
         openat2_problem=machine.openat2_problem(),
         seccomp_problem=machine.seccomp_problem(),
         user_namespaces_problem=machine.user_namespaces_problem(),
-        overlay_problem=machine.overlay_problem(place),
+        overlay_problem=machine.overlay_problem(place, maps),
         user_attributes_problem=machine.user_attributes_problem(place),
         cgroup_version=version,
         cgroup_controllers=controllers,
@@ -40,6 +41,7 @@ def gather(*, root: str, run: str, is_root: bool) -> Facts:
         free=disk.f_bavail * disk.f_frsize,
         name_servers=name_servers(host_text),
         used_servers=name_servers(resolv_conf(host_text, upstream_text=_text(_UPSTREAM))),
+        ids=maps.number if maps else 1,
     )
 
 

@@ -16,6 +16,11 @@ from estiba.linux.mounts import Mount, make_private_namespace, mount
 from estiba.linux.paths import open_in_root
 from estiba.linux.processes import PR_SET_NO_NEW_PRIVS, prctl
 from estiba.linux.seccomp import load_filter
+from estiba.linux.user_namespace import create
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estiba.linux.subordinate_ids import IdMaps
 
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -82,10 +87,15 @@ def user_namespaces_problem() -> str:
     return tried(lambda: namespaces.unshare(namespaces.CLONE_NEWUSER))
 
 
-def overlay_problem(directory: str) -> str:
-    """Whether an overlay whose layers lie in `directory` can be mounted and written to."""
+def overlay_problem(directory: str, maps: IdMaps | None = None) -> str:
+    """Whether an overlay whose layers lie in `directory` can be mounted and written to.
+
+    With `maps` as root of an ordinary user's namespace, which is what its commands are.
+    """
 
     def act() -> None:
+        if maps is not None:
+            create(maps)
         make_private_namespace()
         place = os.path.join(directory, f".estiba-doctor-{os.getpid()}")
         names = [os.path.join(place, name) for name in ("lower", "upper", "work", "merged")]
@@ -94,8 +104,10 @@ def overlay_problem(directory: str) -> str:
             for name in names:
                 os.mkdir(name)
             lower, upper, work, merged = names
-            options = (f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}")
-            mount(Mount("overlay", "overlay", "", options), merged)
+            options = [f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}"]
+            if maps is not None:
+                options.append("userxattr")
+            mount(Mount("overlay", "overlay", "", tuple(options)), merged)
             os.mkdir(os.path.join(merged, "written"))
             from estiba.linux.mountpoints import unmount
 

@@ -34,7 +34,7 @@ def find(user_id: int, group_id: int) -> IdMaps | None:
     if not newuidmap or not newgidmap:
         return None
     names = _names(user_id)
-    users, groups = _rows(_text(_USERS), names, user_id), _rows(_text(_GROUPS), names, group_id)
+    users, groups = rows(_text(_USERS), names, user_id), rows(_text(_GROUPS), names, group_id)
     if len(users) < 2 or len(groups) < 2:
         return None
     return IdMaps(users, groups, newuidmap, newgidmap)
@@ -49,7 +49,7 @@ def find_helper(name: str) -> str:
     return ""
 
 
-def _rows(text: str, names: frozenset[str], own: int) -> tuple[Row, ...]:
+def rows(text: str, names: frozenset[str], own: int) -> tuple[Row, ...]:
     """The own id as 0, then every range of `names` in `text`, one behind the other."""
     rows: list[Row] = [(0, own, 1)]
     following = 1

@@ -36,7 +36,7 @@ def enter(run: str, maps: IdMaps) -> None:
     try:
         living = _living(descriptor)
         if not any(_join(pid) for pid, _ in living):
-            _create(maps)
+            create(maps)
         unshare(CLONE_NEWNS)
         _write(descriptor, [*living, (os.getpid(), start_time(os.getpid()) or 0)])
     finally:
@@ -90,9 +90,13 @@ def _join(pid: int) -> bool:
     return True
 
 
-def _create(maps: IdMaps) -> None:
+def create(maps: IdMaps) -> None:
     """Leave for a new user namespace. The helpers are set-user-ID programs, which must be started from outside of it:
-    a child that stays behind starts them."""
+    a child that stays behind starts them.
+
+    Raises:
+        Unavailable: the kernel or a helper refuses.
+    """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.getpid()
     child = os.fork()
