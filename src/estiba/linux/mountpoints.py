@@ -338,17 +338,16 @@ def pivot_root(new_root: int) -> None:
 
 
 def raw_mount(source: str, place: str, kind: str, flags: int, data: str, what: str) -> None:
-    """mount(2) itself; an empty text is a null pointer."""
-    checked(
-        libc.mount(
-            os.fsencode(source) or None,
-            os.fsencode(place),
-            os.fsencode(kind) or None,
-            ctypes.c_ulong(flags),
-            os.fsencode(data) or None,
-        ),
-        what,
-    )
+    """mount(2) itself; an empty text is a null pointer.
+
+    Raises:
+        OSError: as mount(2); EINVAL for a text with a null byte, where C would see its end.
+    """
+    texts = [os.fsencode(text) for text in (source, place, kind, data)]
+    if any(b"\0" in text for text in texts):
+        raise OSError(errno.EINVAL, f"{what}: a null byte")
+    origin, target, filesystem, settings = texts
+    checked(libc.mount(origin or None, target, filesystem or None, ctypes.c_ulong(flags), settings or None), what)
 
 
 def _bind_at(source: str, place: str, parsed: MountOptions, reopen: Callable[[], int] | None, name: str) -> None:

@@ -43,6 +43,8 @@ def open_in_root(
         OSError: as open(2); ELOOP for a magic link, EAGAIN after 64 attempts in a tree that keeps changing.
     """
     name = os.fsencode(path)
+    if b"\0" in name:
+        raise OSError(errno.EINVAL, f"open {os.fsdecode(name)!r}: a path ends at a null byte")
     how = _OpenHow(flags | os.O_CLOEXEC, mode if flags & (os.O_CREAT | os.O_TMPFILE) else 0, resolve)
     for attempt in range(_ATTEMPTS):
         try:

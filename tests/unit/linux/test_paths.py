@@ -75,3 +75,23 @@ def test_a_magic_link_is_refused(root: int, tmp_path: Path) -> None:
             open_in_root(outside, f"/proc/self/fd/{root}", os.O_PATH)
     finally:
         os.close(outside)
+
+
+def test_a_path_does_not_end_at_a_null_byte(root: int) -> None:
+    """C would see another path than the one that was looked at."""
+    for call in (lambda: open_in_root(root, "/\0x", os.O_PATH), lambda: make_directories(root, "/a\0b")):
+        with pytest.raises(OSError) as caught:
+            call()
+        assert caught.value.errno == errno.EINVAL
+
+
+def test_a_file_is_made_through_a_chain_of_links_only_inside(root: int, tmp_path: Path) -> None:
+    os.symlink("/deep/er/two", tmp_path / "root/one")
+    (tmp_path / "root/deep").mkdir()
+    os.close(make_file(root, "/one"))
+    assert (tmp_path / "root/deep/er/two").is_file()
+    os.symlink(f"../../../../..{tmp_path}/outside/made", tmp_path / "root/out")
+    os.close(make_file(root, "/out"))
+    assert list((tmp_path / "outside").iterdir()) == []
+    os.symlink("missing/..", tmp_path / "root/up")
+    os.close(make_file(root, "/up"))
