@@ -8,7 +8,7 @@ from estiba.engine.frames import listen
 from estiba.engine.monitor import files, init, ordinary_user
 from estiba.engine.monitor.oom import OomWatch
 from estiba.engine.monitor.streams import Streams
-from estiba.engine.paths import CONSOLE_SOCKET
+from estiba.engine.paths import CONSOLE_SOCKET, ContainerPaths
 from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
 from estiba.errors import EstibaError, NotFound, Unavailable
@@ -25,19 +25,23 @@ if TYPE_CHECKING:
 
     from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
-    from estiba.engine.paths import ContainerPaths
     from estiba.networks.networks import Networks
+    from estiba.networks.usermode import UserNetwork
 
 OWN_NETWORK = ("none", "host")
 JOINS = "container:"
 
 
 class Network(NamedTuple):
-    """`descriptor` is the namespace, -1 where the runtime makes one (``none``) or the host's is used."""
+    """`descriptor` is the namespace, -1 where the runtime makes one (``none``) or the host's is used.
+
+    `user` connects the one that the runtime makes, where an ordinary user is to have a network.
+    """
 
     descriptor: int
     choice: str
     networking: Networking
+    user: UserNetwork | None = None
 
 
 class Run(NamedTuple):
@@ -62,7 +66,7 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
     if wanted == "none":
         return Network(-1, "new", Networking("none"))
     if not has_root():
-        raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
+        return _user_network(request)
     if wanted.startswith(JOINS):
         return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
     joined = networks()
@@ -89,6 +93,31 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
     )
 
 
+def _user_network(request: StartRequest) -> Network:
+    """The network of an ordinary user: what carries its packets is started with the container's first process."""
+    from estiba.networks import usermode
+
+    wanted = request.options.network
+    if wanted not in ("bridge", *usermode.KINDS):
+        raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
+    if ordinary_user.is_ordinary():
+        raise Unavailable(
+            f"the network {wanted} takes root, or ids in /etc/subuid and /etc/subgid for this user",
+            remedy=ordinary_user.NEEDS_ROOT,
+        )
+    try:
+        place = usermode.find("" if wanted == "bridge" else wanted)
+    except (NotFound, Unavailable) as error:
+        if wanted != "bridge":
+            raise
+        raise Unavailable(f"the network bridge takes root, and {error.message}", remedy=error.remedy) from error
+    bundle = ContainerPaths(request.root, request.run, request.container_id).bundle
+    user = usermode.UserNetwork(place, ports=request.ports, directory=bundle)
+    ports = tuple((f"{p.container_port}/{p.protocol}", f"{p.host_address}:{p.host_port}") for p in user.ports)
+    networking = Networking(place.kind, place.address, place.prefix, place.gateway, "", ports)
+    return Network(-1, "new", networking, user)
+
+
 def begin(
     request: StartRequest,
     paths: ContainerPaths,
@@ -113,7 +142,12 @@ def begin(
         own.check_user(user)
         users = groups = own.mappings
     files.write_etc(
-        request, paths, hostname=hostname, address=network.networking.address, gateway=network.networking.gateway
+        request,
+        paths,
+        hostname=hostname,
+        address=network.networking.address,
+        gateway=network.networking.gateway,
+        name_server=network.user.place.name_server if network.user else "",
     )
     mounts = files.spec_mounts(request, paths)
     process = request.process
@@ -141,7 +175,7 @@ def begin(
     )
     with open(paths.config, "w", encoding="utf-8") as file:
         file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
-    return _start(request, paths, runtime, streams)
+    return _start(request, paths, network, runtime, streams)
 
 
 def end(request: StartRequest, runtime: RuntimeClient) -> None:
@@ -157,7 +191,9 @@ def remove_bundle(paths: ContainerPaths) -> None:
     remove_tree(paths.bundle)
 
 
-def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient, streams: Streams) -> Run:
+def _start(
+    request: StartRequest, paths: ContainerPaths, network: Network, runtime: RuntimeClient, streams: Streams
+) -> Run:
     listener = listen(paths.bundle, CONSOLE_SOCKET) if streams.tty else None
     try:
         pid = runtime.create(
@@ -179,6 +215,8 @@ def _start(request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient,
                 from estiba.linux.user_namespace import note
 
                 note(request.run, os.getpid(), pid)
+            if network.user is not None:
+                network.user.begin(pid)
             runtime.start(request.container_id)
         except (EstibaError, OSError):
             end(request, runtime)

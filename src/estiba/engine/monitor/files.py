@@ -107,10 +107,12 @@ def fill_volumes(request: StartRequest, rootfs: str, own: OwnIds | None) -> None
             fill_volume(rootfs, place.target, place.source)
 
 
-def write_etc(request: StartRequest, paths: ContainerPaths, *, hostname: str, address: str, gateway: str) -> None:
+def write_etc(
+    request: StartRequest, paths: ContainerPaths, *, hostname: str, address: str, gateway: str, name_server: str = ""
+) -> None:
     """Write the files that are shown as /etc/hosts, /etc/hostname and /etc/resolv.conf.
 
-    The network of the host keeps the host's own names.
+    The network of the host keeps the host's own names. `name_server` is one that the network itself has.
     """
     naming = request.options.naming
     on_host = request.options.network == "host"
@@ -125,7 +127,7 @@ def write_etc(request: StartRequest, paths: ContainerPaths, *, hostname: str, ad
     text = resolv_conf(
         host_text,
         upstream_text=_host_file("/run/systemd/resolve/resolv.conf"),
-        servers=naming.dns,
+        servers=naming.dns or ((name_server,) if name_server else ()),
         search=naming.dns_search,
         options=naming.dns_options,
     )

@@ -165,6 +165,8 @@ class Life:
         self.exit_code = exit_status(status)
         self.oom_killed = self.run.oom.has_happened()
         container.end(self.request, self.runtime)
+        if self.network is not None and self.network.user is not None:
+            self.network.user.end()
         self.streams.drain()
         self.streams.close()
         self.log.end()
@@ -218,6 +220,8 @@ class Life:
         """Give back all that the container had, but the place where others reach us."""
         self.log.close()
         if self.network is not None:
+            if self.network.user is not None:
+                self.network.user.end()
             if self.network.descriptor >= 0:
                 self.links = self._networks().give_back(self.request.container_id)
                 os.close(self.network.descriptor)

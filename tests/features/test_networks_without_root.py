@@ -1,0 +1,171 @@
+"""An ordinary user's container has a network: pasta or slirp4netns carries its packets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import ordinary_user as ordinary
+from ordinary_user import User, ordinary_user
+
+pytestmark = pytest.mark.root  # to give ranges to the user
+
+KINDS = ("pasta", "slirp4netns")
+# Where the machine keeps /dev/net/tun from its users, the commands see one that they may open.
+_TUN = "mount -t tmpfs tun /dev/net && mknod -m 666 /dev/net/tun c 10 200"
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("there is no /dev/net/tun")
+    monkeypatch.setattr(ordinary, "_WITH_RANGES", ordinary._WITH_RANGES.replace("exec", f"{_TUN} && exec"))
+    yield from ordinary_user(has_ranges=True)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    if shutil.which(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    return str(request.param)
+
+
+def _until(condition: Callable[[], object], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _ask(port: int, text: str) -> str:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(text.encode())
+            return connection.recv(100).decode()
+    except OSError:
+        return ""
+
+
+def test_a_published_port_leads_into_the_container(user: User, kind: str) -> None:
+    user(
+        "run", "-d", "--name", "one", "--network", kind, "-p", "8000", "busybox", "nc", "-ll", "-p", "8000", "-e", "cat"
+    )
+    address = user("port", "one", "8000").stdout.strip()
+    assert address.startswith("127.0.0.1:")
+    port = int(address.rpartition(":")[2])
+    assert _until(lambda: _ask(port, "hello\n") == "hello\n")
+    assert user("inspect", "-f", "{{.HostConfig.NetworkMode}}", "one").stdout.strip() == kind
+    user("stop", "-t", "0", "one")
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+def test_a_taken_port_is_told_with_its_number(user: User, kind: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = user("run", "--rm", "--network", kind, "-p", f"{port}:80", "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert f"port {port}/tcp of 127.0.0.1 is in use" in done.stderr
+    assert user("ps", "-aq").stdout == ""
+
+
+def test_the_loopback_of_the_host_is_out_of_reach_and_its_own_address_is_not(user: User, kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        port = server.getsockname()[1]
+        script = f"""
+            gateway=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')
+            test -n "$gateway" || exit 9
+            for address in $gateway 127.0.0.1 10.0.2.2; do nc -w 1 $address {port} < /dev/null && exit 8; done
+            exit 0
+        """
+        done = user("run", "--rm", "--network", kind, "busybox", "sh", "-c", script, check=False)
+        assert done.returncode == 0, (done.returncode, done.stderr)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_container_reaches_what_its_user_reaches(user: User) -> None:
+    """The address of the host's own link, as seen through slirp4netns."""
+    if shutil.which("slirp4netns") is None:
+        pytest.skip("slirp4netns is not installed")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no route to anywhere")
+        address = probe.getsockname()[0]
+    with socket.create_server((address, 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"reached\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        done = user("run", "--rm", "--network", "slirp4netns", "busybox", "nc", "-w", "5", address, str(port))
+        assert done.stdout == "reached\n"
+        thread.join(5)
+
+
+def test_the_helper_ends_with_the_container_and_with_a_killed_monitor(user: User, kind: str) -> None:
+    user("run", "-d", "--name", "one", "--network", kind, "-p", "8000", "busybox", "sleep", "1000")
+    pid = user("inspect", "-f", "{{.State.Pid}}", "one").stdout.strip()
+    helpers = [process for process in _children(_parent(int(pid))) if _name(process).startswith((kind, "passt"))]
+    assert len(helpers) == 1
+    os.kill(_parent(int(pid)), signal.SIGKILL)
+    assert _until(lambda: not _is_alive(helpers[0]))
+    user("rm", "-f", "one")
+
+    user("run", "-d", "--name", "two", "--network", kind, "-p", "8000", "busybox", "sleep", "1000")
+    pid = user("inspect", "-f", "{{.State.Pid}}", "two").stdout.strip()
+    helpers = [process for process in _children(_parent(int(pid))) if _name(process).startswith((kind, "passt"))]
+    assert len(helpers) == 1
+    user("rm", "-f", "two")
+    assert _until(lambda: not _is_alive(helpers[0]))
+
+
+def test_what_no_helper_can_carry_is_refused_by_name(user: User) -> None:
+    done = user("run", "--rm", "--network", "mine", "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "the network mine takes root" in done.stderr
+
+
+def _status(pid: int, field: str) -> str:
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            return next((line.split()[1] for line in file if line.startswith(field + ":")), "")
+    except (OSError, IndexError):
+        return ""
+
+
+def _parent(pid: int) -> int:
+    return int(_status(pid, "PPid"))
+
+
+def _name(pid: int) -> str:
+    return _status(pid, "Name")
+
+
+def _is_alive(pid: int) -> bool:
+    return _status(pid, "State") not in ("", "Z")
+
+
+def _children(pid: int) -> list[int]:
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in done.stdout.split()]
