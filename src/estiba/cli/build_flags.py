@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS
-
+from estiba.cli.parser import SUPPRESS
 from estiba.errors import NotThereYet
 from estiba.values import TYPE_CHECKING
 

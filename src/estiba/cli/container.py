@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from estiba.cli.parser import SUPPRESS
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _SHARED = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    import argparse
-
     commands = parser.add_subparsers(dest="action", metavar="COMMAND", required=True)
     for name, module in _SHARED.items():
         help_text = f"see `estiba {module}`"
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         import_module(f"estiba.cli.{module}").add_arguments(child)
     inspect = commands.add_parser("inspect", help="show all about containers", allow_abbrev=False)
     inspect.add_argument("-f", "--format", default="", metavar="TEMPLATE")
-    inspect.add_argument("-s", "--size", action="store_true", help=argparse.SUPPRESS)
+    inspect.add_argument("-s", "--size", action="store_true", help=SUPPRESS)
     inspect.add_argument("names", nargs="+", metavar="CONTAINER")
     prune = commands.add_parser("prune", help="remove containers that have ended", allow_abbrev=False)
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")

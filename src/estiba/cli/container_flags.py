@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from estiba.cli.parser import REMAINDER, SUPPRESS
 from estiba.engine.mount_syntax import parse_mount, parse_tmpfs, parse_volume
 from estiba.engine.options import ContainerOptions, Limits, LogOptions, Naming, Security, Ulimit
 from estiba.engine.quantities import parse_cpus, parse_size
@@ -14,7 +15,6 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
-    from typing import NoReturn
 
     from estiba.engine.options import VolumeMount
     from estiba.networks.ports import PortMapping
@@ -103,12 +103,6 @@ MISSING_VALUES = (
 
 def add_container_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every flag that `run` and `create` share, the image and its command."""
-    import argparse
-
-    class Refused(argparse.Action):
-        def __call__(self, _parser: object, _namespace: object, _values: object, name: str | None = None) -> NoReturn:
-            raise NotThereYet(f"the flag {name} is not there yet", remedy="SCOPE.md tells what comes next.")
-
     for flag in FLAGS:
         if flag.kind == "switch":
             parser.add_argument(*flag.names, action="store_true", help=flag.help)
@@ -117,12 +111,11 @@ def add_container_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             parser.add_argument(*flag.names, default=None, help=flag.help, metavar=flag.metavar)
     for name in MISSING_SWITCHES:
-        parser.add_argument(name, action=Refused, nargs=0, help=argparse.SUPPRESS)
+        parser.add_argument(name, action="refused", nargs=0, help=SUPPRESS)
     for name in MISSING_VALUES:
-        parser.add_argument(name, action=Refused, help=argparse.SUPPRESS)
+        parser.add_argument(name, action="refused", help=SUPPRESS)
     parser.add_argument("image", metavar="IMAGE")
-    command = parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments")
-    command.required = False
+    parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="and its arguments")
 
 
 def container_options(arguments: argparse.Namespace, environment: Mapping[str, str]) -> ContainerOptions:

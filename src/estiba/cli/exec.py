@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from estiba.cli.container_flags import read_environment
+from estiba.cli.parser import REMAINDER
 from estiba.engine.relay import Ends
 from estiba.engine.terminal import DETACH, parse_detach_keys, require_terminal
 from estiba.values import TYPE_CHECKING
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    import argparse
-
     add = parser.add_argument
     add("-d", "--detach", action="store_true", help="leave it in the background")
     add("--detach-keys", metavar="KEYS", help="keys that leave it (ctrl-p,ctrl-q)")
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-u", "--user", default="", metavar="USER[:GROUP]", help="user inside")
     add("-w", "--workdir", default="", metavar="DIRECTORY", help="working directory inside")
     add("container", metavar="CONTAINER")
-    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and its arguments").required = False
+    add("command", nargs=REMAINDER, metavar="COMMAND", help="and its arguments")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:

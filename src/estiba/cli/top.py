@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estiba.cli.parser import REMAINDER
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,10 +12,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    import argparse
-
     parser.add_argument("container", metavar="CONTAINER")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PS ARGUMENTS", help="as for ps (-ef)")
+    parser.add_argument("arguments", nargs=REMAINDER, metavar="PS ARGUMENTS", help="as for ps (-ef)")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:

@@ -5,18 +5,8 @@ Two installations have different run directories, so they never meet; the usual 
 
 from __future__ import annotations
 
-import sys
-
 from estiba.errors import InvalidInput
-from estiba.values import TYPE_CHECKING
-
-# The module hashlib would load all of OpenSSL into the monitor of each container, 2 MB, for a few names.
-if TYPE_CHECKING:
-    from hashlib import sha256
-elif sys.version_info >= (3, 12):
-    from _sha2 import sha256
-else:
-    from _sha256 import sha256
+from estiba.oci.digest import Digest
 
 DEFAULT_RUN = "/run/estiba"
 DEFAULT_NETWORK = "bridge"
@@ -76,4 +66,4 @@ def veth_of(run: str, network: str, key: str) -> str:
 
 
 def _short(*parts: str) -> str:
-    return sha256("\0".join(parts).encode()).hexdigest()[:10]
+    return Digest.of("\0".join(parts).encode()).hex[:10]

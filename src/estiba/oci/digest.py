@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 from estiba.errors import InvalidInput
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+# For a few bytes the interpreter's own; hashlib brings OpenSSL, 3 ms and 2 MB, which is four times as fast.
+if TYPE_CHECKING:
+    from hashlib import sha256
+elif sys.version_info >= (3, 12):
+    from _sha2 import sha256
+else:
+    from _sha256 import sha256
+
+_SMALL = 1 << 16
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
 _HEX = frozenset("0123456789abcdef")
@@ -42,7 +54,9 @@ class Digest(NamedTuple):
     @classmethod
     def of(cls, data: bytes) -> Digest:
         """The sha256 digest of `data`."""
-        import hashlib  # 3 ms, and most commands compute none
+        if len(data) <= _SMALL:
+            return cls("sha256", sha256(data).hexdigest())
+        import hashlib
 
         return cls("sha256", hashlib.sha256(data).hexdigest())
 

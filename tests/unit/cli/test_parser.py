@@ -1,0 +1,103 @@
+"""A plain command line is read from notes; whatever is read so is what argparse reads."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from estiba.cli import commands
+from estiba.cli.parser import REMAINDER, NotPlain, Parser, _read, make_parser
+from estiba.cli.usage import WrongUsage
+from estiba.errors import EstibaError
+
+_WORDS = tuple("a b:1 - -- -1 x=y 1 json table --unknown -Z none sh -c 3s".split()) + ("", "a b")
+_COMMANDS = sorted(set(commands.names()) - {"version", "help"})
+
+
+def _parser(name: str) -> Parser:
+    command = commands.find(name)
+    assert command is not None
+    parser = make_parser(f"estiba {name}", command.summary)
+    import_module(f"estiba.cli.{command.module}").add_arguments(parser)
+    return parser
+
+
+def _words_of(parser: Parser) -> st.SearchStrategy[list[str]]:
+    flags = [name for argument in parser._arguments if argument.is_flag for name in argument.names]
+    single = st.sampled_from((*flags, *_WORDS)) if flags else st.sampled_from(_WORDS)
+    joined = st.builds(lambda flag, word: f"{flag}={word}", st.sampled_from(flags or ["-x"]), st.sampled_from(_WORDS))
+    cluster = st.builds(
+        lambda a, b: f"{a}{b.lstrip('-')}", st.sampled_from(flags or ["-x"]), st.sampled_from(flags or ["-y"])
+    )
+    return st.lists(st.one_of(single, single, single, joined, cluster), max_size=7)
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_is_read_without_argparse_is_what_argparse_reads(name: str, data: st.DataObject) -> None:
+    parser = _parser(name)
+    if parser._full is not None:
+        return  # it has sub-commands: argparse reads every line of it
+    words = data.draw(_words_of(parser))
+    try:
+        quick = _read(parser._arguments, words)
+    except NotPlain:
+        return
+    assert quick == vars(parser._make_full().parse_args(words)), words
+
+
+def test_plain_lines_of_frequent_commands_need_no_argparse() -> None:
+    for name, *words in (
+        (
+            "run",
+            "-it",
+            "--rm",
+            "--network",
+            "none",
+            "-e",
+            "A=1",
+            "-e",
+            "B=2",
+            "--name=one",
+            "busybox",
+            "sh",
+            "-c",
+            "ls -l",
+        ),
+        ("exec", "-it", "one", "sh", "-c", "exit 1"),
+        ("ps", "-a"),
+        ("rm", "-f", "one", "two"),
+        ("stop", "-t", "3", "one"),
+    ):
+        parser = _parser(name)
+        assert isinstance(parser.parse_args(words), SimpleNamespace)
+        assert parser._full is None
+
+
+def test_what_is_not_plain_is_argparses() -> None:
+    parser = _parser("run")
+    assert parser.parse_args(["-p8080:80", "--rm", "busybox"]).publish == ["8080:80"]
+    assert _parser("run").parse_args(["busybox", "--", "sh"]).command == ["sh"]
+    with pytest.raises(WrongUsage, match="required: IMAGE"):
+        _parser("run").parse_args([])
+    with pytest.raises(WrongUsage, match="unrecognized"):
+        _parser("ps").parse_args(["--no-such-flag"])
+
+
+def test_a_refused_flag_is_told_wherever_it_stands() -> None:
+    for words in (["--gpus", "all", "busybox"], ["--rm", "--pid=host", "busybox"]):
+        with pytest.raises(EstibaError, match="not there yet"):
+            _parser("run").parse_args(words)
+
+
+def test_defaults_are_not_shared_between_lines() -> None:
+    parser = Parser("estiba x", "x")
+    parser.add_argument("-e", action="append", default=[])
+    parser.add_argument("rest", nargs=REMAINDER)
+    assert parser.parse_args(["-e", "1", "a"]).e == ["1"]
+    assert parser.parse_args(["a"]).e == []
