@@ -84,9 +84,11 @@ def drop_unknown_capabilities(process: Mapping[str, Any]) -> list[str]:
     """Take away what is no capability of any kernel, and give the names: config.md wants a warning, not an error."""
     unknown: list[str] = []
     for kind, names in (process.get("capabilities") or {}).items():
-        if names is not None and not isinstance(names, list):
+        if not names:
+            continue
+        if not isinstance(names, list):
             raise BadBundle(f"process.capabilities.{kind} must be a list of names")
-        strange = [name for name in names or () if not capabilities.is_known(name)]
+        strange = [name for name in names if not capabilities.is_known(name)]
         if strange:
             process["capabilities"][kind] = [name for name in names if name not in strange]
             unknown += [name for name in strange if name not in unknown]
@@ -106,9 +108,10 @@ def _check(bundle: Bundle) -> None:
             raise BadBundle("root.path must be absolute where the mount namespace exists already")
     elif not os.path.isdir(bundle.rootfs):
         raise BadBundle(f"the root filesystem {bundle.rootfs} is not a directory")
-    if "process" not in config:
-        raise BadBundle("config.json has no process")
-    check_process(config["process"])
+    if "process" in config:
+        check_process(config["process"])
+    else:
+        config["process"] = {"cwd": "/", "args": []}  # it is required when `start` is called, and not before
     for name in ("windows", "solaris", "vm", "zos", "freebsd"):
         if config.get(name):
             raise BadBundle(f"config.json is for another platform: it has {name!r}")

@@ -59,6 +59,8 @@ def create(
         "created": utc_now(),
         "owner": str(os.getuid()),
     }
+    if not config["process"]["args"]:
+        record["has_process"] = False
     refuse_taken_id(root, container_id)
     planned = _group_for(container_id, config) if has_group else None
     record["cgroup"] = planned.record() if planned is not None else None
@@ -159,6 +161,8 @@ def begin(container: Container) -> None:
         WrongStatus: it is not waiting for that.
     """
     container.require("created", verb="start")
+    if container.record.get("has_process") is False:
+        raise BadBundle(f"cannot start container {container.id}: its config.json has no process")
     try:
         descriptor = os.open(container.fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

@@ -312,3 +312,12 @@ def _read(path: str) -> str:
             return file.read()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def test_a_container_without_a_process_is_created_and_cannot_be_started(box):
+    """config.md, "Process": it is required when `start` is called, and not before."""
+    box.create("est-noproc", "true", change=lambda spec: spec.pop("process"))
+    done = box.call("start", "est-noproc")
+    assert done.returncode == 1
+    assert "its config.json has no process" in done.stderr
+    assert box.client.state("est-noproc").status == "created"

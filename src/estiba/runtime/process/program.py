@@ -75,7 +75,7 @@ def prepare(
     os.umask(user["umask"] if user.get("umask") is not None else 0o022)
     environment = _environment(process.get("env") or (), user.get("uid") or 0)
     arguments = list(process["args"])
-    path = find_program(arguments[0], environment.get("PATH") or _FALLBACK_PATH)
+    path = find_program(arguments[0], environment.get("PATH") or _FALLBACK_PATH) if arguments else ""
     late = seccomp if no_new_privileges else b""
     if late and seccomp_flags & NEW_LISTENER:
         _load(late, seccomp_flags, on_listener)

@@ -46,6 +46,7 @@ def run() -> int:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
+        "potentiallyUnsafeConfigAnnotations": [],
         "annotations": {"io.estiba.runtime.version": __version__},
     }
     os.write(1, json_text.dumps(document, indent=2).encode() + b"\n")
