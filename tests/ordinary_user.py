@@ -44,7 +44,7 @@ def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
     if os.geteuid() == 0:
         os.chown(directory, 65534, 65534)
     if has_ranges:
-        command = [*_ranges(directory), *command]
+        command = [*with_ranges(directory, 65534), *command]
     command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
     environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": f"{package}:{_LIBRARIES}"}
     # The mark by which the check of leftovers knows our processes.
@@ -76,8 +76,8 @@ def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
         shutil.rmtree(directory)
 
 
-def _ranges(directory: str) -> list[str]:
-    """What goes before a command that shall see ranges of ids."""
+def with_ranges(directory: str, user: int) -> list[str]:
+    """What goes before a command of root's that shall see ranges of ids for `user`; their file is in `directory`."""
     if os.geteuid() != 0:
         pytest.skip("to give ids to a user takes root")
     for tool in ("newuidmap", "newgidmap", "unshare"):
@@ -88,7 +88,7 @@ def _ranges(directory: str) -> list[str]:
             pytest.skip(f"there is no {name} to show ranges in")
     file = f"{directory}/ranges"
     with open(file, "w", encoding="ascii") as text:
-        text.write(f"65534:{_RANGE}\n")
+        text.write(f"{user}:{_RANGE}\n")
     os.chmod(file, 0o644)
     return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _WITH_RANGES, file]
 

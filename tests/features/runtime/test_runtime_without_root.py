@@ -13,6 +13,7 @@ import pytest
 import estiba
 from bundles import busybox_rootfs, write_bundle
 from estiba.runtime.spec import IdMapping, SpecOptions
+from ordinary_user import with_ranges
 
 pytestmark = pytest.mark.root  # to become the ordinary user
 
@@ -66,8 +67,8 @@ def runtime(place: str, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def bundle(place: str, *args: str) -> str:
-    ids = (IdMapping(0, USER, 1),)
+def bundle(place: str, *args: str, ranges: tuple[IdMapping, ...] = ()) -> str:
+    ids = (IdMapping(0, USER, 1), *ranges)
     options = SpecOptions(args=args, rootfs=os.path.join(place, "rootfs"), uid_mappings=ids, gid_mappings=ids)
     return write_bundle(os.path.join(place, "bundle"), options)
 
@@ -102,3 +103,17 @@ def test_a_limit_that_cannot_be_kept_is_refused(place: str) -> None:
     done = runtime(place, "run", "-b", directory, "est-mine")
     assert done.returncode == 125
     assert "limits (pids) need a control group" in done.stderr
+
+
+def test_a_map_of_ranges_is_written_by_the_helpers(place: str) -> None:
+    prefix = with_ranges(place, USER)
+    directory = bundle(place, "sh", "-c", "touch /f && chown 5:6 /f; id -u", ranges=(IdMapping(1, 100000, 65536),))
+    command = [*prefix, "setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", PYTHON, "-I", "-S"]
+    launcher = os.path.join(place, "estiba/runtime/launcher.py")
+    command += [launcher, "--root", os.path.join(place, "state"), "run", "-b", directory, "est-many"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd="/", timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+    made = os.stat(os.path.join(place, "rootfs/f"))
+    assert (made.st_uid, made.st_gid) == (100004, 100005)
