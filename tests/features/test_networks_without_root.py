@@ -140,6 +140,31 @@ def test_the_helper_ends_with_the_container_and_with_a_killed_monitor(user: User
     assert _until(lambda: not _is_alive(helpers[0]))
 
 
+def test_a_name_server_on_the_loopback_of_the_host_answers(
+    user: User, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = tmp_path_factory.mktemp("etc") / "resolv.conf"
+    text.write_text("nameserver 127.0.0.77\n")
+    show = f"mount --bind {text} /etc/resolv.conf && exec"
+    monkeypatch.setattr(ordinary, "_WITH_RANGES", ordinary._WITH_RANGES.replace("exec", show))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.77", 53))
+        server.settimeout(20)
+
+        def answer() -> None:
+            question, peer = server.recvfrom(512)
+            # RFC 1035: the same question, and one address for its name (a pointer to byte 12).
+            head = question[:2] + b"\x81\x80" + question[4:6] + b"\0\1" + bytes(4)
+            server.sendto(head + question[12:] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes((192, 0, 2, 77)), peer)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        for one in ordinary_user(has_ranges=True):
+            done = one("run", "--rm", "--network", kind, "busybox", "nslookup", "-type=a", "some.example")
+        thread.join(20)
+    assert "192.0.2.77" in done.stdout
+
+
 def test_what_no_helper_can_carry_is_refused_by_name(user: User) -> None:
     done = user("run", "--rm", "--network", "mine", "busybox", "true", check=False)
     assert done.returncode == 125

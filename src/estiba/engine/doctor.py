@@ -216,3 +216,6 @@ def _programs(facts: Facts) -> Iterator[Finding]:
     if not facts.is_root and not facts.programs.get("newuidmap"):
         why = "not installed: without it a container of this user has one user ID only"
         yield Finding(WARN, "newuidmap", why, "apt install uidmap")
+    if not facts.is_root and not (facts.programs.get("pasta") or facts.programs.get("slirp4netns")):
+        why = "neither it nor slirp4netns is installed: a container of this user has no network but the host's"
+        yield Finding(WARN, "pasta", why, "apt install passt")

@@ -9,7 +9,7 @@ from estiba.linux import machine, nftables, subordinate_ids, sysctl
 from estiba.networks import host_firewall, naming, trial
 from estiba.networks.resolver import name_servers, resolv_conf
 
-_PROGRAMS = ("git", "mmdebstrap", "busybox", "newuidmap")
+_PROGRAMS = ("git", "mmdebstrap", "busybox", "newuidmap", "pasta", "slirp4netns")
 _UPSTREAM = "/run/systemd/resolve/resolv.conf"
 
 

@@ -55,6 +55,7 @@ def test_a_healthy_machine_has_nothing_to_do() -> None:
         ({"name_servers": (), "used_servers": ("8.8.8.8",)}, WARN, "name servers", "public ones"),
         ({"programs": {}}, WARN, "git", "the agent"),
         ({"is_root": False}, WARN, "user", "not root"),
+        ({"is_root": False}, WARN, "pasta", "has no network but the host"),
         ({"is_root": False, "user_namespaces_problem": "no"}, FAIL, "user namespaces", "cannot be made"),
     ],
 )
