@@ -14,7 +14,7 @@ from estiba.cli.parser import REMAINDER, NotPlain, Parser, _read, make_parser
 from estiba.cli.usage import WrongUsage
 from estiba.errors import EstibaError
 
-_WORDS = tuple("a b:1 - -- -1 x=y 1 json table --unknown -Z none sh -c 3s".split()) + ("", "a b")
+_WORDS = ["a", "b:1", "", "a b", "-", "--", "-1", "x=y", "1", "json", "--unknown", "-Z", "none", "sh", "-c", "3s"]
 _COMMANDS = sorted(set(commands.names()) - {"version", "help"})
 
 
