@@ -173,11 +173,11 @@ def test_the_network_of_the_host_must_be_allowed(home: Any, context: Path) -> No
 
 def test_run_sees_home_path_hosts_and_its_directory(home: Any, context: Path) -> None:
     (context / "Dockerfile").write_text(
-        "FROM busybox\nWORKDIR /made/here\nUSER app\n"
-        "RUN echo $HOME $PWD $PATH > /tmp/seen; grep added /etc/hosts >> /tmp/seen\n"
-        "USER root\nRUN stat -c %U:%G /made/here /made >> /tmp/seen\n"
-        "USER app\nWORKDIR sub\nRUN stat -c %U:%G . >> /tmp/seen\n"
+        "FROM busybox\nRUN mkdir -m 777 /notes\nWORKDIR /made/here\nUSER app\n"
+        "RUN echo $HOME $PWD $PATH > /notes/seen; grep added /etc/hosts >> /notes/seen\n"
+        "USER root\nRUN stat -c %U:%G /made/here /made >> /notes/seen\n"
+        "USER app\nWORKDIR sub\nRUN stat -c %U:%G . >> /notes/seen\n"
     )
     home.estiba("build", "-q", "-t", "built", "--add-host", "added=10.1.2.3", str(context))
-    said = home.estiba("run", "--rm", "--network", "none", "built", "cat", "/tmp/seen").stdout
+    said = home.estiba("run", "--rm", "--network", "none", "built", "cat", "/notes/seen").stdout
     assert said == ("/home/app /made/here /bin:/usr/bin:/sbin\n10.1.2.3\tadded\nroot:root\nroot:root\napp:app\n")
