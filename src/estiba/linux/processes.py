@@ -129,6 +129,18 @@ def prctl(option: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0) -> int:
     return checked(libc.prctl(option, *arguments), f"prctl {option}")
 
 
+def fill_standard_streams() -> None:
+    """Open the null device as each of the descriptors 0, 1 and 2 that the caller has closed.
+
+    Else the next file that we open takes that number, and what is meant for a stream is done to it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), True)  # takes the lowest number
+
+
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from `first` on as close-on-exec, known or not (CVE-2024-21626 was a leaked one)."""
     try:

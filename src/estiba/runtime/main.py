@@ -70,9 +70,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         _check_manager(asked)
         if asked.verb in _STARTERS and words is None:
+            from estiba.linux.processes import fill_standard_streams
             from estiba.runtime import interpreter
 
             interpreter.protect()
+            fill_standard_streams()
         return _dispatch(asked, log)
     except CommandFailed as error:
         log.error(_sentence(asked.verb, error))

@@ -163,3 +163,31 @@ def test_whoever_makes_a_container_runs_from_a_file_that_no_container_can_write(
 def parent_of(pid: int) -> int:
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         return int(file.read().rpartition(")")[2].split()[1])
+
+
+def test_root_with_ids_of_its_own_owns_nothing_of_the_host(busybox_host, tmp_path):
+    """`--userns=auto`: what root inside makes, reads and changes is done by a user that the host does not know."""
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "secret").write_text("only-root-reads-this")
+    os.chmod(given, 0o755)
+    os.chmod(given / "secret", 0o600)
+    null = os.stat("/dev/null")[:6]
+    script = (
+        "cat /given/secret; chmod 666 /given/secret; touch /given/made; chmod 0 /dev/null /proc/self/fd/0;"
+        " cat /proc/self/uid_map; echo 1 > /proc/sys/kernel/core_pattern; mknod /tmp/disk b 8 0; echo $?"
+    )
+    flags = ("--network", "none", "-v", f"{given}:/given")
+    done = busybox_host.estiba("run", "--rm", "--userns=auto", *flags, "busybox", "sh", "-c", script, check=False)
+    if "cannot be mapped" in done.stderr or "unrecognized" in done.stderr:
+        pytest.skip(done.stderr)
+    inside, outside, _, last = done.stdout.split()
+    assert (inside, last) == ("0", "1")
+    assert int(outside) >= 65536
+    assert os.listdir(given) == ["secret"]
+    assert stat.S_IMODE(os.stat(given / "secret").st_mode) == 0o600
+    assert os.stat("/dev/null")[:6] == null
+    # The control: the host's own root does all of it.
+    done = busybox_host.estiba("run", "--rm", "--userns=host", *flags, "busybox", "sh", "-c", script, check=False)
+    assert done.stdout.startswith("only-root-reads-this")
+    assert sorted(os.listdir(given)) == ["made", "secret"]

@@ -158,3 +158,24 @@ def test_a_program_has_its_three_streams_and_no_other_descriptor(busybox_host, c
     else:
         assert all(link == "/dev/null" or link.startswith("pipe:") for link in others)
     assert 2 <= len(others) <= 3
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_has_closed_become_no_file_of_the_runtimes(cell, closed):
+    """Else the first files that it opens are the program's streams: its lock, its channel, a directory of the host."""
+    list_them = "for n in 0 1 2 3 4 5 6; do readlink /proc/$$/fd/$n && echo; done > /tmp/list; true"
+    name = cell.start("sleep", "60")
+    for words in (
+        ["run", "-b", cell.bundle("sh", "-c", list_them), cell.name()],
+        ["exec", name, "sh", "-c", list_them],
+    ):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *cell.command, *words]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        with open(f"{cell.rootfs}/tmp/list", encoding="utf-8") as file:
+            links = file.read().split()
+        assert all(link in ("/dev/null", "/tmp/list") or link.startswith("pipe:") for link in links), links
+        assert 3 <= len(links) <= 4
+        assert links.count("/dev/null") >= closed.count("&-") - 1
