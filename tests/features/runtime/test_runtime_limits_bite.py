@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import signal
 import threading
@@ -47,6 +48,27 @@ def test_values_are_written_where_the_kernel_reads_them(box):
         "exec", "est-values", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/pids/pids.max"
     )
     assert result.stdout.split() == [str(32 << 20), "9"]
+
+
+def test_an_idle_group_gets_its_share_back(box, tmp_path):
+    """The kernel takes no shares while a group is idle, so both must arrive in one update, in the right order."""
+    box.start("est-idle", "sleep", "1000")
+    place = "/sys/fs/cgroup/cpu/estiba/est-idle"
+    if not os.path.exists(f"{place}/cpu.idle"):
+        pytest.skip("the machine has no cpu.idle of version 1")
+
+    def update(cpu):
+        document = tmp_path / "resources.json"
+        document.write_text(json.dumps({"cpu": cpu}))
+        box.call("update", "--resources", str(document), "est-idle")
+        found = []
+        for name in ("cpu.idle", "cpu.shares"):
+            with open(f"{place}/{name}", encoding="ascii") as file:
+                found.append(int(file.read()))
+        return found
+
+    assert update({"idle": 1})[0] == 1
+    assert update({"idle": 0, "shares": 512}) == [0, 512]
 
 
 def test_a_limit_that_is_not_supported_is_refused_not_ignored(box):

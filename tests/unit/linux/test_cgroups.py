@@ -59,12 +59,30 @@ def test_limits_in_version_2s_files() -> None:
         ("memory.max", "1000"),
         ("memory.swap.max", "500"),
         ("memory.low", "10"),
-        ("cpu.weight", "39"),
+        ("cpu.weight", "100"),
         ("cpu.max", "5000 100000"),
         ("cpuset.cpus", "0-1"),
         ("pids.max", "max"),
         ("memory.high", "900"),
     ]
+
+
+@pytest.mark.parametrize(("shares", "weight"), [(0, 1), (2, 1), (3, 2), (1024, 100), (262144, 10000), (1 << 40, 10000)])
+def test_shares_become_weights_whose_default_is_the_kernels(shares: int, weight: int) -> None:
+    assert v2.weight_of_shares(shares) == weight
+
+
+def test_more_shares_never_mean_less_weight() -> None:
+    weights = [v2.weight_of_shares(shares) for shares in range(2, 262145, 7)]
+    assert weights == sorted(weights)
+
+
+def test_a_group_that_is_idle_no_longer_can_be_given_a_weight() -> None:
+    assert v2.files({"cpu": {"shares": 1024, "idle": 0}}) == [("cpu.idle", "0"), ("cpu.weight", "100")]
+
+
+def test_unlimited_memory_means_swap_too() -> None:
+    assert v2.files({"memory": {"limit": -1}}) == [("memory.max", "max"), ("memory.swap.max", "max")]
 
 
 @pytest.mark.parametrize(

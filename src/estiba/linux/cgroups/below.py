@@ -16,6 +16,7 @@ class GroupBelow(Group):
     """As the group it is made from, but processes are added below it: `below` has the path by hierarchy."""
 
     __slots__ = ("below",)
+    below: dict[str, str]
 
     def directories(self) -> list[str]:
         return [directory + self.below.get(directory, "") for directory in super().directories()]

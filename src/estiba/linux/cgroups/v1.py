@@ -33,11 +33,11 @@ DEFAULT_DEVICES: tuple[str, ...] = (
 )
 
 _CPU = (
+    ("idle", "cpu", "cpu.idle"),  # before the shares, which the kernel refuses while a group is idle
     ("shares", "cpu", "cpu.shares"),
     ("period", "cpu", "cpu.cfs_period_us"),
     ("quota", "cpu", "cpu.cfs_quota_us"),
     ("burst", "cpu", "cpu.cfs_burst_us"),
-    ("idle", "cpu", "cpu.idle"),
     ("realtimePeriod", "cpu", "cpu.rt_period_us"),
     ("realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
     ("cpus", "cpuset", "cpuset.cpus"),
@@ -71,7 +71,8 @@ def apply(directory: Callable[[str], str], resources: Mapping[str, Any]) -> None
     _memory(directory, resources.get("memory") or {})
     cpu = resources.get("cpu") or {}
     for key, controller, file in _CPU:
-        if cpu.get(key):
+        is_back = key == "idle" and cpu.get(key) == 0 and os.path.exists(f"{directory(controller)}/{file}")
+        if cpu.get(key) or is_back:
             write(f"{directory(controller)}/{file}", str(cpu[key]))
     pids = resources.get("pids") or {}
     if pids.get("limit"):

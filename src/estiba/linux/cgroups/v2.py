@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from estiba.errors import InvalidInput, Unavailable
@@ -58,6 +59,9 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
         wanted.append(("memory.max", _maximum(limit)))
     if swap:
         wanted.append(("memory.swap.max", swap_only(limit, swap)))
+    elif limit is not None and limit < 0:
+        # Unlimited memory has always meant memory and swap: version 1 counts them together.
+        wanted.append(("memory.swap.max", "max"))
     if memory.get("reservation"):
         wanted.append(("memory.low", _maximum(memory["reservation"])))
     if memory.get("disableOOMKiller"):
@@ -68,6 +72,9 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
     if limits.network(resources.get("network") or {}):
         raise InvalidInput("control groups version 2 have no classes and priorities of networks")
     cpu = resources.get("cpu") or {}
+    if cpu.get("idle") is not None:
+        # Before the weight, which the kernel refuses while a group is idle.
+        wanted.append(("cpu.idle", str(cpu["idle"])))
     if cpu.get("shares"):
         wanted.append(("cpu.weight", str(weight_of_shares(cpu["shares"]))))
     if cpu.get("quota") or cpu.get("period"):
@@ -75,8 +82,6 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
         wanted.append(("cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}"))
     if cpu.get("burst"):
         wanted.append(("cpu.max.burst", str(cpu["burst"])))
-    if cpu.get("idle"):
-        wanted.append(("cpu.idle", str(cpu["idle"])))
     if cpu.get("realtimeRuntime") or cpu.get("realtimePeriod"):
         raise InvalidInput("control groups version 2 have no realtime limits")
     for key, file in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
@@ -92,8 +97,17 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def weight_of_shares(shares: int) -> int:
-    """Version 1's 2…262144 shares on version 2's scale of 1…10000, in the proportion that all runtimes use."""
-    return 1 + ((min(max(shares, 2), 262144) - 2) * 9999) // 262142
+    """Version 1's 2…262144 shares on version 2's scale of 1…10000.
+
+    Least, default (1024 shares, a weight of 100) and greatest meet. The straight line that runtimes took before gave
+    1024 shares a weight of 39, so that a container lost against every group which had asked for nothing.
+    """
+    if shares <= 2:
+        return 1
+    if shares >= 262144:
+        return 10000
+    power = math.log2(shares)
+    return math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34))
 
 
 def swap_only(limit: int | None, swap: int) -> str:
