@@ -12,7 +12,7 @@ import pytest
 
 from escapes import PYTHON, python_mounts
 from estiba.linux.capabilities import bits
-from estiba.runtime.spec import ALL_CAPABILITIES, DEFAULT_CAPABILITIES
+from estiba.runtime.spec import ALL_CAPABILITIES, DEFAULT_CAPABILITIES, IdMapping
 
 pytestmark = pytest.mark.root
 
@@ -138,3 +138,10 @@ def test_an_attacker_with_every_capability_sees_it(cell, wait_until):
     """The control: the ambush works where the kernel's check is passed by CAP_SYS_PTRACE."""
     found = _ambushed(cell, wait_until, capabilities=ALL_CAPABILITIES)
     assert any(line.startswith("exe ") for line in found)
+
+
+def test_in_a_user_namespace_even_every_capability_shows_nothing(cell, wait_until):
+    """The attacker has CAP_SYS_PTRACE over all that began in the namespace; what joins it began on the host."""
+    ids = (IdMapping(0, 0, 65536),)
+    found = _ambushed(cell, wait_until, capabilities=ALL_CAPABILITIES, uid_mappings=ids, gid_mappings=ids)
+    assert [line for line in found if not line.startswith("rights ")] == []
