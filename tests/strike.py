@@ -5,7 +5,8 @@
 A step is a system call that changes something outside of its process: what these are is a list of the kernel's calls,
 and nothing is known here of the command. Every process has a path in the tree of forks (``0`` is the command, ``0.1``
 its second child), so that a step, ``PATH:N``, is the same one in every run. With the step ``-`` nothing is killed, and
-the steps are printed, one a line: ``PATH:N NAME``. With a step, one line says ``struck NAME`` or ``missed``.
+the steps are printed, one a line: ``PATH:N NAME``, and ``ended`` when the command has. With a step, one line says
+``struck NAME`` or ``missed``.
 
 The command has no streams. The tracer ends when every process of the tree has: who outlives the command is waited for.
 """
@@ -113,6 +114,8 @@ def main(step: str, command: list[str]) -> None:
         except ChildProcessError:
             break
         if not os.WIFSTOPPED(status):
+            if pid == first and step == "-":
+                print("ended", flush=True)
             continue
         number, event, passed = os.WSTOPSIG(status), status >> 16, 0
         try:

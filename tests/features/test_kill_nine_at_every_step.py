@@ -7,13 +7,11 @@ process are killed right before one of them. `scripts/stress` strikes at all of 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
-import strike
 from estiba.networks.networks import Networks
+from strikes import PATIENCE, Struck, steps_of
 
 pytestmark = [
     pytest.mark.root,
@@ -21,46 +19,6 @@ pytestmark = [
     pytest.mark.timeout(7200),
     pytest.mark.skipif(os.uname().machine != "x86_64", reason="the tracer knows the system calls of x86-64 alone"),
 ]
-
-MOST = int(os.environ.get("ESTIBA_STRESS_STEPS", "5"))
-"""How many steps of a command are struck; 0 is all of them."""
-_TRACER = [sys.executable, "-I", "-S", strike.__file__]
-_PATIENCE = 40
-
-
-class Struck:
-    """A command under the tracer. `word` is the system call at which one of its processes was killed, "" for none.
-
-    A context manager, which lets nothing live.
-    """
-
-    def __init__(self, step: str, command: list[str]) -> None:
-        self._process = subprocess.Popen([*_TRACER, step, *command], stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline().split()
-        self.word = first[1] if first[:1] == ["struck"] else ""
-
-    def __enter__(self) -> Struck:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._process:
-            self._process.kill()  # and with it all that it traces
-
-    def wait(self) -> None:
-        """Until no process of the command, and none that came of it, is left."""
-        try:
-            self._process.communicate(timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            pytest.fail("a process of the struck command lives on")
-
-
-def steps_of(command: list[str]) -> list[str]:
-    """Every step of a command that is left alone, or some of them."""
-    done = subprocess.run([*_TRACER, "-", *command], capture_output=True, text=True, timeout=_PATIENCE, check=True)
-    found = [line.split()[0] for line in done.stdout.splitlines()]
-    assert len(found) > 10, done.stderr
-    return found if not MOST else found[:: -(-len(found) // MOST)]
 
 
 def names_in(directory: str) -> set[str]:
@@ -143,7 +101,7 @@ def tell_the_truth(host, where: str) -> None:
 
 def clean(host, names: set[str]) -> None:
     """Nothing of containers is there after a garbage collection: files, networks, control groups."""
-    host.wait_until(lambda: not host.monitors(), "the monitors end", patience=_PATIENCE)
+    host.wait_until(lambda: not host.monitors(), "the monitors end", patience=PATIENCE)
     host.estiba("rm", "-f", "-v", *(host.estiba("ps", "-aq").stdout.split() or ["none"]), check=False)
     places = [f"{host.root}/containers", f"{host.run_directory}/containers"]
     for place in places:

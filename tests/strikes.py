@@ -1,0 +1,66 @@
+"""What a test asks of `strike.py`, the tracer that kills a process of a command at one of its steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import strike
+
+MOST = int(os.environ.get("ESTIBA_STRESS_STEPS", "5"))
+"""How many steps of a command are struck; 0 is all of them."""
+_TRACER = [sys.executable, "-I", "-S", strike.__file__]
+PATIENCE = 40
+
+
+class Struck:
+    """A command under the tracer. `word` is the system call at which one of its processes was killed, "" for none.
+
+    A context manager, which lets nothing live.
+    """
+
+    def __init__(self, step: str, command: list[str]) -> None:
+        self._process = subprocess.Popen([*_TRACER, step, *command], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        first = self._process.stdout.readline().split()
+        self.word = first[1] if first[:1] == ["struck"] else ""
+
+    def __enter__(self) -> Struck:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()  # and with it all that it traces
+
+    def wait(self) -> None:
+        """Until no process of the command, and none that came of it, is left."""
+        try:
+            self._process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            pytest.fail("a process of the struck command lives on")
+
+
+def steps_of(command: list[str], *, afterwards: Callable[[], object] = lambda: None) -> list[str]:
+    """Every step of a command that is left alone, or some of them.
+
+    `afterwards` is called when the command itself has ended, and ends what it left running.
+    """
+    tracer = subprocess.Popen([*_TRACER, "-", *command], stdout=subprocess.PIPE, text=True)
+    with tracer:
+        try:
+            assert tracer.stdout is not None
+            found = []
+            for line in tracer.stdout:
+                if line == "ended\n":
+                    afterwards()
+                else:
+                    found.append(line.split()[0])
+        except BaseException:
+            tracer.kill()
+            raise
+    assert len(found) > 2, f"{command} did nothing"
+    return found if not MOST else found[:: -(-len(found) // MOST)]
