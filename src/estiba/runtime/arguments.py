@@ -111,6 +111,10 @@ SHORT = {
 SHORT_OF_VERB = {("list", "f"): "format", ("ps", "f"): "format", ("run", "f"): "config", ("create", "f"): "config"}
 
 
+# how many words a verb takes that are no flags, where that is not one; None: the rest is somebody else's
+_MOST_OPERANDS = {"exec": None, "ps": None, "kill": 2, "list": 0, "features": 0, "spec": 0}
+
+
 class Arguments:
     """A parsed command line. `flags` has each flag's values in order, [""] for one without a value."""
 
@@ -182,6 +186,9 @@ def parse(words: Sequence[str]) -> Arguments:
                 operands.extend(words[following:])
                 break
         position = following
+    most = _MOST_OPERANDS.get(verb, 1)
+    if most is not None and len(operands) > most:
+        raise InvalidInput(f"{verb} takes no {operands[most]!r} behind {' '.join(operands[:most]) or 'it'}")
     return Arguments(verb, flags, operands)
 
 

@@ -57,7 +57,7 @@ def _changed(config: dict[str, Any], place: tuple[str | int, ...], value: object
 
 
 @settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_a_config_with_one_odd_value_runs_or_is_refused_in_one_sentence(box, data: st.DataObject) -> None:

@@ -184,3 +184,24 @@ def test_saving_a_container_is_refused_clearly(box, verb: str) -> None:
     done = box.call(verb, "est-criu")
     assert done.returncode == 1
     assert f"{verb} is not there yet" in done.stderr
+
+
+def test_exec_waits_in_a_paused_container_only_when_asked(box) -> None:
+    box.start("est-psd", "sleep", "1000")
+    box.client.pause("est-psd")
+    done = box.call("exec", "est-psd", "true")
+    assert done.returncode == 125
+    assert "cannot exec in a paused container (use --ignore-paused to override)" in done.stderr
+    process = subprocess.Popen([*box.command, "exec", "--ignore-paused", "est-psd", "true"], stdin=subprocess.DEVNULL)
+    box.client.resume("est-psd")
+    assert process.wait(timeout=20) == 0
+
+
+def test_a_format_that_nobody_knows_is_refused(box) -> None:
+    assert "--format is table or json" in box.call("list", "-f", "yaml").stderr
+
+
+def test_an_update_without_a_limit_changes_nothing(box) -> None:
+    box.start("est-upno", "sleep", "1000")
+    assert box.call("update", "-r", "-", "est-upno", stdin=None, input="{}").returncode == 0
+    assert "needs --resources" in box.call("update", "est-upno").stderr

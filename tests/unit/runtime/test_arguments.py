@@ -82,3 +82,10 @@ def test_help_is_asked_for_before_or_behind_the_verb() -> None:
         assert (asked.verb, asked.has("help")) == ("exec", True)
     with pytest.raises(InvalidInput, match="No help topic for 'fly'"):
         parse(["fly", "-h"])
+
+
+def test_a_word_too_many_is_refused() -> None:
+    for words in (["state", "id1", "id2"], ["list", "id1"], ["kill", "id1", "TERM", "more"]):
+        with pytest.raises(InvalidInput, match="takes no"):
+            parse(words)
+    assert parse(["ps", "id1", "-e", "-x"]).operands == ["id1", "-e", "-x"]

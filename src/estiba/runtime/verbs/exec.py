@@ -10,6 +10,7 @@ from estiba.linux.processes import pidfd_open, start_time
 from estiba.oci import json_text
 from estiba.runtime import console
 from estiba.runtime.bundle import check_process, drop_unknown_capabilities
+from estiba.runtime.errors import WrongStatus
 from estiba.runtime.process import parent
 from estiba.runtime.process.plan import Plan
 from estiba.runtime.state import Container, load_container
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 def run(asked: Arguments, root: str, log: Log) -> int:
     container = load_container(root, asked.container_id())
-    allowed = ("running", "paused") if asked.has("ignore-paused") else ("running",)
-    container.require(*allowed, verb="exec in")
+    if container.require("running", "paused", verb="exec in") == "paused" and not asked.has("ignore-paused"):
+        raise WrongStatus("cannot exec in a paused container (use --ignore-paused to override)")
     config = container.config()
     process = _process(asked, config)
     check_process(process)

@@ -70,6 +70,8 @@ def _list(asked: Arguments, root: str) -> int:
     documents = [container.document() for container in list_containers(root)]
     if asked.has("quiet"):
         text = "".join(f"{d['id']}\n" for d in documents)
+    elif asked.value("format", "table") not in ("table", "json"):
+        raise InvalidInput(f"--format is table or json, not {asked.value('format')!r}")
     elif asked.value("format") == "json":
         text = json_text.dumps(documents) + "\n"
     else:

@@ -74,6 +74,6 @@ def _resources(asked: Arguments) -> dict[str, Any]:
             text = asked.value(flag)
             value = text if key in ("cpus", "mems") else _bytes(flag, text) if group == "memory" else asked.number(flag)
             resources.setdefault(group, {})[key] = value
-    if not resources:
+    if not resources and not path:
         raise InvalidInput("update needs --resources FILE, or a flag for a limit")
     return resources
