@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from estiba.cli import commands
+from estiba.cli.full_parser import make_full_parser
 
 PROJECT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted(str(path.relative_to(PROJECT)) for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -55,7 +56,8 @@ def command_of(words: list[str]) -> tuple[str, list[str]]:
 def test_linked_files_are_there(document: str) -> None:
     text = (PROJECT / document).read_text(encoding="utf-8")
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    assert [link for link in links if link and not (PROJECT / link).exists()] == []
+    place = (PROJECT / document).parent
+    assert [link for link in links if link and not (place / link).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -82,7 +84,7 @@ def test_commands_and_their_flags_are_there(document: str) -> None:
 
 def a_parser() -> argparse.ArgumentParser:
     """As the command line makes it: a command's own -h takes the place of the one for help."""
-    return argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")
+    return make_full_parser("estiba", "")
 
 
 def unknown_flags(module: str, words: list[str]) -> list[str]:
