@@ -56,9 +56,7 @@ def _changed(config: dict[str, Any], place: tuple[str | int, ...], value: object
     return changed
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_config_with_one_odd_value_runs_or_is_refused_in_one_sentence(box, data: st.DataObject) -> None:
     bundle = box.bundle("true", hostname="est-any")
