@@ -165,10 +165,28 @@ def test_a_name_server_on_the_loopback_of_the_host_answers(
     assert "192.0.2.77" in done.stdout
 
 
+def test_a_step_of_a_build_reaches_the_network_and_leaves_no_helper(user: User) -> None:
+    if not any(shutil.which(kind) for kind in KINDS):
+        pytest.skip("neither pasta nor slirp4netns is installed")
+    script = "FROM busybox\nRUN ls /sys/class/net > /found && ip route >> /found && cat /etc/resolv.conf >> /found\n"
+    before = _programs()
+    user("build", "-t", "made", "-", stdin=script)
+    found = user("run", "--rm", "--network", "none", "made", "cat", "/found").stdout
+    assert "eth0\n" in found
+    assert "default via " in found
+    assert "nameserver " in found
+    assert _until(lambda: _programs() <= before)
+
+
 def test_what_no_helper_can_carry_is_refused_by_name(user: User) -> None:
     done = user("run", "--rm", "--network", "mine", "busybox", "true", check=False)
     assert done.returncode == 125
     assert "the network mine takes root" in done.stderr
+
+
+def _programs() -> set[int]:
+    names = ((int(name), _name(int(name))) for name in os.listdir("/proc") if name.isdigit())
+    return {pid for pid, name in names if name.startswith((*KINDS, "passt")) and _is_alive(pid)}
 
 
 def _status(pid: int, field: str) -> str:

@@ -90,17 +90,17 @@ class UserNetwork:
         self._process = -1
         self._alive: list[int] = []
 
-    def begin(self, pid: int) -> None:
-        """Connect the network namespace of process `pid`; returns when it is connected.
+    def begin(self, namespace: str) -> None:
+        """Connect the network namespace at the path `namespace`; returns when it is connected.
 
         Raises:
             Conflict: a port of the host was taken meanwhile. Unavailable: the program refused.
         """
         try:
             if self.place.kind == PASTA:
-                self._begin_pasta(pid)
+                self._begin_pasta(namespace)
             else:
-                self._begin_slirp(pid)
+                self._begin_slirp(namespace)
         except BaseException:
             self.end()
             raise
@@ -121,12 +121,12 @@ class UserNetwork:
 
     # pasta(1)
 
-    def _begin_pasta(self, pid: int) -> None:
+    def _begin_pasta(self, wanted: str) -> None:
         pid_file = f"{self._directory}/pasta.pid"
         # By that name, for pasta may not look into a process that hides its memory. Only we see this mount.
         namespace = f"{self._directory}/netns"
         os.close(os.open(namespace, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        mount(Mount("", f"/proc/{pid}/ns/net", "", ("bind",)), namespace)
+        mount(Mount("", wanted, "", ("bind",)), namespace)
         told = os.memfd_create("pasta")
         try:
             # It goes to the background when the namespace is connected, and is then a child of the subreaper.
@@ -164,7 +164,7 @@ class UserNetwork:
 
     # slirp4netns(1)
 
-    def _begin_slirp(self, pid: int) -> None:
+    def _begin_slirp(self, namespace: str) -> None:
         ready, theirs_ready = os.pipe2(os.O_CLOEXEC)
         theirs_exit, ours = os.pipe2(os.O_CLOEXEC)
         self._alive.append(ours)  # slirp4netns ends when this is closed, by whatever
@@ -178,7 +178,7 @@ class UserNetwork:
                 command.append("--enable-ipv6")
             if self.ports:
                 command += ["--api-socket", _SLIRP_SOCKET]
-            command += ["--netns-type=path", f"/proc/{pid}/ns/net", "eth0"]
+            command += ["--netns-type=path", namespace, "eth0"]
             child = _spawn(command, {2: told, 3: theirs_ready, 4: theirs_exit})
             self._process = os.pidfd_open(child)
             os.close(theirs_ready)

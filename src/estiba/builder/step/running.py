@@ -15,7 +15,7 @@ from estiba.builder.step.users import user_in
 from estiba.errors import InvalidInput, NotFound, Unavailable
 from estiba.linux import mounts
 from estiba.linux.mounts import Mount
-from estiba.linux.namespaces import has_root
+from estiba.linux.namespaces import CLONE_NEWNET, has_root, unshare
 from estiba.linux.overlay import join_lowers
 from estiba.linux.paths import open_in_root
 from estiba.linux.processes import become_subreaper
@@ -25,6 +25,7 @@ from estiba.runtime.spec import Resources, SpecMount, SpecOptions, container_spe
 
 if TYPE_CHECKING:
     from estiba.networks.networks import Networks
+    from estiba.networks.usermode import UserNetwork
 
 PIDS = 2048
 """The most processes that a step may have, as a container by default: a fork bomb ends the step, not the machine."""
@@ -38,6 +39,7 @@ class _Joined(NamedTuple):
     spec: str
     address: str = ""
     networks: Networks | None = None
+    user: UserNetwork | None = None
 
 
 def run(job: Job, action: RunAction, root: str) -> Outcome:
@@ -49,7 +51,7 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
     runtime = RuntimeClient(action.runtime, action.runtime_root, is_ours=action.runtime_is_ours)
     user = user_in(root, action.user)
     spec_mounts = [*_own_files(job, action), *(_ready(job, number, each) for number, each in enumerate(action.mounts))]
-    joined = _join(action)
+    joined = _join(job, action)
     try:
         _write(f"{job.directory}/hosts", hosts(hostname=_HOSTNAME, address=joined.address) + _extra(action))
         options = SpecOptions(
@@ -76,6 +78,8 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
     finally:
         if joined.networks is not None:
             joined.networks.detach(action.container_id)
+        if joined.user is not None:
+            joined.user.end()
 
 
 def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str, object], root: str) -> Outcome:
@@ -249,22 +253,63 @@ def _secret(job: Job, number: int, mount: StepMount) -> str:
     return path
 
 
-def _join(action: RunAction) -> _Joined:
+def _join(job: Job, action: RunAction) -> _Joined:
     if action.network == "host":
         return _Joined("host")
     if action.network == "none":
         return _Joined("new")
     if not has_root():
-        raise Unavailable(
-            "the network bridge takes root",
-            remedy="Build with --network none or --network host, or as root.",
-        )
+        return _join_as_user(job)
     from estiba.networks.networks import Networks
 
     networks = Networks(root=action.networks_root, run=action.networks_run)
     descriptor = networks.new_namespace()
     endpoint = networks.attach(descriptor, key=action.container_id, hostname=_HOSTNAME)
     return _Joined(f"path:/proc/{os.getpid()}/fd/{descriptor}", endpoint.address, networks)
+
+
+def _join_as_user(job: Job) -> _Joined:
+    """A namespace that pasta or slirp4netns connects, for an ordinary user."""
+    from estiba.networks import usermode
+
+    try:
+        place = usermode.find()
+    except (NotFound, Unavailable) as error:
+        raise Unavailable(
+            f"the network bridge takes root, and {error.message}",
+            remedy=f"{error.remedy} Or build with --network host.",
+        ) from error
+    become_subreaper()  # pasta is then our child
+    user = usermode.UserNetwork(place, ports=(), directory=job.directory)
+    namespace = f"/proc/{os.getpid()}/fd/{_new_network_namespace()}"
+    user.begin(namespace)
+    _write(f"{job.directory}/resolv.conf", f"nameserver {place.name_server}\n")
+    return _Joined(f"path:{namespace}", place.address, user=user)
+
+
+def _new_network_namespace() -> int:
+    """A descriptor of a new network namespace, which a child makes: who has left the host's may not come back to it."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    holding, releasing = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(releasing)
+            unshare(CLONE_NEWNET)
+            os.write(writing, b"m")
+            os.read(holding, 1)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.close(holding)
+    try:
+        if not os.read(reading, 1):
+            raise Unavailable("a network namespace cannot be made", remedy="Run `estiba doctor` to see why.")
+        return os.open(f"/proc/{child}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(reading)
+        os.close(releasing)
+        os.waitpid(child, 0)
 
 
 def _environment(env: tuple[str, ...], home: str) -> tuple[str, ...]:

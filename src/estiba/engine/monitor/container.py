@@ -216,7 +216,7 @@ def _start(
 
                 note(request.run, os.getpid(), pid)
             if network.user is not None:
-                network.user.begin(pid)
+                network.user.begin(f"/proc/{pid}/ns/net")
             runtime.start(request.container_id)
         except (EstibaError, OSError):
             end(request, runtime)
