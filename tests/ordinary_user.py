@@ -32,23 +32,16 @@ def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
     With `has_ranges` the user has subordinate ids, from 100000 on; without, one id. Its
     containers and its files are gone afterwards.
     """
-    package = os.path.dirname(os.path.dirname(estiba.__file__))
-    command = [sys.executable]
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("setpriv is not installed")
-        command = [*_NOBODY, _interpreter(package)]
-        if not command[-1]:
-            pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
     directory = tempfile.mkdtemp(prefix="est-")
-    if os.geteuid() == 0:
-        os.chown(directory, 65534, 65534)
-    if has_ranges:
-        command = [*with_ranges(directory, 65534), *command]
-    command += ["-B", "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
-    environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": f"{package}:{_LIBRARIES}"}
-    # The mark by which the check of leftovers knows our processes.
-    environment |= {name: value for name, value in os.environ.items() if name.startswith("ESTIBA_")}
+    try:
+        yield from _with_busybox(directory, has_ranges=has_ranges)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _with_busybox(directory: str, *, has_ranges: bool) -> Iterator[User]:
+    python, environment = python_of_the_user(directory, has_ranges=has_ranges)
+    command = [*python, "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
 
     def call(*arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -65,15 +58,35 @@ def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
             pytest.fail(f"estiba {' '.join(arguments)}: {done.stderr}")
         return done
 
-    try:
-        if call("bootstrap", "-q", "busybox", check=False).returncode:
-            pytest.skip("no static busybox is installed")
-        yield call
-        ids = call("ps", "-aq").stdout.split()
-        if ids:
-            call("rm", "-f", "-v", *ids)
-    finally:
-        shutil.rmtree(directory)
+    if call("bootstrap", "-q", "busybox", check=False).returncode:
+        pytest.skip("no static busybox is installed")
+    yield call
+    ids = call("ps", "-aq").stdout.split()
+    if ids:
+        call("rm", "-f", "-v", *ids)
+
+
+def python_of_the_user(directory: str, *, has_ranges: bool = False) -> tuple[list[str], dict[str, str]]:
+    """A command that is Python with this package as an ordinary user, and its environment.
+
+    `directory` becomes the user's, who is nobody where the tests are root's.
+    """
+    package = os.path.dirname(os.path.dirname(estiba.__file__))
+    command = [sys.executable]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("setpriv is not installed")
+        command = [*_NOBODY, _interpreter(package)]
+        if not command[-1]:
+            pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
+        os.chown(directory, 65534, 65534)
+    if has_ranges:
+        command = [*with_ranges(directory, 65534), *command]
+    tests = os.path.dirname(os.path.abspath(__file__))
+    environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": f"{package}:{tests}:{_LIBRARIES}"}
+    # The mark by which the check of leftovers knows our processes.
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("ESTIBA_")}
+    return [*command, "-B"], environment
 
 
 def with_ranges(directory: str, user: int) -> list[str]:

@@ -53,6 +53,13 @@ def test_users_and_owners_are_many(user: User) -> None:
     assert _run(user, "busybox", "cat", "/proc/self/uid_map").split() == ["0", "65534", "1", "1", "100000", "65536"]
 
 
+def test_a_terminal_is_the_users_of_the_container(user: User) -> None:
+    shown = _run(
+        user, "-t", "--user", "1000", "busybox", "sh", "-c", "tty; stat -c %u /dev/pts/0; echo >/dev/tty; stty size"
+    )
+    assert shown.split()[:2] == ["/dev/pts/0", "1000"]
+
+
 def test_layers_are_stacked_by_the_kernel(user: User) -> None:
     assert "overlay / overlay" in _run(user, "busybox", "grep", " / overlay ", "/proc/mounts")
 
