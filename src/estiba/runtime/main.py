@@ -10,7 +10,6 @@ from estiba.errors import CommandFailed, EstibaError, InvalidInput, NotThereYet,
 from estiba.runtime import arguments
 from estiba.runtime.errors import BadBundle
 from estiba.runtime.log import Log
-from estiba.runtime.state import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> int:
         _log_of(_readable_flags(command_line)).error(str(error))
         return 1
     if asked.has("version"):
+        from estiba.runtime.state import SPEC_VERSION
+
         os.write(1, f"estiba-runtime version {__version__}\ncommit: {__version__}\nspec: {SPEC_VERSION}\n".encode())
         return 0
     if asked.verb and asked.has("help"):
