@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -107,7 +108,8 @@ def test_spec_for_an_ordinary_user_maps_the_users_own_id(tmp_path):
         pytest.skip("the test's directory is out of an ordinary user's reach")
     spec = json.loads((tmp_path / "config.json").read_text())
     assert spec["linux"]["uidMappings"] == [{"containerID": 0, "hostID": 4242, "size": 1}]
-    assert {n["type"] for n in spec["linux"]["namespaces"]} == {"mount", "pid", "ipc", "uts", "cgroup", "user"}
+    kinds = {n["type"] for n in spec["linux"]["namespaces"]} - {"cgroup"}  # that one where there is version 2 alone
+    assert kinds == {"mount", "pid", "ipc", "uts", "user"}
 
 
 def test_features_are_those_of_the_spec(box):
@@ -121,3 +123,25 @@ def test_features_are_those_of_the_spec(box):
     assert linux["seccomp"]["knownFlags"] == linux["seccomp"]["supportedFlags"]
     assert linux["intelRdt"]["enabled"] is linux["selinux"]["enabled"] is False
     assert "MPOL_BIND" in linux["memoryPolicy"]["modes"]
+
+
+def test_spec_has_in_substance_what_runcs_has(box, tmp_path):
+    """Whoever changes a part of it, as runc's own tests do, meets the rest as expected."""
+    runc = shutil.which("runc")
+    if runc is None:
+        pytest.skip("runc is not installed")
+    specs = []
+    for name, command in (("ours", box.command), ("theirs", [runc])):
+        os.mkdir(tmp_path / name)
+        subprocess.run([*command, "spec", "-b", str(tmp_path / name)], check=True, timeout=20)
+        specs.append(json.loads((tmp_path / name / "config.json").read_text()))
+    ours, theirs = specs
+    for name in ("args", "cwd", "env", "terminal", "noNewPrivileges", "rlimits"):
+        assert ours["process"][name] == theirs["process"][name]
+    assert ours["process"]["capabilities"]["bounding"] == theirs["process"]["capabilities"]["bounding"]
+    assert ours["root"] == theirs["root"]
+    assert {m["destination"] for m in ours["mounts"]} == {m["destination"] for m in theirs["mounts"]}
+    for name in ("maskedPaths", "readonlyPaths"):
+        assert set(ours["linux"][name]) >= set(theirs["linux"][name])
+    assert {n["type"] for n in ours["linux"]["namespaces"]} == {n["type"] for n in theirs["linux"]["namespaces"]}
+    assert ("seccomp" in ours["linux"]) == ("seccomp" in theirs["linux"])

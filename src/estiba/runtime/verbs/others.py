@@ -120,10 +120,23 @@ def _listed(options: list[str], pids: Sequence[int]) -> str:
 
 
 def _spec(asked: Arguments) -> int:
-    from estiba.runtime.spec import IdMapping, SpecOptions, container_spec
+    from estiba.linux.cgroups.layout import detect
+    from estiba.runtime.spec import IdMapping, Rlimit, SpecOptions, container_spec
 
     path = os.path.join(asked.value("bundle") or ".", "config.json")
-    options = SpecOptions(args=("sh",), terminal=True, hostname="estiba", env=("PATH=" + _PATH, "TERM=xterm"))
+    # What runc's has, so that whoever changes a part of it meets what is expected: few capabilities, a root that
+    # cannot be written, no seccomp rules, and a namespace of control groups where they are of version 2.
+    options = SpecOptions(
+        args=("sh",),
+        terminal=True,
+        hostname="estiba",
+        env=("PATH=" + _PATH, "TERM=xterm"),
+        read_only=True,
+        capabilities=("CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"),
+        rlimits=(Rlimit("RLIMIT_NOFILE", 1024, 1024),),
+        seccomp="unconfined",
+        cgroup="new" if detect().is_unified else "host",
+    )
     if asked.has("rootless"):
         users, groups = (IdMapping(0, os.geteuid(), 1),), (IdMapping(0, os.getegid(), 1),)
         options = options._replace(uid_mappings=users, gid_mappings=groups, network="host")
