@@ -74,6 +74,18 @@ def test_processes_of_other_ids_are_reached_and_stopped(user: User) -> None:
     assert not os.path.exists(f"/proc/{pid}")
 
 
+def test_the_network_of_another_container_is_shared(user: User) -> None:
+    user("run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000")
+    there = user("exec", "one", "readlink", "/proc/self/ns/net").stdout
+    joined = user("run", "--rm", "--network", "container:one", "busybox", "readlink", "/proc/self/ns/net").stdout
+    assert joined == there
+
+
+def test_ids_of_its_own_take_root(user: User) -> None:
+    done = user("run", "--rm", "--userns=auto", "--network", "none", "busybox", "true", check=False)
+    assert (done.returncode, "--userns=auto takes root" in done.stderr) == (125, True)
+
+
 def test_a_container_whose_monitor_was_killed_is_removed(user: User) -> None:
     user("run", "-d", "--name", "one", "--network", "none", "--user", "77", "busybox", "sleep", "1000")
     pid = int(json.loads(user("inspect", "one").stdout)[0]["State"]["Pid"])

@@ -65,10 +65,10 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
         return Network(-1, "host", Networking("host"))
     if wanted == "none":
         return Network(-1, "new", Networking("none"))
+    if wanted.startswith(JOINS) and not ordinary_user.is_ordinary():
+        return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
     if not has_root():
         return _user_network(request)
-    if wanted.startswith(JOINS):
-        return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
     joined = networks()
     descriptor = os.dup(own.network) if own is not None else joined.new_namespace()
     try:

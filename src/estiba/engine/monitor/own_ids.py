@@ -14,6 +14,7 @@ from estiba.linux import capabilities, id_leases, idmapped
 from estiba.linux import mountpoints as mp
 from estiba.linux.libc import libc
 from estiba.linux.mounts import Mount, mount_all
+from estiba.linux.namespaces import has_root
 from estiba.linux.overlay import join_lowers, split_lowers
 from estiba.runtime.spec import IdMapping
 from estiba.values import TYPE_CHECKING
@@ -39,6 +40,10 @@ class OwnIds:
         options = request.options
         if not request.runtime_is_ours:
             raise Unavailable("--userns=auto takes Estiba's own runtime", remedy="Leave --runtime out.")
+        if not has_root():
+            raise Unavailable(
+                "--userns=auto takes root: an ordinary user's containers share its ids", remedy=HOST_REMEDY
+            )
         self.lease = id_leases.take(options.userns_size or id_leases.SLOT)
         self.network = -1
         rows = ((0, self.lease.start, self.lease.size),)
