@@ -220,6 +220,7 @@ def test_a_checkpoint_is_refused_and_the_container_goes_on(docker: Docker) -> No
     docker.start("kept")
     refused = docker("checkpoint", "create", "kept", "one")
     assert refused.returncode != 0
+    assert "checkpoint is not there yet" in refused.stderr
     assert docker.says("kept", "{{.State.Status}}") == "running", refused.stderr
     docker("rm", "-f", "kept", check=True)
 

@@ -114,6 +114,9 @@ SHORT_OF_VERB = {("list", "f"): "format", ("ps", "f"): "format", ("run", "f"): "
 # how many words a verb takes that are no flags, where that is not one; None: the rest is somebody else's
 _MOST_OPERANDS = {"exec": None, "ps": None, "kill": 2, "list": 0, "features": 0, "spec": 0}
 
+# Verbs of runc that are refused.
+_NOT_THERE = ("checkpoint", "restore")
+
 
 class Arguments:
     """A parsed command line. `flags` has each flag's values in order, [""] for one without a value."""
@@ -174,6 +177,8 @@ def parse(words: Sequence[str]) -> Arguments:
         raise InvalidInput(f"No help topic for {verb!r}", remedy=f"Verbs: {' '.join(VERBS)}.")
     if verb not in VERBS:
         raise InvalidInput(f"there is no verb {verb!r}", remedy=f"Verbs: {' '.join(VERBS)}.")
+    if verb in _NOT_THERE and not any(word in ("-h", "--help") for word in words):
+        return Arguments(verb, flags, [])  # refused by its name, whatever flags it comes with
     operands: list[str] = []
     position += 1
     while position < len(words):
