@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.options import VolumeMount
     from estiba.engine.paths import ContainerPaths
+    from estiba.linux.mounts import Mount
 
 _LARGEST_FILE = 1 << 20
 
@@ -39,10 +40,15 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
         if own is not None:
             own.mount_rootfs(request.rootfs, paths.rootfs, f"{paths.bundle}/layers")
         else:
-            mount_all(request.rootfs, paths.rootfs)
+            mount_all(_passing(request.rootfs) if request.options.auto_remove else request.rootfs, paths.rootfs)
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
     return paths.rootfs
+
+
+def _passing(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """Without the wait for the disk that ends an overlay: what is removed with its container need not be on it."""
+    return tuple(m._replace(options=(*m.options, "volatile")) if m.type == "overlay" else m for m in mounts)
 
 
 def unmount_rootfs(paths: ContainerPaths) -> None:
