@@ -99,6 +99,8 @@ def test_a_container_lives_is_entered_paused_and_stopped(podman: Podman) -> None
     assert podman("exec", "life", "nope").returncode == 127
     podman("pause", "life", check=True)
     assert podman("inspect", "-f", "{{.State.Status}}", "life").stdout == "paused\n"
+    refused = podman("exec", "life", "true")
+    assert refused.returncode != 0 and "running" in refused.stderr
     podman("unpause", "life", check=True)
     podman("stop", "-t", "10", "life", check=True)
     assert podman("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "life").stdout == "exited 3\n"
@@ -139,3 +141,65 @@ def test_a_user_namespace(podman: Podman) -> None:
 def test_privileged_and_devices(podman: Podman) -> None:
     assert podman.run("--privileged", "bb", "unshare", "-m", "true").returncode == 0
     assert "5, " in podman.run("--device", "/dev/tty:/dev/mine", "bb", "ls", "-l", "/dev/mine").stdout
+
+
+def control_file(container_id: str, controller: str, name: str) -> str:
+    """A file of the container's control group of version 1, which conmon keeps below `libpod_parent`."""
+    path = f"/sys/fs/cgroup/{controller}/libpod_parent/libpod-{container_id}/{name}"
+    if not os.path.exists(path):
+        pytest.skip(f"no control group of version 1 with {controller}")
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def test_limits_arrive_and_update_changes_them(podman: Podman) -> None:
+    flags = ("--network", "none", "-m", "50m", "--pids-limit", "20", "--cpus", "0.5")
+    container = podman("run", "-d", "--name", "limited", *flags, "bb", "sleep", "1000", check=True).stdout.strip()
+    assert control_file(container, "memory", "memory.limit_in_bytes") == str(50 << 20)
+    assert control_file(container, "pids", "pids.max") == "20"
+    assert control_file(container, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert podman("stats", "--no-stream", "--format", "{{.PIDs}}", "limited", check=True).stdout == "1\n"
+    podman("update", "-m", "30m", "--cpus", "0.25", "--cpu-shares", "100", "limited", check=True)
+    assert control_file(container, "memory", "memory.limit_in_bytes") == str(30 << 20)
+    assert control_file(container, "cpu", "cpu.cfs_quota_us") == "25000"
+    assert control_file(container, "cpu", "cpu.shares") == "100"
+    podman("rm", "-f", "-t", "0", "limited", check=True)
+
+
+def test_a_container_is_entered_killed_while_paused_and_restarted(podman: Podman) -> None:
+    script = "trap 'exit 3' TERM; echo begun; while true; do sleep 0.1; done"
+    podman("run", "-d", "--name", "again", "--network", "none", "bb", "sh", "-c", script, check=True)
+    given = subprocess.run(
+        [*podman.command, "exec", "-i", "again", "cat"],
+        cwd=podman.directory, input="x\n", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (given.stdout, given.returncode) == ("x\n", 0)
+    assert podman("exec", "again", "sh", "-c", "kill -9 $$").returncode == 137
+    assert "sleep 0.1" in podman("top", "again", "pid", "args", check=True).stdout
+    podman("pause", "again", check=True)
+    podman("kill", "again", check=True)
+    assert podman("wait", "again").stdout == "137\n"
+    podman("start", "again", check=True)
+    podman("restart", "-t", "5", "again", check=True)
+    podman("stop", "-t", "10", "again", check=True)
+    assert podman("wait", "again").stdout == "3\n"
+    assert podman("logs", "again").stdout.splitlines()[0] == "begun"
+    podman("rm", "again", check=True)
+
+
+def test_capabilities_users_limits_and_places_arrive(podman: Podman) -> None:
+    flags = ("--cap-drop", "ALL", "--cap-add", "NET_RAW", "--user", "1000:7", "--group-add", "33", "--umask", "077")
+    flags += ("--ulimit", "nofile=100:200", "--sysctl", "net.ipv4.ip_forward=1", "--oom-score-adj", "500")
+    flags += ("--hostname", "named", "--cpuset-cpus", "0", "--tmpfs", "/t:size=1m,mode=1770,noexec")
+    script = """
+        grep -E 'CapEff|CapAmb|Cpus_allowed_list' /proc/self/status; id -u; id -G; umask
+        ulimit -Sn; ulimit -Hn; cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj; hostname
+        grep ' /t ' /proc/mounts
+    """
+    done = podman.run(*flags, "bb", "sh", "-c", script)
+    assert done.stdout.splitlines() == [
+        "CapEff:\t0000000000002000", "CapAmb:\t0000000000002000", "Cpus_allowed_list:\t0", "1000", "7 33", "0077",
+        "100", "200", "1", "500", "named",
+        "tmpfs /t tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k,mode=1770 0 0",
+    ], done.stderr  # fmt: skip
+    assert podman.run("--personality=LINUX32", "bb", "uname", "-m").stdout in ("i686\n", "armv8l\n")
