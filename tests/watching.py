@@ -1,10 +1,12 @@
-"""Hearing from the kernel which files below a directory are opened (inotify(7)), by whomever and in whatever root."""
+"""What the host's kernel tells: which files are opened below a directory, by whomever and in whatever root, and which
+mounts there are."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import struct
+import tempfile
 
 _IN_OPEN = 0x20
 _IN_ISDIR = 0x40000000
@@ -39,3 +41,10 @@ class OpenedFiles:
                 if not mask & _IN_ISDIR:
                     found.add(os.fsdecode(data[16 : 16 + length].rstrip(b"\0")))
                 data = data[16 + length :]
+
+
+def mounts_of_the_host(own: str) -> list[str]:
+    """The host's mounts, without those that other tests have at the moment in temporary directories of their own."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    return [line for line in lines if own in line or not line.split()[4].startswith(tempfile.gettempdir() + "/")]

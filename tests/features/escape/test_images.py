@@ -13,7 +13,7 @@ import pytest
 
 import estiba
 from estiba.runtime.spec import SpecMount
-from watching import OpenedFiles
+from watching import OpenedFiles, mounts_of_the_host
 
 pytestmark = pytest.mark.root
 
@@ -115,7 +115,7 @@ def _planted(cell, seed: int, canary: str) -> str:
 def test_no_file_of_any_kind_at_any_place_leads_a_mount_to_the_host(cell, canary, seed):
     """Links, pipes, sockets, devices and files where directories are wanted, and the other way round; always the same
     ones for a number. Each image runs inside, or is refused with one clear sentence."""
-    null, mounts = os.stat("/dev/null")[:6], _mounts()
+    null, mounts = os.stat("/dev/null")[:6], mounts_of_the_host(cell.directory)
     before = _state(canary)
     pristine = os.path.join(cell.directory, "pristine")
     os.rename(cell.rootfs, pristine)
@@ -129,15 +129,10 @@ def test_no_file_of_any_kind_at_any_place_leads_a_mount_to_the_host(cell, canary
         assert done.returncode in (0, 1, 125, 126, 127), (number, done.stderr)
         assert _state(canary) == before, number
         assert os.stat("/dev/null")[:6] == null, number
-        assert _mounts() == mounts, number
+        assert mounts_of_the_host(cell.directory) == mounts, number
         shutil.rmtree(cell.rootfs)
     assert ran, "some of them run"
     os.rename(pristine, cell.rootfs)
-
-
-def _mounts() -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        return file.read()
 
 
 def test_without_a_root_of_its_own_a_link_leads_to_the_host(canary, tmp_path):
