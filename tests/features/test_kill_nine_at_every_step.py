@@ -104,7 +104,7 @@ def clean(host, names: set[str]) -> None:
     host.wait_until(lambda: not host.monitors(), "the monitors end", patience=PATIENCE)
     host.estiba("rm", "-f", "-v", *(host.estiba("ps", "-aq").stdout.split() or ["none"]), check=False)
     places = [f"{host.root}/containers", f"{host.run_directory}/containers"]
-    for place in places:
+    for place in [*places, f"{host.root}/volumes"]:
         for name in names_in(place):
             os.utime(f"{place}/{name}", (1, 1))  # the young may be somebody's who is at work
             names = names | {name}

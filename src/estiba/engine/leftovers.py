@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -31,6 +32,7 @@ def clear(engine: Engine) -> list[str]:
     known = {record.id for record in engine.containers.all()}
     for directory in (f"{engine.store.paths.root}/containers", f"{engine.run}/containers"):
         done += [f"Removed {path}, which belongs to no container." for path in _strays(engine, directory, known)]
+    done += [f"Removed {path}, which was to become a volume." for path in _half_made_volumes(engine)]
     for key in engine.networks_at(engine.run).reconcile(known):
         done.append(f"Gave back what {key[:12]} had of its networks.")
     return done
@@ -65,4 +67,25 @@ def _strays(engine: Engine, directory: str, known: set[str]) -> list[str]:
         removed.append(path)
         if lock is not None:
             lock.release()
+    return removed
+
+
+def _half_made_volumes(engine: Engine) -> list[str]:
+    """Remove directories of volumes that were never written down. Nothing is in them: their maker was killed."""
+    directory = f"{engine.store.paths.root}/volumes"
+    known = {volume.name for volume in engine.volumes.all()}
+    removed: list[str] = []
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        path = f"{directory}/{name}"
+        if name in known or time.time() - os.lstat(path).st_mtime < YOUNG:
+            continue
+        try:
+            if os.path.isdir(f"{path}/_data"):
+                os.rmdir(f"{path}/_data")
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            continue  # files are somebody's, whoever that is
+        removed.append(path)
     return removed

@@ -43,9 +43,10 @@ def remove_container(
     with store.database.transaction(durable=False):
         store.uses.release(holder(container_id))
         containers.remove(container_id, durable=False)
-    for name in sorted(mine):
-        try:
-            if volumes.get(name).is_anonymous:
-                volumes.remove(name)
-        except (NoSuchVolume, VolumeInUse):
-            pass  # another container took it over meanwhile
+        # In the same breath: once the container is gone, nobody could tell its volumes from those that were kept.
+        for name in sorted(mine):
+            try:
+                if volumes.get(name).is_anonymous:
+                    volumes.remove(name)
+            except (NoSuchVolume, VolumeInUse):
+                pass  # another container took it over meanwhile

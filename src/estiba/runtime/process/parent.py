@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import select
 import struct
 
 from estiba.linux.libc import machine
@@ -40,6 +41,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         load_tables(machine())  # init compiles the rules, and can load nothing any more
     become_subreaper()
     ours, theirs = make_channel()
+    others = _children()
     first = os.fork()
     if first == 0:
         ours.close()
@@ -49,7 +51,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
     try:
         _begin_joining(plan, first)
         while True:
-            kind, content, descriptor = ours.receive()
+            kind, content, descriptor = ours.receive() if pid else _receive_from(ours, first)
             if kind == "M":
                 idmaps.write(first, plan.maps)
                 _answer(ours, "m")
@@ -74,7 +76,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
             elif kind == "R":
                 # The intermediate tells the pid, init tells this: two writers, so this may come first.
                 if not pid:
-                    pid = _await_pid(ours.receive())
+                    pid = _await_pid(_receive_from(ours, first))
                     os.waitpid(first, 0)
                     first = 0
                     if plan.group is not None:
@@ -95,9 +97,47 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         for child in (first, pid):
             if child:
                 _end(child)
+        if not pid:
+            # An intermediate that was killed has told of no init, which is our child now.
+            for child in _children() - others:
+                _end(child)
         raise
     finally:
         ours.close()
+
+
+def _receive_from(channel: Channel, first: int) -> tuple[str, bytes, int | None]:
+    """The next message while init's pid is not known: init holds the channel open, so its maker's end must be seen.
+
+    Raises:
+        InitFailed: the intermediate process `first` has ended, and what it should have told is not there.
+    """
+    poll = select.poll()
+    watched = pidfd_open(first)
+    try:
+        poll.register(channel.fileno(), select.POLLIN)
+        poll.register(watched, select.POLLIN)
+        # What it sent before its end is there when the end is.
+        if any(ready == channel.fileno() for ready, _ in poll.poll()) or _has_message(channel):
+            return channel.receive()
+    finally:
+        os.close(watched)
+    raise InitFailed("the container's intermediate process ended without a word", exit_code=125)
+
+
+def _has_message(channel: Channel) -> bool:
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _children() -> set[int]:
+    """Our children; none where the kernel does not list them (CONFIG_PROC_CHILDREN)."""
+    try:
+        with open("/proc/thread-self/children", encoding="ascii") as file:
+            return {int(word) for word in file.read().split()}
+    except FileNotFoundError:
+        return set()
 
 
 def _answer(channel: Channel, kind: str) -> None:
