@@ -214,7 +214,7 @@ def _start(
             if ordinary_user.is_root_of_own_namespace():
                 from estiba.linux.user_namespace import note
 
-                note(request.run, os.getpid(), pid)
+                note(request.run, pid)
             if network.user is not None:
                 network.user.begin(f"/proc/{pid}/ns/net")
             runtime.start(request.container_id)

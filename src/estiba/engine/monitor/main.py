@@ -33,6 +33,7 @@ def main() -> NoReturn:
     starter = _socket.socket(fileno=STARTER)
     os.set_inheritable(STARTER, False)
     # What the work ahead needs is read while the starter prepares its request.
+    from estiba.engine.monitor import ordinary_user
     from estiba.engine.monitor.life import Life
     from estiba.runtime import lifecycle  # noqa: F401
 
@@ -43,6 +44,10 @@ def main() -> NoReturn:
     _redirect(paths.monitor_log)
     os.chdir("/")
     try:
+        if ordinary_user.is_root_of_own_namespace():
+            from estiba.linux.user_namespace import note
+
+            note(request.run, os.getpid())  # our starter may end before the container runs
         life = Life(request, paths, starter, lock)
     except Exception as error:  # noqa: BLE001 - the edge of a process: whatever it is, the starter must hear of it
         _report(starter, error)
