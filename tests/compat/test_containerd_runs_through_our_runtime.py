@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import select
 import shutil
@@ -50,6 +51,22 @@ class Ctr:
 
     def run(self, name: str, *program: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         return self("run", "--runc-binary", RUNTIME, *flags, "--rootfs", self.tree, name, *program)
+
+    def on_terminal(self, *words: str) -> tuple[str, int]:
+        """The command on a terminal of the test's own; gives what came there, and the exit code."""
+        master, slave = pty.openpty()
+        try:
+            process = subprocess.Popen([*self.command, *words], stdin=slave, stdout=slave, stderr=slave)
+            os.close(slave)
+            seen = b""
+            while select.select([master], [], [], 60)[0]:
+                try:
+                    seen += os.read(master, 65536)
+                except OSError:  # EIO: the last process on its other side has ended
+                    break
+            return seen.decode(), process.wait(timeout=60)
+        finally:
+            os.close(master)
 
     def status(self, name: str) -> str:
         found = re.search(rf"^{name}\s+\d+\s+(\w+)", self("tasks", "ls", check=True).stdout, re.MULTILINE)
@@ -166,6 +183,40 @@ def test_guards_are_containerds(ctr: Ctr) -> None:
     done = ctr.run("guarded", "sh", "-c", "grep -E 'CapEff|Seccomp:' /proc/self/status; touch /x", flags=flags)
     assert done.stdout == "CapEff:\t00000000a80425fa\nSeccomp:\t2\n"
     assert "Read-only file system" in done.stderr
+
+
+def test_a_terminal_is_a_terminal(ctr: Ctr) -> None:
+    words = ("run", "--rm", "-t", "--runc-binary", RUNTIME, "--rootfs", ctr.tree, "term")
+    output, code = ctr.on_terminal(*words, "sh", "-c", "tty; exit 4")
+    assert (output.split()[0], code) == ("/dev/pts/0", 4)
+    ctr.run("entered", "sleep", "1000", flags=("-d",))
+    output, code = ctr.on_terminal("tasks", "exec", "-t", "--exec-id", "one", "entered", "sh", "-c", "tty; exit 5")
+    assert (output.split()[0], code) == ("/dev/pts/0", 5)
+    ctr("tasks", "rm", "-f", "entered", check=True)
+    ctr("containers", "rm", "entered", check=True)
+
+
+def test_a_paused_container_takes_no_program_and_no_container_a_checkpoint(ctr: Ctr) -> None:
+    ctr.run("held", "sleep", "1000", flags=("-d",))
+    refused = ctr("tasks", "checkpoint", "held")
+    assert refused.returncode != 0
+    assert "checkpoint is not there yet" in refused.stderr
+    ctr("tasks", "pause", "held", check=True)
+    refused = ctr("tasks", "exec", "--exec-id", "one", "held", "true")
+    assert refused.returncode != 0
+    assert "paused" in refused.stderr
+    ctr("tasks", "resume", "held", check=True)
+    assert ctr.status("held") == "RUNNING"
+    ctr("tasks", "rm", "-f", "held", check=True)
+    ctr("containers", "rm", "held", check=True)
+
+
+def test_a_container_is_started_again(ctr: Ctr) -> None:
+    ctr.run("again", "sh", "-c", "exit 6", flags=("-d",))
+    _wait(lambda: ctr.status("again") == "STOPPED")
+    ctr("tasks", "rm", "again")
+    assert ctr("tasks", "start", "again").returncode == 6
+    ctr("containers", "rm", "again", check=True)
 
 
 def test_a_program_that_is_missing_is_told(ctr: Ctr) -> None:
