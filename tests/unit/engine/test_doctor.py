@@ -79,3 +79,9 @@ def test_a_local_resolver_is_no_fault_but_told() -> None:
 
 def test_root_needs_no_user_namespaces() -> None:
     assert not has_failed(diagnose(HEALTHY._replace(user_namespaces_problem="No space left on device")))
+
+
+def test_an_ordinary_user_with_ranges_of_ids_is_told_how_many() -> None:
+    found = next(f for f in diagnose(HEALTHY._replace(is_root=False, ids=65537)) if f.subject == "user")
+    assert found.status == OK
+    assert "65537 users" in found.why
