@@ -5,7 +5,7 @@ help:
 	@echo "make demo    from a Dockerfile to a running, self-updating service (KEEP=1 leaves it running)"
 	@echo "make test    set up, lint and run every test"
 	@echo "make test-runtimes  the tests of containers with crun and runc in place of our own runtime"
-	@echo "make stress  1000 containers, 100 at once"
+	@echo "make stress  1000 containers, 100 at once, kill -9 at every step"
 	@echo "make lint    style, types, direction of imports"
 	@echo "make bench   Estiba beside the peers that are installed; writes docs/benchmarks.md"
 	@echo "make docs    check that the documents name real files and commands"
