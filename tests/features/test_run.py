@@ -125,6 +125,35 @@ def test_a_signal_to_the_command_reaches_the_container(busybox_host):
     assert (output, command.returncode) == ("got it\n", 9)
 
 
+def test_a_signal_to_the_command_stays_there_without_the_proxy(busybox_host):
+    script = "trap 'echo heard' USR1; echo ready; while :; do sleep 0.02; done"
+    command = busybox_host.start("run", "--sig-proxy=false", "--name", "one", "busybox", "sh", "-c", script)
+    assert command.stdout.readline() == "ready\n"
+    command.send_signal(signal.SIGUSR1)
+    command.communicate(timeout=20)
+    assert command.returncode != 0
+    assert busybox_host.state("one") == "running"
+    assert busybox_host.estiba("logs", "one").stdout == "ready\n"
+
+
+@pytest.mark.parametrize("way", ["run", "exec"])
+def test_a_program_may_write_after_the_end_of_its_input(busybox_host, way):
+    script = "n=$(wc -c); echo $n bytes; sleep 0.1; echo late"
+    words = ["run", "--rm", "-i", "busybox"]
+    if way == "exec":
+        busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+        words = ["exec", "-i", "one"]
+    done = busybox_host.estiba(*words, "sh", "-c", script, stdin=None, input="x\n")
+    assert done.stdout == "2 bytes\nlate\n"
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 11, 15])
+def test_a_program_ended_by_a_signal_gives_128_and_its_number(busybox_host, number):
+    """The program is not process 1, which a signal of its own would not end."""
+    script = f"sh -c 'kill -{number} $$'; exit $?"
+    assert busybox_host.estiba("run", "--rm", "busybox", "sh", "-c", script, check=False).returncode == 128 + number
+
+
 def test_the_container_goes_on_when_the_command_in_front_is_killed(busybox_host):
     command = busybox_host.start("run", "--name", "one", "busybox", "sh", "-c", "echo ready; sleep 1000")
     assert command.stdout is not None

@@ -116,6 +116,54 @@ def test_keys_leave_the_container_which_goes_on_and_can_be_attached_to(terminal,
     assert again.end() == 6
 
 
+def test_control_z_stops_the_program_and_the_shell_takes_it_up_again(terminal):
+    session = terminal("run", "--rm", "-it", "busybox", "sh")
+    session.expect(b"# ")
+    session.type(b"echo begin; cat; echo came $?\n")
+    session.expect(b"begin\r\n")
+    session.type(b"one\n")
+    session.expect(b"one\r\none\r\n")
+    session.type(b"\x1a")
+    session.expect(b"came 148\r\n")  # 128 and SIGTSTP's number
+    session.type(b"jobs; fg\n")
+    session.expect(b"Stopped")
+    session.expect(b"cat\r\n")
+    session.expect(b"cat\r\n")  # fg says what goes on
+    session.type(b"two\n")
+    session.expect(b"two\r\ntwo\r\n")
+    session.type(b"\x04exit 9\n")
+    assert session.end() == 9
+
+
+def test_a_change_of_size_is_signalled_to_the_program(terminal):
+    script = "trap 'stty size; exit 8' WINCH; echo ready; while :; do sleep 0.02; done"
+    session = terminal("run", "--rm", "-it", "busybox", "sh", "-c", script)
+    session.expect(b"ready\r\n")
+    session.resize(40, 120)
+    session.expect(b"40 120\r\n")
+    assert session.end() == 8
+
+
+def test_exec_follows_a_change_of_size_and_control_c(terminal, busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    script = "trap 'stty size' WINCH; trap 'exit 7' INT; echo ready; while :; do sleep 0.02; done"
+    session = terminal("exec", "-it", "one", "sh", "-c", script)
+    session.expect(b"ready\r\n")
+    session.resize(40, 120)
+    session.expect(b"40 120\r\n")
+    session.type(b"\x03")
+    assert session.end() == 7
+
+
+def test_other_keys_may_leave_the_container(terminal, busybox_host):
+    script = "echo ready; read x; echo got $x"
+    session = terminal("run", "-it", "--detach-keys", "ctrl-x,q", "--name", "one", "busybox", "sh", "-c", script)
+    session.expect(b"ready\r\n")
+    session.type(b"\x18q")
+    assert session.end() == 0
+    assert busybox_host.state("one") == "running"
+
+
 def test_exec_has_a_terminal_too(terminal, busybox_host):
     busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
     session = terminal("exec", "-it", "one", "sh", "-c", "echo ready; read x; tty; stty size; exit 4")
