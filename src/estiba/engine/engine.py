@@ -250,7 +250,10 @@ class Engine:
         """The record, put right if the container's monitor was killed; None when the container is gone."""
         if not recovery.is_abandoned(record, self.paths(record.id)):
             return record
-        return recovery.recover(self, record)
+        try:
+            return recovery.recover(self, record)
+        except NoSuchContainer:
+            return None  # its monitor lives after all, and had only the row left to remove
 
     def _settle(self, record: ContainerRecord) -> None:
         """Its monitor does not answer: wait until it has finished, or clean up after it."""
