@@ -150,6 +150,19 @@ def test_a_removal_that_was_killed_is_finished_by_the_next_command(busybox_host)
     assert os.listdir(f"{busybox_host.root}/containers") == []
 
 
+def test_a_removal_that_was_killed_takes_no_volume_that_may_be_wanted(busybox_host):
+    """`rm` keeps anonymous volumes and `rm -v` does not; which of them it was, a killed one has told nobody."""
+    busybox_host.estiba("create", "--name", "one", "-v", "/data", "busybox")
+    import sqlite3
+
+    with sqlite3.connect(f"{busybox_host.root}/state.db") as database:
+        database.execute("UPDATE containers SET state = 'removing'")
+    database.close()
+    assert busybox_host.estiba("ps", "-aq").stdout == ""
+    (kept,) = busybox_host.estiba("volume", "ls", "-q").stdout.split()
+    busybox_host.estiba("volume", "rm", kept)
+
+
 def test_after_a_reboot_a_container_that_ran_has_ended(busybox_host):
     """A reboot is what is left of it: a free lock, another boot id, an empty run directory."""
     busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")

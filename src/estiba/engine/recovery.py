@@ -55,8 +55,10 @@ def recover(engine: Engine, record: ContainerRecord) -> ContainerRecord | None:
         if current is None or (current.state not in HAS_MONITOR and current.state != REMOVING):
             return current
         clear_remains(engine, current)
-        if current.state == REMOVING or current.parsed_options().auto_remove:
-            remove_container(engine.store, engine.containers, engine.volumes, paths, anonymous_volumes=True)
+        goes_by_itself = current.parsed_options().auto_remove
+        if current.state == REMOVING or goes_by_itself:
+            # Whether a removal that was killed had been asked for the volumes too nobody knows: what may be wanted stays.
+            remove_container(engine.store, engine.containers, engine.volumes, paths, anonymous_volumes=goes_by_itself)
             return None
         if current.state == STARTING and not current.started:
             engine.containers.set_state(record.id, CREATED)
