@@ -57,7 +57,7 @@ def recover(engine: Engine, record: ContainerRecord) -> ContainerRecord | None:
         clear_remains(engine, current)
         goes_by_itself = current.parsed_options().auto_remove
         if current.state == REMOVING or goes_by_itself:
-            # Whether a removal that was killed had been asked for the volumes too nobody knows: what may be wanted stays.
+            # Nobody knows whether a killed removal had been asked for the volumes too: what may be wanted stays.
             remove_container(engine.store, engine.containers, engine.volumes, paths, anonymous_volumes=goes_by_itself)
             return None
         if current.state == STARTING and not current.started:
