@@ -62,12 +62,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
                 _hand_over_listener(plan, pid, descriptor)
                 _answer(ours, "s")
             elif kind == "P":
-                pid = int(content)
-                os.waitpid(first, 0)
-                first = 0
-                if plan.group is not None:
-                    plan.group.add(pid)
-                _set_oom_score(pid, plan.process.get("oomScoreAdj"))
+                pid, first = _adopt(plan, int(content), first)
             elif kind == "T" and descriptor is not None:
                 if on_terminal is None:
                     os.close(descriptor)
@@ -76,12 +71,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
             elif kind == "R":
                 # The intermediate tells the pid, init tells this: two writers, so this may come first.
                 if not pid:
-                    pid = _await_pid(_receive_from(ours, first))
-                    os.waitpid(first, 0)
-                    first = 0
-                    if plan.group is not None:
-                        plan.group.add(pid)
-                    _set_oom_score(pid, plan.process.get("oomScoreAdj"))
+                    pid, first = _adopt(plan, _await_pid(_receive_from(ours, first)), first)
                 before_pivot(pid)
                 _answer(ours, "G")
             elif kind == "D":
@@ -104,6 +94,18 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
         raise
     finally:
         ours.close()
+
+
+def _adopt(plan: Plan, pid: int, first: int) -> tuple[int, int]:
+    """Init is known: the intermediate process `first` is done, and init gets what only the host can give it.
+
+    Gives init's pid, and 0 for the process that is no more.
+    """
+    os.waitpid(first, 0)
+    if plan.group is not None:
+        plan.group.add(pid)
+    _set_oom_score(pid, plan.process.get("oomScoreAdj"))
+    return pid, 0
 
 
 def _receive_from(channel: Channel, first: int) -> tuple[str, bytes, int | None]:
