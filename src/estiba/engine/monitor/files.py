@@ -36,11 +36,12 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
         return plain_directory(request.rootfs, name=request.name)
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace()
+    mounts = _passing(request.rootfs) if request.options.auto_remove else request.rootfs
     try:
         if own is not None:
-            own.mount_rootfs(request.rootfs, paths.rootfs, f"{paths.bundle}/layers")
+            own.mount_rootfs(mounts, paths.rootfs, f"{paths.bundle}/layers")
         else:
-            mount_all(_passing(request.rootfs) if request.options.auto_remove else request.rootfs, paths.rootfs)
+            mount_all(mounts, paths.rootfs)
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
     return paths.rootfs

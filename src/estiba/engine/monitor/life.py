@@ -50,6 +50,7 @@ class Life:
         self.starter.gives_input = request.attach_input
         self.rootfs = ""
         self.own: OwnIds | None = None
+        self.networks: Networks | None = None
         self.log: LogFile | NoLog = NoLog()
         self.network: container.Network | None = None
         self.links: tuple[EndpointRow, ...] = ()
@@ -247,9 +248,11 @@ class Life:
             client.close()
 
     def _networks(self) -> Networks:
-        from estiba.networks.networks import Networks  # what it loads is of no use to a container without a network
+        if self.networks is None:
+            from estiba.networks.networks import Networks  # what it loads is of no use to one without a network
 
-        return Networks(root=self.request.root, run=self.request.run)
+            self.networks = Networks(root=self.request.root, run=self.request.run)
+        return self.networks
 
     # What happens meanwhile
 
