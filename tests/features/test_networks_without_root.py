@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 import ordinary_user as ordinary
 from ordinary_user import User, ordinary_user
+from waiting import wait_until
 
 pytestmark = pytest.mark.root  # to give ranges to the user
 
@@ -38,15 +38,6 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _until(condition: Callable[[], object], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def _ask(port: int, text: str) -> str:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -63,7 +54,7 @@ def test_a_published_port_leads_into_the_container(user: User, kind: str) -> Non
     address = user("port", "one", "8000").stdout.strip()
     assert address.startswith("127.0.0.1:")
     port = int(address.rpartition(":")[2])
-    assert _until(lambda: _ask(port, "hello\n") == "hello\n")
+    wait_until(lambda: _ask(port, "hello\n") == "hello\n", "the container answers on the published port", patience=10)
     assert user("inspect", "-f", "{{.HostConfig.NetworkMode}}", "one").stdout.strip() == kind
     user("stop", "-t", "0", "one")
     with socket.socket() as again:
@@ -129,7 +120,7 @@ def test_the_helper_ends_with_the_container_and_with_a_killed_monitor(user: User
     helpers = [process for process in _children(_parent(int(pid))) if _name(process).startswith((kind, "passt"))]
     assert len(helpers) == 1
     os.kill(_parent(int(pid)), signal.SIGKILL)
-    assert _until(lambda: not _is_alive(helpers[0]))
+    wait_until(lambda: not _is_alive(helpers[0]), "the helper ends with its container", patience=10)
     user("rm", "-f", "one")
 
     user("run", "-d", "--name", "two", "--network", kind, "-p", "8000", "busybox", "sleep", "1000")
@@ -137,7 +128,7 @@ def test_the_helper_ends_with_the_container_and_with_a_killed_monitor(user: User
     helpers = [process for process in _children(_parent(int(pid))) if _name(process).startswith((kind, "passt"))]
     assert len(helpers) == 1
     user("rm", "-f", "two")
-    assert _until(lambda: not _is_alive(helpers[0]))
+    wait_until(lambda: not _is_alive(helpers[0]), "the helper ends with its container", patience=10)
 
 
 def test_a_name_server_on_the_loopback_of_the_host_answers(
@@ -175,7 +166,7 @@ def test_a_step_of_a_build_reaches_the_network_and_leaves_no_helper(user: User) 
     assert "eth0\n" in found
     assert "default via " in found
     assert "nameserver " in found
-    assert _until(lambda: _programs() <= before)
+    wait_until(lambda: _programs() <= before, "no helper is left", patience=10)
 
 
 def test_what_no_helper_can_carry_is_refused_by_name(user: User) -> None:
