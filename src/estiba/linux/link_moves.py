@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import NamedTuple
 
 from estiba.linux.links import Link, index_of, links
 from estiba.linux.netlink import (
@@ -23,6 +22,7 @@ from estiba.linux.netlink import (
     text,
 )
 from estiba.linux.netns import Inside
+from estiba.values import NamedTuple
 
 _RTM_NEWLINK, _RTM_NEWADDR, _RTM_GETADDR = 16, 20, 22
 _IFLA_IFNAME, _IFLA_NET_NS_FD = 3, 28
