@@ -13,6 +13,7 @@ import time
 from estiba.oci import json_text
 
 LONGEST_ENTRY = 16 * 1024
+_AT_ONCE = 2000
 
 
 class LogFile:
@@ -35,9 +36,13 @@ class LogFile:
         data = self._rest.pop(stream, b"") + data
         *lines, rest = data.split(b"\n")
         moment = _timestamp()
+        # Short lines become long entries: a few at a time, or a flood of them would take many times its own memory.
+        for first in range(0, len(lines), _AT_ONCE):
+            some: list[str] = []
+            for line in lines[first : first + _AT_ONCE]:
+                _append(some, line + b"\n", stream, moment)
+            self._put(some)
         entries: list[str] = []
-        for line in lines:
-            _append(entries, line + b"\n", stream, moment)
         while len(rest) >= LONGEST_ENTRY:
             entries.append(_entry(rest[:LONGEST_ENTRY], stream, moment))
             rest = rest[LONGEST_ENTRY:]
