@@ -11,6 +11,7 @@ from aiohttp import web
 from estiba.errors import InvalidInput, Unavailable
 
 _BUFFER = 1 << 20
+_MOST = 4 << 20
 _SILENCE_SECONDS = 60
 
 
@@ -45,7 +46,8 @@ async def receive(request: web.BaseRequest, append: Callable[[bytes], None]) -> 
             parts.append(part)
             held += len(part)
             received += len(part)
-            if held >= _BUFFER:
+            # While a write is on its way the next parts are read: what lies unread when the connection is cut is lost.
+            if held >= _MOST or (held >= _BUFFER and (pending is None or pending.done())):
                 if pending is not None:
                     await pending
                 pending = loop.run_in_executor(None, append, b"".join(parts))
