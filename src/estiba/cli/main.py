@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
 
 from estiba import __version__
 from estiba.cli import commands
@@ -20,7 +19,8 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 from estiba.wiring.settings import Settings, read
 
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
     from estiba.wiring.house import House
 
@@ -166,12 +166,10 @@ def _enter_user_namespace(settings: Settings) -> None:
 def _run_command(
     name: str, command: commands.Command, arguments: list[str], settings: Settings, kept: list[House] | None
 ) -> int:
-    from importlib import import_module
-
     from estiba.cli.parser import make_parser
     from estiba.wiring.house import House
 
-    module = import_module(f"estiba.cli.{command.module}")
+    module = _module(command)
     parser = make_parser(f"estiba {name}", command.summary)
     module.add_arguments(parser)
     house = House(settings)
@@ -183,6 +181,10 @@ def _run_command(
         if kept is None:
             house.close()
     return status
+
+
+def _module(command: commands.Command) -> Any:
+    return __import__(f"estiba.cli.{command.module}", fromlist=["run"])  # importlib would load warnings for it
 
 
 def _find(name: str) -> commands.Command:
@@ -204,13 +206,11 @@ def _find(name: str) -> commands.Command:
 
 def _help(words: Sequence[str]) -> int:
     if words and words[0] not in ("help", "--help"):
-        from importlib import import_module
-
         from estiba.cli.parser import make_parser
 
         command = _find(words[0])
         parser = make_parser(f"estiba {words[0]}", command.summary)
-        import_module(f"estiba.cli.{command.module}").add_arguments(parser)
+        _module(command).add_arguments(parser)
         parser.print_help()
         return 0
     print(_USAGE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -16,6 +15,7 @@ from estiba.engine.records import ContainerRecord, NameTaken
 from estiba.engine.removal import holder, snapshot_key
 from estiba.engine.spec import plan_process
 from estiba.errors import InvalidInput
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def create(
         image_id=str(image.id),
         created=time.time(),
         state=state,
-        options=json.dumps(options.to_json()),
-        process=json.dumps(process._asdict()),
+        options=json_text.dumps(options.to_json()),
+        process=json_text.dumps(process._asdict()),
         runtime=runtime,
         boot=boot,
         run=run,

@@ -6,7 +6,6 @@ answers for it, its monitor acts.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -19,6 +18,7 @@ from estiba.engine.removal import remove_container, snapshot_key
 from estiba.engine.volumes import Volumes
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux.processes import parse_signal
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
 # What only starting a container needs is imported where it is used: `ps` and its like are to answer at once.
@@ -303,7 +303,7 @@ class Engine:
         root = f"{record.run or self.run}/runtime"
         if not record.runtime:
             return RuntimeClient.ours(root=root)
-        return RuntimeClient(tuple(json.loads(record.runtime)), root)
+        return RuntimeClient(tuple(json_text.loads(record.runtime, what="the runtime of a container's record")), root)
 
     def networks_at(self, run: str) -> Networks:
         """The networks of the run directory `run`."""
@@ -328,7 +328,7 @@ class Engine:
             image=image,
             options=options,
             run=self.run,
-            runtime="" if is_ours else json.dumps(runtime.command),
+            runtime="" if is_ours else json_text.dumps(runtime.command),
             boot=self.boot,
             state=state,
         )

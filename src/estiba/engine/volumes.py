@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from estiba.engine.paths import volume_data
 from estiba.errors import AlreadyExists, Conflict, NotFound
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Volumes:
 
         checked_volume_name(name)
         os.makedirs(volume_data(self._root, name), mode=0o755, exist_ok=True)
-        row = (name, time.time(), is_anonymous, json.dumps(dict(labels or {})))
+        row = (name, time.time(), is_anonymous, json_text.dumps(dict(labels or {})))
         with self._database.transaction(durable=not is_anonymous) as connection:
             connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?)", row)
         return self.get(name)
@@ -144,4 +144,5 @@ class Volumes:
 
     def _volume(self, row: tuple[str, float, int, str]) -> Volume:
         name, created, is_anonymous, labels = row
-        return Volume(name, created, bool(is_anonymous), json.loads(labels), volume_data(self._root, name))
+        marks = json_text.loads(labels, what="the labels of a volume")
+        return Volume(name, created, bool(is_anonymous), marks, volume_data(self._root, name))

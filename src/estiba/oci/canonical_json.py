@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 
 def dumps(value: object) -> bytes:
     """Encode `value`; floats that are not numbers are refused.
@@ -11,5 +9,7 @@ def dumps(value: object) -> bytes:
     Raises:
         ValueError: NaN or infinity. TypeError: a value that JSON has not.
     """
+    import json  # here, for few that read documents write any, and json loads regular expressions
+
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
     return text.encode("utf-8", "surrogatepass")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-
 from estiba.errors import Corrupt
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import NoReturn
 
 JsonObject = dict[str, object]
@@ -28,16 +27,12 @@ def parse_object(data: bytes, *, what: str) -> JsonObject:
         Malformed: no JSON, not UTF-8, a key twice, or something other than an object.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
+        value = json_text.scan(data.decode("utf-8", "surrogatepass"), _Strictly())
     except (ValueError, RecursionError) as error:
         raise Malformed(what, "", f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise Malformed(what, "", f"expected an object, got {_kind(value)}")
     return value
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no value of JSON")
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> JsonObject:
@@ -50,6 +45,12 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> JsonObject:
             raise ValueError(f"the key {key[:100]!r} stands twice")
         seen.add(key)
     raise AssertionError("unreachable")
+
+
+class _Strictly(json_text.Context):
+    """A key may stand only once in an object; what comes second would be another reader's truth."""
+
+    object_pairs_hook = staticmethod(_without_duplicates)
 
 
 class Fields:

@@ -8,22 +8,23 @@ from estiba.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
-class _Context:
-    """What the C scanner asks for (json.JSONDecoder's attributes)."""
+class Context:
+    """How to read: what the C scanner asks for (json.JSONDecoder's attributes)."""
 
     strict = True
     object_hook = None
-    object_pairs_hook = None
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
     parse_float = float
     parse_int = int
     memo: dict[str, str] = {}
 
     @staticmethod
     def parse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not JSON")
+        raise ValueError(f"{name} is no value of JSON")
 
 
 def loads(text: str, *, what: str) -> Any:
@@ -32,15 +33,25 @@ def loads(text: str, *, what: str) -> Any:
     Raises:
         InvalidInput: it is not JSON.
     """
-    stripped = text.strip(" \t\r\n")
     try:
-        value, end = make_scanner(_Context())(stripped, 0)  # type: ignore[arg-type]
-    except StopIteration as stop:
-        raise InvalidInput(f"{what} is not JSON: no value at character {stop.value}") from None
+        return scan(text, Context())
     except ValueError as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
+
+
+def scan(text: str, context: Context) -> Any:
+    """The value of a JSON document, read in the way of `context`.
+
+    Raises:
+        ValueError: it is not JSON. RecursionError: it is nested too deeply.
+    """
+    stripped = text.strip(" \t\r\n")
+    try:
+        value, end = make_scanner(context)(stripped, 0)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        raise ValueError(f"no value at character {stop.value}") from None
     if end != len(stripped):
-        raise InvalidInput(f"{what} is not JSON: something follows after character {end}")
+        raise ValueError(f"something follows after character {end}")
     return value
 
 

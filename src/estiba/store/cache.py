@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 
+from estiba.oci import json_text
 from estiba.oci.digest import Digest
 from estiba.store.database import Database
 from estiba.values import NamedTuple
@@ -62,7 +62,7 @@ class BuildCache:
     ) -> None:
         """Remember a result whose snapshot is committed."""
         now = int(time.time())
-        row = (key, step, _text(chain_id), _text(diff_id), json.dumps(dict(parts)), now, now)
+        row = (key, step, _text(chain_id), _text(diff_id), json_text.dumps(dict(parts)), now, now)
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -102,7 +102,7 @@ def _record(row: tuple[str, str, str | None, str | None, str, int, int]) -> Cach
         step,
         Digest.parse(chain_id) if chain_id else None,
         Digest.parse(diff_id) if diff_id else None,
-        json.loads(parts),
+        json_text.loads(parts, what="a record of the cache"),
         created,
         used,
     )

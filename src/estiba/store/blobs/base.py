@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from estiba.errors import Corrupt, NotFound
-from estiba.oci.digest import Digest
+from estiba.oci.digest import Digest, new_hash
 from estiba.values import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ class Check:
     def __init__(self, expected: Digest | None, size: int | None) -> None:
         self._expected = expected
         self._promised = size
-        import hashlib
-
-        self._hash = hashlib.new(expected.algorithm if expected else "sha256", usedforsecurity=False)
+        self._hash = new_hash(expected.algorithm if expected else "sha256", size)
         self.size = 0
 
     def take(self, data: bytes | memoryview) -> None:

@@ -51,7 +51,7 @@ class DirectoryBlobs:
             if size > limit:
                 raise TooLarge(digest, size=size, limit=limit)
             data = file.read()
-        check = Check(digest, None)
+        check = Check(digest, len(data))
         check.take(data)
         check.finish()
         return data
