@@ -54,7 +54,7 @@ SHARING = {
     "tags": Command("tags", "List the tags of a repository in its registry"),
     "catalog": Command("catalog", "List the repositories of a registry"),
     "digest": Command("digest", "Show the digest that a name has in its registry"),
-    "manifest": Command("manifest", "Show manifests and indexes of a registry"),
+    "manifest": Command("manifest", "Compose, show and push lists of images for several platforms"),
     "referrers": Command("referrers", "List what refers to an image: signatures, attestations"),
     "login": Command("login", "Keep credentials for a registry"),
     "logout": Command("logout", "Forget credentials for a registry"),

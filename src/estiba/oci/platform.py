@@ -42,6 +42,7 @@ class Platform(NamedTuple):
     architecture: str
     variant: str = ""
     os_version: str = ""
+    os_features: tuple[str, ...] = ()
 
     @classmethod
     def of_machine(cls, machine: str) -> Platform:
@@ -77,10 +78,15 @@ class Platform(NamedTuple):
             found = value.get(key, "")
             return found if isinstance(found, str) else ""
 
-        architecture, variant = text("architecture"), text("variant")
-        if architecture == "arm64" and variant == "v8":
-            variant = ""
-        return cls(text("os"), architecture, variant, text("os.version"))
+        found = value.get("os.features")
+        features = tuple(map(str, found)) if isinstance(found, list) else ()
+        return cls(text("os"), text("architecture"), text("variant"), text("os.version"), features)
+
+    @property
+    def plain(self) -> Platform:
+        """What counts when platforms are compared: no version, no features, and no variant that goes without saying."""
+        is_default = (self.architecture, self.variant) == ("arm64", "v8")
+        return Platform(self.os, self.architecture, "" if is_default else self.variant)
 
     def to_json(self) -> dict[str, object]:
         value: dict[str, object] = {"architecture": self.architecture, "os": self.os}
@@ -88,10 +94,13 @@ class Platform(NamedTuple):
             value["variant"] = self.variant
         if self.os_version:
             value["os.version"] = self.os_version
+        if self.os_features:
+            value["os.features"] = list(self.os_features)
         return value
 
     def can_run(self, image: Platform) -> bool:
         """Whether a machine of this platform runs `image` without emulation."""
+        image = image.plain
         if self.os != image.os or self.architecture != image.architecture:
             return False
         if self.architecture == "arm" and self.variant and image.variant:

@@ -13,6 +13,7 @@ ROOT/                       mode 0700: images hold set-user-ID programs, which m
 ├── volumes/NAME/           one volume (room `engine`)
 ├── mounts/NAME/            files that RUN --mount=type=cache keeps between builds (room `builder`)
 ├── plans/ID.json           plans of `estiba prune` that nobody has applied yet
+├── manifests/HEX.json      lists that `estiba manifest create` has begun (room `registry`)
 ├── networks/               definitions of networks (room `networks`)
 ├── registry/               storage of `estiba registry serve`, unless told otherwise
 └── agent/                  queue and work trees of `estiba agent serve`
@@ -75,6 +76,10 @@ class StorePaths(NamedTuple):
     @property
     def plans(self) -> str:
         return f"{self.root}/plans"
+
+    @property
+    def manifests(self) -> str:
+        return f"{self.root}/manifests"
 
     @property
     def networks(self) -> str:

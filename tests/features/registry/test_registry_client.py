@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from estiba.errors import Corrupt, NotFound, NotThereYet, PermissionDenied, Unavailable
+from estiba.errors import Corrupt, InvalidInput, NotFound, NotThereYet, PermissionDenied, Unavailable
 from estiba.oci.digest import Digest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
@@ -175,7 +175,7 @@ def test_an_artifact_is_no_image(server, make_store, repository):
     manifest["config"]["mediaType"] = registries.OCI_EMPTY
     manifest["artifactType"] = "application/x-chart"
     server.push_manifest(repository, "chart", json.dumps(manifest).encode())
-    with pytest.raises(Corrupt, match="artifact of type application/x-chart"):
+    with pytest.raises(InvalidInput, match="artifact of type application/x-chart"):
         fetch(make_store(), f"{server.address}/{repository}:chart")
 
 
@@ -449,3 +449,50 @@ def test_an_upload_that_breaks_is_begun_again(misbehave, make_store):
         assert Digest.of(stored[str(blob.digest)]) == blob.digest
     assert Digest.of(stored["manifest"]) == result.digest
     assert len(puts) == 3
+
+
+# Layers that a registry does not distribute (image-spec, layer.md, "Non-Distributable Layers")
+
+
+def _foreign_image(content, urls: list[str]) -> bytes:
+    value = json.loads(content.manifest)
+    value["layers"][0] |= {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "urls": urls}
+    return json.dumps(value).encode()
+
+
+@pytest.mark.root
+def test_a_foreign_layer_is_fetched_from_its_own_address(misbehave, make_store):
+    content = registries.Content(100_000)
+    asked = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Authorization"))
+        return web.Response(body=content.layer)
+
+    url = f"http://{misbehave(elsewhere).address}/layer"
+
+    async def registry(request: web.Request) -> web.Response:
+        if "/manifests/" in request.path:
+            return web.Response(body=_foreign_image(content, [url]), content_type=registries.OCI_MANIFEST)
+        return content.small(request) or web.Response(status=404)
+
+    store = make_store()
+    name = Reference.parse(f"{misbehave(registry).address}/windows:1")
+    record = pull(store, name, platform=AMD64, credentials=NoCredentials(), patience=QUICK)
+    assert asked == [None], "and the registry's credentials do not go there"
+    assert store.blobs.has(Digest.parse(sha256(content.layer)))
+    assert record.id == Digest.of(content.config)
+
+
+def test_a_foreign_layer_without_an_address_is_not_there(misbehave, make_store):
+    content = registries.Content(1000)
+
+    async def registry(request: web.Request) -> web.Response:
+        if "/manifests/" in request.path:
+            data = _foreign_image(content, ["ftp://127.0.0.1/layer"])
+            return web.Response(body=data, content_type=registries.OCI_MANIFEST)
+        return content.small(request) or web.Response(status=404)
+
+    name = Reference.parse(f"{misbehave(registry).address}/windows:1")
+    with pytest.raises(NotFound):
+        pull(make_store(), name, platform=AMD64, credentials=NoCredentials(), patience=QUICK)

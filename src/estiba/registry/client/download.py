@@ -10,7 +10,8 @@ import aiohttp
 from estiba.errors import Corrupt
 from estiba.oci.descriptor import Descriptor
 from estiba.registry.client.connection import Connection
-from estiba.registry.client.failures import RegistryUnreachable, UnexpectedContent
+from estiba.registry.client.failures import NotInRegistry, RegistryUnreachable, UnexpectedContent
+from estiba.registry.client.foreign import places
 from estiba.registry.client.tokens import Scopes
 from estiba.registry.protocol.endpoints import blob_path
 from estiba.registry.protocol.ranges import parse_content_range
@@ -80,12 +81,17 @@ async def download(
         SizeMismatch, UnexpectedContent: nothing is kept. Unavailable: no space.
     """
     failures = 0
+    place, *others = places(connection, repository, blob)
     if partial.received:
         on_bytes(partial.received)
     while not partial.is_whole:
         before = partial.received
         try:
-            await _fetch(connection, repository, blob, partial, scopes, on_bytes)
+            await _fetch(connection, place, repository, blob, partial, scopes, on_bytes)
+        except NotInRegistry:
+            if not others:
+                raise
+            place, *others = others
         except _Cut as cut:
             failures = 0 if partial.received > before else failures + 1
             if failures >= connection.patience.attempts or is_hopeless(cut.error):
@@ -102,17 +108,18 @@ class _Cut(Exception):
 
 async def _fetch(
     connection: Connection,
+    place: str,
     repository: str,
     blob: Descriptor,
     partial: Partial,
     scopes: Scopes,
     on_bytes: Callable[[int], None],
 ) -> None:
-    """One request for the rest of the blob. Raises _Cut: it ended too early; what came is in `partial`."""
+    """One request to `place` for the rest of the blob. Raises _Cut: it ended too early; what came is in `partial`."""
     received = partial.received
     async with connection.request(
         "GET",
-        blob_path(repository, blob.digest),
+        place,
         what=f"{repository}@{blob.digest}",
         scopes=scopes,
         expect=(200, 206) if received else (200,),

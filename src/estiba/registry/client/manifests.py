@@ -8,6 +8,7 @@ import aiohttp
 
 from estiba.errors import NotFound
 from estiba.oci import mediatypes
+from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
 from estiba.oci.manifest import MAXIMUM_SIZE, Index, Manifest, parse_manifest
 from estiba.oci.platform import Platform
@@ -63,15 +64,19 @@ def choose(index: Index, reference: Reference, *, platform: Platform) -> Digest:
     Raises:
         NoSuchPlatform.
     """
-    images = [one for one in index.manifests if one.media_type in mediatypes.MANIFESTS]
-    exact = [one for one in images if one.platform and one.platform._replace(os_version="") == platform]
+    images = [one for one in index.manifests if one.media_type in mediatypes.MANIFESTS and not _is_attestation(one)]
+    exact = [one for one in images if one.platform and one.platform.plain == platform.plain]
     able = [one for one in images if one.platform and platform.can_run(one.platform)]
     unsaid = [one for one in images if one.platform is None] if len(images) == 1 else []
     for one in (*exact, *able, *unsaid):
         return one.digest
-    # Attestations are manifests of the platform unknown/unknown.
-    offered = tuple(one.platform for one in images if one.platform and one.platform.os != "unknown")
-    raise NoSuchPlatform(reference, platform, offered)
+    raise NoSuchPlatform(reference, platform, tuple(one.platform for one in images if one.platform))
+
+
+def _is_attestation(descriptor: Descriptor) -> bool:
+    """BuildKit keeps what it says of an image beside it, as a manifest of the platform unknown/unknown."""
+    is_unknown = descriptor.platform is not None and descriptor.platform.os == "unknown"
+    return is_unknown or "vnd.docker.reference.type" in dict(descriptor.annotations)
 
 
 async def fetch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from estiba.errors import NotFound, PermissionDenied, Unavailable
+from estiba.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
 from estiba.image.assemble import commit_image
 from estiba.oci import mediatypes
 from estiba.oci.image_config import MAXIMUM_SIZE, ImageConfig
@@ -27,6 +27,14 @@ from estiba.store.images import ImageRecord
 from estiba.store.store import Store
 
 _WITH_A_MIRROR = Patience(attempts=2)
+
+
+class NoImage(InvalidInput):
+    def __init__(self, reference: Reference, kind: str) -> None:
+        super().__init__(
+            f"{reference.familiar} is an artifact of type {kind}, not an image that can run",
+            remedy=f"Fetch its files: estiba artifact pull {reference.familiar}",
+        )
 
 
 def pull(
@@ -118,11 +126,7 @@ async def fetch_image(
 
 def _check_is_image(reference: Reference, manifest: Manifest) -> None:
     if manifest.config.media_type not in mediatypes.CONFIGS:
-        kind = manifest.artifact_type or manifest.config.media_type
-        raise UnexpectedContent(f"{reference.familiar} is an artifact of type {kind}, not an image that can run")
-    foreign = [layer.digest for layer in manifest.layers if layer.media_type in mediatypes.FOREIGN_LAYERS]
-    if foreign:
-        raise UnexpectedContent(f"{reference.familiar} has layers that its registry does not distribute: {foreign[0]}")
+        raise NoImage(reference, manifest.artifact_type or manifest.config.media_type)
 
 
 def _check_layers(reference: Reference, manifest: Manifest, config: ImageConfig) -> None:

@@ -137,6 +137,13 @@ class Copier:
             yield ArchiveDestination(place.path, name, self.progress, is_docker=place.kind == DOCKER_ARCHIVE)
 
 
+async def transfer(source: Source, destination: Destination, document: Manifest | Index) -> int:
+    """Bring all that `document` needs, not itself; gives the bytes that travelled. Raises as `Copier.copy`."""
+    run = _Run(source, destination)
+    await run.bring(document, depth=0)
+    return run.bytes_sent
+
+
 class _Run:
     """One copy at work: the blobs of a document before the document."""
 
