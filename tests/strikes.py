@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 
@@ -17,14 +20,24 @@ _TRACER = [sys.executable, "-I", "-S", strike.__file__]
 PATIENCE = 40
 
 
+class Step(NamedTuple):
+    """One system call of a command: where (see `strike.py`), its name, and the files that it is about."""
+
+    at: str
+    call: str
+    files: tuple[str, ...] = ()
+
+
 class Struck:
     """A command under the tracer. `word` is the system call at which one of its processes was killed, "" for none.
 
-    A context manager, which lets nothing live.
+    A context manager, which lets nothing live. `status` is the command's, once it has ended (-9: it was the victim).
     """
 
-    def __init__(self, step: str, command: list[str]) -> None:
-        self._process = subprocess.Popen([*_TRACER, step, *command], stdout=subprocess.PIPE, text=True)
+    def __init__(self, step: str, command: Sequence[str], *, errors: str = os.devnull) -> None:
+        tracer = [*_TRACER, step, f"--errors={errors}", *command]
+        self._process = subprocess.Popen(tracer, stdout=subprocess.PIPE, text=True)
+        self.status: int | None = None
         assert self._process.stdout is not None
         first = self._process.stdout.readline().split()
         self.word = first[1] if first[:1] == ["struck"] else ""
@@ -39,9 +52,26 @@ class Struck:
     def wait(self) -> None:
         """Until no process of the command, and none that came of it, is left."""
         try:
-            self._process.communicate(timeout=PATIENCE)
+            said, _ = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             pytest.fail("a process of the struck command lives on")
+        if said:
+            self.status = int(said.split()[-1])
+
+
+def failing(step: Step, error: int) -> str:
+    """The strike that kills nobody: the call fails with `error`."""
+    assert error in errno.errorcode
+    return f"{step.at}={error}"
+
+
+def trace(command: Sequence[str]) -> list[Step]:
+    """Every step of a command that is left alone, with the files that it is about. The command must succeed."""
+    done = subprocess.run([*_TRACER, "+", *command], stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True)
+    *lines, last = done.stdout.splitlines()
+    assert last == "ended"
+    words = [line.split(" ", 2) for line in lines]
+    return [Step(at, call, tuple(json.loads(files))) for at, call, files in words]
 
 
 def steps_of(command: list[str], *, afterwards: Callable[[], object] = lambda: None) -> list[str]:

@@ -12,8 +12,8 @@ from estiba.oci import manifest as manifests
 from estiba.oci import mediatypes
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.manifest import Index, Manifest, parse_manifest
-from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
-from estiba.store.scratch import Scratch, translated
+from estiba.store.blobs.directory import DirectoryBlobs
+from estiba.store.scratch import Scratch, sync_directory, translated
 from estiba.store.store import Store
 
 _PIECE = 1 << 20
@@ -72,15 +72,23 @@ def make_root_a_layout(store: Store) -> tuple[Packed, ...]:
     """
     with store.leases.hold("make the root a layout"):
         images = pack_images(store, choose(store, [str(record.name) for record in store.references.list()]))
-        _finish(store.paths.root, images)
+        try:
+            store.scratch.publish(oci.MARKER_CONTENT, store.paths.oci_layout)
+            store.scratch.publish(_index(images), store.paths.index_json)
+        except OSError as error:
+            raise translated(error, store.paths.index_json) from error
     return images
 
 
 def _finish(directory: str, images: Sequence[Packed]) -> None:
     """The two small files, the one that names things last."""
     _write(directory, oci.MARKER, oci.MARKER_CONTENT)
-    _write(directory, oci.INDEX, oci.index_json(tuple((image.manifest.descriptor, image.names) for image in images)))
+    _write(directory, oci.INDEX, _index(images))
     sync_directory(directory)
+
+
+def _index(images: Sequence[Packed]) -> bytes:
+    return oci.index_json(tuple((image.manifest.descriptor, image.names) for image in images))
 
 
 def _write(directory: str, name: str, data: bytes) -> None:

@@ -95,6 +95,7 @@ class Images:
             for position, (diff_id, chain) in enumerate(zip(config.diff_ids, chain_ids(config.diff_ids), strict=True))
         ]
         blobs = [(key, str(blob)) for blob in self._blobs_of(record)]
+        self._blobs.settle()
         with self._database.transaction() as connection:
             self._forget(connection, key)
             connection.execute(

@@ -14,7 +14,7 @@ from estiba.oci.canonical_json import dumps
 from estiba.oci.digest import Digest
 from estiba.store.gc import Options, Plan, Removal
 from estiba.store.paths import StorePaths
-from estiba.store.scratch import translated
+from estiba.store.scratch import Scratch, translated
 
 _LIFE = 7 * 24 * 3600.0
 
@@ -29,6 +29,7 @@ class Plans:
 
     def __init__(self, paths: StorePaths) -> None:
         self._directory = paths.plans
+        self._scratch = Scratch(paths.tmp)
 
     def keep(self, plan: Plan, options: Options) -> str:
         """Keep a plan and what it was made with; gives its ID."""
@@ -38,9 +39,7 @@ class Plans:
         try:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
             self._forget_old()
-            with open(f"{path}.{os.getpid()}", "wb") as file:
-                file.write(data)
-            os.rename(file.name, path)
+            self._scratch.publish(data, path)
         except OSError as error:
             raise translated(error, path) from error
         return identifier

@@ -50,6 +50,24 @@ class Scratch:
 
         return self._new(purpose, make)
 
+    def publish(self, data: bytes, path: str) -> None:
+        """Let the file `path`, below the same root, hold `data`: all of it or, after a crash, what was there before.
+
+        Raises:
+            OSError, Unavailable, PermissionDenied.
+        """
+        descriptor, temporary = self.file("file")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+                os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        sync_directory(os.path.dirname(path))
+
     def abandoned(self, *, grace: float = 0) -> Iterator[Abandoned]:
         """What nobody has locked and what is older than `grace` seconds."""
         for path in self._abandoned(grace):
@@ -123,6 +141,15 @@ class Scratch:
         finally:
             os.close(descriptor)
         return False
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in directory `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def size_on_disk(path: str) -> int:

@@ -95,6 +95,12 @@ class BlobStore(Protocol):
     def list(self) -> Iterator[Digest]:
         """All of them, in the order of their digests."""
 
+    def settle(self) -> None:
+        """Make durable what is there: a blob that somebody else put there may be so new that its name is not yet.
+
+        Whoever writes a row that names blobs which he has found calls this before. Raises Unavailable.
+        """
+
 
 class Check:
     """The digest and the size of what passes, against what was promised."""

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, BlobNotFound, Check, TooLarge
-from estiba.store.scratch import Scratch, translated
+from estiba.store.scratch import Scratch, sync_directory, translated
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -98,6 +98,16 @@ class DirectoryBlobs:
                 except InvalidDigest:
                     continue  # `strangers` tells of these
 
+    def settle(self) -> None:
+        for algorithm in ALGORITHMS:
+            folder = f"{self.directory}/{algorithm}"
+            try:
+                sync_directory(folder)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise translated(error, folder) from error
+
     def strangers(self) -> Iterator[str]:
         """Paths in the directory that are no blob: nothing of ours, left alone."""
         for algorithm in sorted(os.listdir(self.directory)):
@@ -179,12 +189,3 @@ class DirectoryWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
-
-
-def sync_directory(path: str) -> None:
-    """Make the names in directory `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -49,6 +49,9 @@ class MemoryBlobs:
     def list(self) -> Iterator[Digest]:
         yield from sorted(self._blobs)
 
+    def settle(self) -> None:
+        """Nothing here outlives the process."""
+
     def damage(self, digest: Digest, data: bytes) -> None:
         """Put other bytes under `digest`, as a failing disk would: for tests of readers."""
         self._blobs[digest] = data

@@ -17,8 +17,8 @@ from types import TracebackType
 
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, Check, SizeMismatch
-from estiba.store.blobs.directory import DirectoryBlobs, sync_directory
-from estiba.store.scratch import translated
+from estiba.store.blobs.directory import DirectoryBlobs
+from estiba.store.scratch import sync_directory, translated
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
