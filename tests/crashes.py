@@ -16,7 +16,7 @@ import audits
 from estiba.oci.reference import Reference
 from estiba.store.store import Store
 from images import busybox_image
-from strikes import Step
+from strikes import Step, trace
 
 LOW, HIGH = archives.tar({"etc/": b"", "etc/name": b"low"}), archives.tar({"b": b"high", "gone": b"x"})
 OTHER = archives.tar({"other/": b"", "other/file": b"other"})
@@ -176,3 +176,38 @@ def changes(steps: list[Step]) -> list[Step]:
             continue
         found.append(step)
     return found
+
+
+def left_alone(bench: Bench, deed: Deed) -> tuple[list[Step], audits.Contents, audits.Contents]:
+    """The steps of the command, what has to be there all the time, and what is there when it is done."""
+    deed.again(bench, 0)
+    before = bench.contents()
+    steps = changes(trace(bench.command(*deed.words(bench, 0))))
+    bench.home.estiba("gc", "-q", "--partial")
+    goal = bench.contents()
+    if not deed.removes:
+        return steps, before._replace(names={n: i for n, i in before.names.items() if "/own/n" not in n}), goal
+    names = {name: image for name, image in before.names.items() if name in goal.names}
+    kept = audits.Contents(names, before.images & goal.images, before.things, before.needed & goal.needed)
+    return steps, kept, goal
+
+
+def succeeds_now(bench: Bench, deed: Deed, number: int, goal: audits.Contents) -> None:
+    """The same command works, or has nothing more to do; then all is as if nothing had happened."""
+    done = bench.home.estiba(*deed.words(bench, number), check=False)
+    bench.home.estiba("gc", "-q", "--partial")
+    found = bench.contents()
+    assert same(found) == same(goal), done.stderr
+    assert done.returncode == 0 or deed.removes, done.stderr
+    assert "Traceback" not in done.stderr
+    audits.assert_sound(bench.home.root, kept=found)
+    if number and deed is DEEDS["push"]:
+        reference = bench.home.estiba("manifest", "inspect", deed.words(bench, number)[-1])
+        assert "layers" in reference.stdout
+
+
+def same(found: audits.Contents) -> object:
+    """What does not depend on how often a command was begun: numbers of snapshots do."""
+    names = {name.replace("/own/n", "/n").rstrip("0123456789:"): image for name, image in found.names.items()}
+    snapshots = sum(thing.startswith("snapshots/") for thing in found.needed)
+    return names, found.images, {thing for thing in found.needed if thing.startswith("blobs/")}, snapshots

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from crashes import Bench
+
 
 def _load_registries():
     """tests/registries.py by its path: under importlib's import mode its directory is not on sys.path."""
@@ -59,6 +61,14 @@ def misbehave() -> Iterator[Callable]:
     yield start
     for one in running:
         one.close()
+
+
+@pytest.fixture
+def bench(server, estiba_home, tmp_path: Path) -> Bench:
+    """An installation for tests that cut commands, beside a registry that has the image ``seed/image:1``."""
+    layers = [registries.layer_of({f"seed{number}": bytes([number]) * 70_000}) for number in (1, 2)]
+    server.push_image("seed/image", "1", *layers, config=registries.config_of(*layers))
+    return Bench(estiba_home, server.address, str(tmp_path))
 
 
 @pytest.fixture

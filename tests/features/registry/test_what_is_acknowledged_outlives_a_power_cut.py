@@ -7,15 +7,11 @@ removal the other way round. It is read from the system calls that a command mak
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
 from crashes import DEEDS, Bench
 from strikes import Step, Struck, trace
-
-registries = sys.modules["estiba_test_registries"]
 
 pytestmark = [
     pytest.mark.root,
@@ -25,13 +21,6 @@ pytestmark = [
 WRITES = ("write", "pwrite64", "writev", "sendfile", "copy_file_range", "ftruncate")
 SYNCS = ("fsync", "fdatasync")
 ADDING = ("pull", "push", "build", "load", "load of a layout", "import", "tag")
-
-
-@pytest.fixture
-def bench(server, estiba_home, tmp_path: Path) -> Bench:
-    layers = [registries.layer_of({f"seed{number}": bytes([number]) * 70_000}) for number in (1, 2)]
-    server.push_image("seed/image", "1", *layers, config=registries.config_of(*layers))
-    return Bench(estiba_home, server.address, str(tmp_path))
 
 
 def steps_of(bench: Bench, name: str) -> list[Step]:
