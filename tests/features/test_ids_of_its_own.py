@@ -119,13 +119,86 @@ def test_a_terminal_and_a_read_only_root_work(busybox_host):
 
 def test_what_cannot_be_is_told(busybox_host):
     for flags, word in (
-        (("--privileged",), "contradict"),
-        (("--network", "container:x"), "not there yet"),
+        (("--userns=nomap",), "ordinary user"),
+        (("--userns=auto:size=x",), "no option of auto"),
+        (("--userns=ns:/nowhere",), "cannot be opened"),
+        (("--userns=container:nobody",), "nobody"),
+        (("--userns=auto", "--uidmap=0:1000"), "exclude each other"),
+        (("--uidmap=1:1000",), "Map 0 too"),
+        (("--uidmap=0:1000", "--uidmap=0:2000"), "twice"),
+        (("--subuidname=nobody-has-this",), "/etc/subuid has no ids"),
     ):
-        failed = busybox_host.estiba("run", "--rm", AUTO, *flags, "busybox", "true", check=False)
-        assert failed.returncode == 125 and word in failed.stderr
-    failed = busybox_host.estiba("run", "--rm", "--userns=keep-id", "busybox", "true", check=False)
-    assert failed.returncode == 125 and "keep-id" in failed.stderr
+        failed = busybox_host.estiba("run", "--rm", "--network=none", *flags, "busybox", "true", check=False)
+        assert failed.returncode == 125 and word in failed.stderr, flags
+
+
+def test_a_privileged_container_has_every_right_over_its_own_and_none_over_the_host(busybox_host):
+    script = "mkdir /m && mount -t tmpfs t /m && hostname x && ! cat /proc/sys/kernel/sysrq > /proc/sys/kernel/sysrq"
+    done = busybox_host.estiba("run", "--rm", AUTO, "--privileged", "busybox", "sh", "-c", script, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_network_of_another_container_is_joined_whosever_it_is(busybox_host):
+    for number, ids in enumerate((AUTO, "--userns=host")):
+        busybox_host.estiba("run", "-d", "--name", f"n{number}", ids, "busybox", "sleep", "100")
+        address = busybox_host.inspect(f"n{number}")["NetworkSettings"]["IPAddress"]
+        joined = ("--network", f"container:n{number}")
+        script = "ip -4 -o addr show eth0; ls /sys/class/net /sys/fs/cgroup >/dev/null; head -1 /proc/self/uid_map"
+        done = busybox_host.estiba("run", "--rm", AUTO, *joined, "busybox", "sh", "-c", script)
+        assert f" {address}/" in done.stdout and done.stdout.splitlines()[-1].split()[1] != "0"
+        changed = busybox_host.estiba(
+            "run",
+            "--rm",
+            AUTO,
+            "--cap-add=NET_ADMIN",
+            *joined,
+            "busybox",
+            "ip",
+            "link",
+            "set",
+            "eth0",
+            "down",
+            check=False,
+        )
+        assert changed.returncode != 0 and "not permitted" in changed.stderr
+
+
+def test_the_ids_of_another_container_are_shared_and_kept_while_either_lives(busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", "--network=none", AUTO, "busybox", "sleep", "100")
+    taken = _range(busybox_host, "one")
+    shared = ("--userns=container:one", "busybox")
+    busybox_host.estiba("run", "-d", "--name", "two", *shared, "sleep", "100")
+    assert _range(busybox_host, "two") == taken
+    busybox_host.estiba("rm", "-f", "one")
+    busybox_host.estiba("run", "-d", "--name", "three", "--network=none", AUTO, "busybox", "sleep", "100")
+    assert _range(busybox_host, "three")[0] != taken[0]
+    assert busybox_host.estiba("exec", "two", "id", "-u").stdout == "0\n"
+    refused = busybox_host.estiba("run", "--rm", *shared, "true", check=False)
+    assert refused.returncode == 125 and "one" in refused.stderr
+
+
+def test_a_namespace_that_exists_is_joined(busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", "--network=none", AUTO, "busybox", "sleep", "100")
+    path = f"/proc/{busybox_host.inspect('one')['State']['Pid']}/ns/user"
+    busybox_host.estiba("run", "-d", "--name", "two", f"--userns=ns:{path}", "busybox", "sleep", "100")
+    assert _range(busybox_host, "two") == _range(busybox_host, "one")
+
+
+def test_ids_may_be_chosen(busybox_host):
+    show = ("busybox", "sh", "-c", "cat /proc/self/uid_map; echo /; cat /proc/self/gid_map; touch /f; stat -c %u:%g /f")
+
+    def maps(*flags: str) -> list[str]:
+        done = busybox_host.estiba("run", "--rm", "--network=none", *flags, *show)
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    assert maps("--uidmap=0:200000:1000", "--uidmap=1000:5000") == [
+        *("0 200000 1000", "1000 5000 1", "/", "0 200000 1000", "1000 5000 1", "0:0"),
+    ]
+    assert maps("--uidmap=0:200000:1000", "--gidmap=0:300000:50")[2:] == ["0 300000 50", "0:0"]
+    assert maps("--userns=keep-id")[0] == "0 0 4294967295"
+    fixed = maps("--userns=auto:size=2000,uidmapping=5:4000:2,gidmapping=0:4000:1")
+    assert fixed[1] == "5 4000 2" and fixed[0].split()[2] == "5" and fixed[2].split()[2] == "1993"
+    assert fixed[4] == "0 4000 1"
 
 
 def test_after_a_kill_of_the_monitor_its_ids_are_not_given_to_another_while_it_lives(busybox_host):

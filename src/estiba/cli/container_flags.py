@@ -80,7 +80,11 @@ FLAGS = (
     Flag(("--log-opt",), "list", "max-size and max-file", "NAME=VALUE"),
     Flag(("--init",), "switch", "an init as first process, which passes signals on and reaps orphans"),
     Flag(("--annotation",), "list", "an annotation for the runtime", "NAME=VALUE"),
-    Flag(("--userns",), "value", "auto: ids of its own; host: the host's (default)", "auto[:size=N]|host"),
+    Flag(("--userns",), "value", "ids: the host's (default), its own, or those of another", "auto|host|container:NAME"),
+    Flag(("--uidmap",), "list", "a user inside, a user of the host, and how many", "INSIDE:HOST[:N]"),
+    Flag(("--gidmap",), "list", "the same with groups", "INSIDE:HOST[:N]"),
+    Flag(("--subuidname",), "value", "users 0 and up are those of this name in /etc/subuid", "NAME"),
+    Flag(("--subgidname",), "value", "groups 0 and up are those of this name in /etc/subgid", "NAME"),
     Flag(("--platform",), "value", "platform of the image", "OS/ARCH"),
     Flag(("--pull",), "value", "always, missing or never", "POLICY"),
     Flag(("-q", "--quiet"), "switch", "show no progress of a pull"),
@@ -125,8 +129,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         InvalidInput: a value that cannot be. NotFound: a file that is missing.
     """
     entrypoint = arguments.entrypoint
-    userns, userns_size = _users(arguments)
-    return ContainerOptions(
+    options = ContainerOptions(
         image=arguments.image,
         command=tuple(arguments.command) or None,
         entrypoint=None if entrypoint is None else ((entrypoint,) if entrypoint else ()),
@@ -162,29 +165,13 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         logs=_logs(arguments.log_driver, arguments.log_opt),
         platform=arguments.platform or "",
         annotations=tuple(_pairs(arguments.annotation, "annotation")),
-        userns=userns,
-        userns_size=userns_size,
         init=arguments.init,
     )
+    if arguments.userns or arguments.uidmap or arguments.gidmap or arguments.subuidname or arguments.subgidname:
+        from estiba.cli.user_ids import users_of
 
-
-def _users(arguments: argparse.Namespace) -> tuple[str, int]:
-    """The ids that the container is to have, in Podman's words: the kind, and how many."""
-    kind, _, rest = (arguments.userns or "host").partition(":")
-    if kind == "host" and not rest:
-        return "", 0
-    name, _, size = rest.partition("=")
-    if kind != "auto" or (rest and (name != "size" or not size.isdigit() or not 0 < int(size) <= 1 << 24)):
-        raise InvalidInput(f"invalid --userns {arguments.userns!r}", remedy="Write host, auto or auto:size=65536.")
-    if os.geteuid() != 0:
-        raise InvalidInput("--userns=auto takes root", remedy="Leave it out: the container's root is this user anyway.")
-    if arguments.privileged:
-        raise InvalidInput("--privileged and --userns=auto contradict each other", remedy="Leave one of them out.")
-    if (arguments.network or "").startswith("container:"):
-        raise NotThereYet(
-            "--userns=auto with another container's network is not there yet", remedy="Use --userns=host."
-        )
-    return "auto", int(size or 0)
+        options = options.with_users(users_of(arguments))
+    return options
 
 
 def read_environment(files: list[str], given: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest, VolumePlace
     from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord
+    from estiba.engine.userns import Users
     from estiba.networks.networks import Networks
     from estiba.runtime.client import RuntimeClient
     from estiba.store.images import ImageRecord
@@ -50,15 +51,23 @@ class Attachment:
 class Engine:
     """The containers of one store. `run` is the run directory.
 
-    `runtime` (of new containers) and `networks` are asked for when they are first needed.
+    `runtime` (of new containers) and `networks` are asked for when they are first needed. `users` are the ids of new
+    containers that ask for none.
     """
 
     def __init__(
-        self, *, store: Store, run: str, runtime: Callable[[], RuntimeClient], networks: Callable[[], Networks]
+        self,
+        *,
+        store: Store,
+        run: str,
+        runtime: Callable[[], RuntimeClient],
+        networks: Callable[[], Networks],
+        users: Users | None = None,
     ) -> None:
         self.store = store
         self.run = run
         self._runtime = runtime
+        self._users = users
         self._networks = networks
         self.containers = Containers(store.database)
         self.volumes = Volumes(store, self.containers)
@@ -319,6 +328,8 @@ class Engine:
         from estiba.engine.creation import create
         from estiba.runtime.client import RuntimeClient
 
+        if self._users is not None and not options.userns:
+            options = options.with_users(self._users)
         runtime = self._runtime()
         is_ours = runtime.command == RuntimeClient.ours(root="").command
         return create(
@@ -395,7 +406,8 @@ class Engine:
             snapshotter=self.store.snapshots.kind,
             boot=self.boot,
             ports=published_ports(options, process.exposed_ports) if _has_ports(options) else (),
-            joined_pid=self._joined(options),
+            joined_pid=self._joined(options.network, "network"),
+            users_pid=self._joined(f"{options.userns}:{options.userns_target}", "ids"),
             architecture=Platform.of_machine(os.uname().machine).architecture,
             attach=attachment.output,
             attach_input=attachment.gives_input,
@@ -418,13 +430,14 @@ class Engine:
                 _check_source(mount.source, make=mount.make_source)
         return tuple(places)
 
-    def _joined(self, options: ContainerOptions) -> int:
-        name = options.network.removeprefix("container:")
-        if name == options.network:
+    def _joined(self, choice: str, what: str) -> int:
+        """The process of the container that `choice`, ``container:NAME``, names; 0 for another choice."""
+        name = choice.removeprefix("container:")
+        if name == choice:
             return 0
         other = self.find(name)
         if other.state != lifecycle.RUNNING:
-            raise Conflict(f"container {other.name} is not running: its network cannot be joined")
+            raise Conflict(f"container {other.name} is not running: its {what} cannot be joined")
         return other.pid
 
 

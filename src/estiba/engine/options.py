@@ -12,6 +12,8 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
+    from estiba.engine.userns import Users
+
 
 class VolumeMount(NamedTuple):
     """Something shown inside the container at `target`.
@@ -92,7 +94,7 @@ class ContainerOptions(NamedTuple):
 
     `entrypoint` and `command` None take the image's; an empty `entrypoint` resets it. `env` are ``KEY=value``; a
     ``KEY`` alone takes the variable away. `stop_timeout` None is ten seconds. `annotations` are for the runtime.
-    `userns` is "" (the host's ids) or ``auto``: a range of `userns_size` ids of its own (0: 65536).
+    `userns` and what begins with it, `uid_map` and `gid_map` are the fields of `userns.Users`.
     `init` puts an init before the program, which passes signals on and reaps orphans.
     """
 
@@ -126,7 +128,20 @@ class ContainerOptions(NamedTuple):
     annotations: tuple[tuple[str, str], ...] = ()
     userns: str = ""
     userns_size: int = 0
+    userns_target: str = ""
+    uid_map: tuple[tuple[int, int, int], ...] = ()
+    gid_map: tuple[tuple[int, int, int], ...] = ()
     init: bool = False
+
+    def with_users(self, users: Users) -> ContainerOptions:
+        """The same with these ids."""
+        return self._replace(
+            userns=users.kind,
+            userns_size=users.size,
+            userns_target=users.target,
+            uid_map=users.uids,
+            gid_map=users.gids,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`; only what differs from the default."""

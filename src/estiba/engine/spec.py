@@ -50,7 +50,7 @@ class Process(NamedTuple):
 class Place(NamedTuple):
     """What the machine adds at a start. `network` is ``new``, ``host`` or ``path:…``; `mounts` follow the default ones.
 
-    `home` is the user's directory in the image's /etc/passwd, "" where there is none.
+    `home` is the user's directory in the image's /etc/passwd, "" where there is none. `foreign` are as in SpecOptions.
     """
 
     container_id: str
@@ -61,6 +61,7 @@ class Place(NamedTuple):
     home: str = ""
     mounts: tuple[SpecMount, ...] = ()
     network: str = "new"
+    foreign: tuple[str, ...] = ()
     cgroups_path: str = ""
     counts_swap: bool = False
     counts_pids: bool = False
@@ -155,6 +156,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         user_namespace=place.user_namespace,
         shares_user_namespace=place.shares_user_namespace,
         network=place.network,
+        foreign=place.foreign,
         annotations=options.annotations,
     )
 

@@ -3,7 +3,8 @@
 A range is a lock (fcntl(2), F_OFD_SETLK) on as many bytes of one file for the whole machine as it has ids, so the
 kernel keeps ranges apart, whatever installation they are for, and gives one back when its holder dies. Beside it a mark
 says that a range is in use: where it is still there although nobody holds the lock, the holder was killed, and
-its container may live on; then the range is taken only if no process has these ids any more.
+its container may live on; then the range is taken only if no process has these ids any more. Another container that
+joins the ids of one that lives has a share: a read lock far behind the range, which lasts when the first one ends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SLOT = 65536
 DEFAULT_POOL = ((0x70000000, 0x0FFE0000),)
 """Where /etc/subuid names nobody: beyond what useradd gives (600 100 000) and systemd uses (1 879 048 191)."""
 OWNERS = ("estiba", "containers")
+_SHARES = 1 << 40  # where the file's bytes for shares begin
 
 
 class Lease:
@@ -32,7 +34,10 @@ class Lease:
         self.size = size
 
     def release(self) -> None:
-        os.pwrite(self._descriptor, b"\0", _mark(self.start))
+        if _is_free(self._descriptor, self.start, self.size) and _is_free(
+            self._descriptor, _SHARES + self.start, self.size
+        ):
+            os.pwrite(self._descriptor, b"\0", _mark(self.start))
         os.close(self._descriptor)
 
 
@@ -57,18 +62,12 @@ def take(size: int, *, file: str = FILE, ranges: tuple[tuple[int, int], ...] | N
     Raises:
         Unavailable: none is left, or the file cannot be used.
     """
+    descriptor = _open(file)
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise Unavailable(f"the record of ids {file} cannot be used: {error.strerror}") from error
-    try:
-        info = os.fstat(descriptor)
-        if info.st_uid != os.geteuid() or not stat.S_ISREG(info.st_mode):
-            raise Unavailable(f"the record of ids {file} belongs to user {info.st_uid}", remedy="Remove it.")
         step = -(-size // SLOT) * SLOT
         for first, count in pool() if ranges is None else ranges:
             for start in range(first, first + count - size + 1, step):
-                if _lock(descriptor, start, size) and not _is_orphaned(descriptor, start, size):
+                if _lock(descriptor, fcntl.F_WRLCK, start, size) and not _is_orphaned(descriptor, start, size):
                     os.pwrite(descriptor, b"\1", _mark(start))
                     return Lease(descriptor, start, size)
     except BaseException:
@@ -81,10 +80,39 @@ def take(size: int, *, file: str = FILE, ranges: tuple[tuple[int, int], ...] | N
     )
 
 
-def _lock(descriptor: int, start: int, size: int) -> bool:
-    request = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, start, size, 0)
+def share(start: int, size: int, *, file: str = FILE) -> Lease:
+    """A part in a range that is taken, so that nobody else gets it while either lives.
+
+    The caller makes sure afterwards that whoever has taken it is still there.
+
+    Raises:
+        Unavailable: the file cannot be used.
+    """
+    descriptor = _open(file)
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+        if not _lock(descriptor, fcntl.F_RDLCK, _SHARES + start, size):
+            raise Unavailable(f"the ids from {start} on cannot be shared just now", remedy="Try again.")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Lease(descriptor, start, size)
+
+
+def _open(file: str) -> int:
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise Unavailable(f"the record of ids {file} cannot be used: {error.strerror}") from error
+    info = os.fstat(descriptor)
+    if info.st_uid != os.geteuid() or not stat.S_ISREG(info.st_mode):
+        os.close(descriptor)
+        raise Unavailable(f"the record of ids {file} belongs to user {info.st_uid}", remedy="Remove it.")
+    return descriptor
+
+
+def _lock(descriptor: int, kind: int, start: int, size: int) -> bool:
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _request(kind, start, size))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -92,12 +120,24 @@ def _lock(descriptor: int, start: int, size: int) -> bool:
     return True
 
 
+def _is_free(descriptor: int, start: int, size: int) -> bool:
+    """Whether nobody else has locked a byte of these."""
+    answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _request(fcntl.F_WRLCK, start, size))
+    kind: int = struct.unpack_from("h", answer)[0]
+    return kind == fcntl.F_UNLCK
+
+
+def _request(kind: int, start: int, size: int) -> bytes:
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, size, 0)
+
+
 def _is_orphaned(descriptor: int, start: int, size: int) -> bool:
-    """Whether a process still lives with ids of the range; then the lock on it is let go."""
+    """Whether somebody shares the range, or a process still lives with ids of it; then the lock on it is let go."""
     marks = (os.pread(descriptor, 1, _mark(each)) for each in range(start, start + size, SLOT))
-    if not any(mark == b"\1" for mark in marks) or not _is_used(start, size):
+    is_marked = any(mark == b"\1" for mark in marks) and _is_used(start, size)
+    if not is_marked and _is_free(descriptor, _SHARES + start, size):
         return False
-    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, start, size, 0))
+    _lock(descriptor, fcntl.F_UNLCK, start, size)
     return True
 
 

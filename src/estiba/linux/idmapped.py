@@ -10,13 +10,16 @@ import os
 
 from estiba.errors import Unavailable
 from estiba.linux import mountpoints
-from estiba.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, unshare
+from estiba.linux.namespaces import CLONE_NEWNET, CLONE_NEWUSER, join, unshare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
-    Mappings = Sequence[tuple[int, int, int]]  # (container, host, size)
+    Row = tuple[int, int, int]  # (container, host, size)
+    Mappings = Sequence[Row]
+    Found = TypeVar("Found")
 
 _MOUNT_ATTR_IDMAP = 0x100000
 
@@ -34,12 +37,47 @@ def open_user_namespace(users: Mappings, groups: Mappings) -> int:
 
 def open_namespaces(users: Mappings, groups: Mappings, *, network: bool) -> tuple[int, int]:
     """As `open_user_namespace`, with a network namespace that belongs to it; -1 in its place where none is wanted."""
+
+    def write_maps(child: int) -> tuple[int, int]:
+        for name, mappings in (("uid_map", users), ("gid_map", groups)):
+            _write(f"/proc/{child}/{name}", "".join(f"{c} {h} {n}\n" for c, h, n in mappings))
+        return _open(child, "user"), _open(child, "net") if network else -1
+
+    return _beside(lambda: unshare(CLONE_NEWUSER | (CLONE_NEWNET if network else 0)), write_maps)
+
+
+def look_into(user_namespace: int, *, network: bool) -> tuple[tuple[Row, ...], tuple[Row, ...], int]:
+    """The users and groups of a namespace that exists, and a new network namespace that belongs to it (-1: none).
+
+    The caller is single-threaded and small: it forks.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+
+    def enter() -> None:
+        join(user_namespace, CLONE_NEWUSER)
+        if network:
+            unshare(CLONE_NEWNET)
+
+    return _beside(
+        enter,
+        lambda child: (
+            _rows(f"/proc/{child}/uid_map"),
+            _rows(f"/proc/{child}/gid_map"),
+            _open(child, "net") if network else -1,
+        ),
+    )
+
+
+def _beside(act: Callable[[], None], look: Callable[[int], Found]) -> Found:
+    """What `look` gives for the pid of a child that has done `act` and lives as long."""
     asking, answering = os.pipe()
     waiting, releasing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            unshare(CLONE_NEWUSER | (CLONE_NEWNET if network else 0))
+            act()
             os.close(releasing)
             os.write(answering, b"y")
             os.read(waiting, 1)
@@ -54,14 +92,21 @@ def open_namespaces(users: Mappings, groups: Mappings, *, network: bool) -> tupl
         if answer != b"y":
             number = answer[0] if answer else errno.EPERM
             raise OSError(number, f"create a user namespace: {os.strerror(number)}")
-        for name, mappings in (("uid_map", users), ("gid_map", groups)):
-            _write(f"/proc/{child}/{name}", "".join(f"{c} {h} {n}\n" for c, h, n in mappings))
-        owner = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        return owner, os.open(f"/proc/{child}/ns/net", os.O_RDONLY | os.O_CLOEXEC) if network else -1
+        return look(child)
     finally:
         os.close(asking)
         os.close(releasing)
         os.waitpid(child, 0)
+
+
+def _open(pid: int, name: str) -> int:
+    return os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _rows(path: str) -> tuple[Row, ...]:
+    with open(path, encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    return tuple((int(row[0]), int(row[1]), int(row[2])) for row in rows)
 
 
 def map_ids(tree: int, user_namespace: int, *, recursive: bool, what: str) -> None:

@@ -64,6 +64,11 @@ def rows(text: str, names: frozenset[str], own: int) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def ranges(path: str, name: str) -> tuple[Row, ...]:
+    """Every range of `name` in the file `path`, one behind the other from 0 on."""
+    return tuple((first - 1, start, size) for first, start, size in rows(_text(path), frozenset((name,)), -1)[1:])
+
+
 def _names(user_id: int) -> frozenset[str]:
     """How the files may call the user: by name or by number."""
     import pwd

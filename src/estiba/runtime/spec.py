@@ -117,6 +117,7 @@ class SpecOptions(NamedTuple):
 
     `capabilities` is the bounding set; `ambient_capabilities` are kept by a user other than root too.
     `shares_user_namespace`: the runtime itself is root of an ordinary user's namespace, and the container stays in it.
+    `foreign` are the kinds of joined namespaces that do not belong to the container's users.
     `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
     """
 
@@ -154,6 +155,7 @@ class SpecOptions(NamedTuple):
     ipc: str = "new"
     uts: str = "new"
     cgroup: str = "new"
+    foreign: tuple[str, ...] = ()
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
     user_namespace: str = ""  # the path of one with these mappings, which root made; "" lets the runtime make it
@@ -222,8 +224,10 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
     pts = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *(("gid=5",) if maps_gid_5 else ()))
     writable = () if options.privileged else ("ro",)
     quiet = ("nosuid", "noexec", "nodev")
-    # sysfs belongs to the network namespace: a user namespace that shares the host's may only show the host's /sys.
-    if (options.uid_mappings or options.shares_user_namespace) and options.network == "host":
+    # sysfs belongs to the network namespace: who has no power over that may only show the host's /sys.
+    if "network" in options.foreign or (
+        (options.uid_mappings or options.shares_user_namespace) and options.network == "host"
+    ):
         sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro", "rro"))
     else:
         sys_mount = SpecMount("/sys", "sysfs", "sysfs", (*quiet, *writable))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from estiba.builder.request import BuildSurroundings
     from estiba.engine.engine import Engine
+    from estiba.engine.userns import Users
     from estiba.networks.networks import Networks
     from estiba.registry.client.ask import Registries
     from estiba.registry.client.credentials import CredentialFile
@@ -82,6 +83,7 @@ class House:
                 run=self.settings.run,
                 runtime=lambda: self.runtime,
                 networks=lambda: self.networks,
+                users=self._users(),
             )
         return self._engine
 
@@ -137,6 +139,13 @@ class House:
             networks_run=self.settings.run,
             resolv_conf=self.resolv_conf,
         )
+
+    def _users(self) -> Users | None:
+        if not self.settings.userns:
+            return None
+        from estiba.engine.userns import parse_users
+
+        return parse_users(self.settings.userns)
 
     def _pull(self, reference: Reference, platform: Platform) -> ImageRecord:
         from estiba.registry.client.pull import pull

@@ -19,14 +19,16 @@ class Settings(NamedTuple):
     """Everything that comes from outside. Paths are absolute.
 
     `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
-    or a path. `credentials` is the file that `login` writes and Docker's tools share. `environment` is what a client
-    passes on to others (proxies, terminal), never read again below.
+    or a path. `userns` is what a container without --userns gets ("": the host's ids). `credentials` is the file that
+    `login` writes and Docker's tools share. `environment` is what a client passes on to others (proxies, terminal),
+    never read again below.
     """
 
     root: str
     run: str
     runtime: str
     snapshotter: str
+    userns: str
     platform: Platform
     credentials: str
     user_id: int
@@ -59,6 +61,8 @@ def read(
         run=_path(run or environment.get("ESTIBA_RUN") or _default_run(environment, user_id, home)),
         runtime=runtime or environment.get("ESTIBA_RUNTIME") or "estiba",
         snapshotter=snapshotter or environment.get("ESTIBA_SNAPSHOTTER") or "auto",
+        # An ordinary user's containers have that user's ids in any case.
+        userns=environment.get("ESTIBA_USERNS", "") if user_id == 0 else "",
         platform=Platform.of_machine(os.uname().machine),
         credentials=os.path.join(environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json"),
         user_id=user_id,

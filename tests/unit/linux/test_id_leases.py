@@ -56,3 +56,16 @@ def test_a_file_in_place_of_the_record_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "ids").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Unavailable, match="cannot be used"):
         _take(tmp_path)
+
+
+def test_a_range_that_is_shared_stays_taken_until_both_are_gone(tmp_path):
+    first = _take(tmp_path)
+    shared = id_leases.share(first.start, first.size, file=f"{tmp_path}/ids")
+    first.release()
+    other = _take(tmp_path)
+    assert other.start != first.start
+    shared.release()
+    again = _take(tmp_path)
+    assert again.start == first.start
+    other.release()
+    again.release()

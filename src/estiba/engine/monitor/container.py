@@ -16,15 +16,15 @@ from estiba.linux.namespaces import has_root
 from estiba.linux.processes import start_time
 from estiba.oci import json_text
 from estiba.runtime.client import RuntimeClient
-from estiba.runtime.spec import container_spec
+from estiba.runtime.spec import IdMapping, container_spec
 from estiba.store.snapshots.trees import remove_tree
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
+    from estiba.linux.own_ids import OwnIds
     from estiba.networks.networks import Networks
     from estiba.networks.usermode import UserNetwork
 
@@ -139,8 +139,8 @@ def begin(
     ordinary_user.check_user(user, text=request.process.user)
     users, groups = ordinary_user.mappings()
     if own is not None:
-        own.check_user(user)
-        users = groups = own.mappings
+        own.check(user.uid, (user.gid, *user.additional_gids))
+        users, groups = (tuple(IdMapping(*row) for row in rows) for rows in (own.users, own.groups))
     files.write_etc(
         request,
         paths,
@@ -149,7 +149,7 @@ def begin(
         gateway=network.networking.gateway,
         name_server=network.user.place.name_server if network.user else "",
     )
-    mounts = files.spec_mounts(request, paths)
+    mounts = files.spec_mounts(request, paths, has_own_ids=own is not None)
     process = request.process
     if options.init:
         mounts = (*mounts, init.mount())
@@ -163,6 +163,7 @@ def begin(
         home=user.home,
         mounts=mounts,
         network=network.choice,
+        foreign=_foreign(network, own),
         counts_swap=_counts_swap(),
         counts_pids=_counts_pids(),
         architecture=request.architecture,
@@ -176,6 +177,14 @@ def begin(
     with open(paths.config, "w", encoding="utf-8") as file:
         file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
     return _start(request, paths, network, runtime, streams)
+
+
+def _foreign(network: Network, own: OwnIds | None) -> tuple[str, ...]:
+    """Namespaces over which the container's root has no power, though it is in them."""
+    choice = network.choice.removeprefix("path:")
+    if own is None or choice == "new" or (choice.startswith("/") and own.owns(choice)):
+        return ()
+    return ("network",)
 
 
 def end(request: StartRequest, runtime: RuntimeClient) -> None:

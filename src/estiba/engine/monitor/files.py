@@ -17,11 +17,11 @@ from estiba.runtime.spec import SpecMount
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.options import VolumeMount
     from estiba.engine.paths import ContainerPaths
     from estiba.linux.mounts import Mount
+    from estiba.linux.own_ids import OwnIds
 
 _LARGEST_FILE = 1 << 20
 
@@ -109,7 +109,9 @@ def fill_volumes(request: StartRequest, rootfs: str, own: OwnIds | None) -> None
     """Copy what the image has at a volume's place into volumes that are empty."""
     for place in request.volumes:
         if place.fill and own is not None:
-            own.fill_volume(rootfs, place.target, place.source)
+            from estiba.engine.monitor import own_ids
+
+            own_ids.fill(own, rootfs, place.target, place.source)
         elif place.fill:
             fill_volume(rootfs, place.target, place.source)
 
@@ -141,10 +143,10 @@ def write_etc(
     _write(paths.resolv_conf, text)
 
 
-def spec_mounts(request: StartRequest, paths: ContainerPaths) -> tuple[SpecMount, ...]:
+def spec_mounts(request: StartRequest, paths: ContainerPaths, *, has_own_ids: bool) -> tuple[SpecMount, ...]:
     """The mounts of /etc, volumes and tmpfs, in the runtime's words; a user's mount replaces one of ours."""
     # What is the container's own has its owners on disk: 0 is its root, whatever ids it has on the host.
-    ours = ("rbind", "rprivate", "idmap") if request.options.userns else ("rbind", "rprivate")
+    ours = ("rbind", "rprivate", "idmap") if has_own_ids else ("rbind", "rprivate")
     mounts = {
         "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ours),
         "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ours),

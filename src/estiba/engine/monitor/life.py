@@ -24,9 +24,9 @@ from estiba.store.database import Database
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from estiba.engine.monitor.own_ids import OwnIds
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.paths import ContainerPaths
+    from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
     from estiba.networks.networks import Networks
 
@@ -82,10 +82,10 @@ class Life:
     def _prepare(self) -> None:
         become_subreaper()
         os.makedirs(self.paths.bundle, mode=0o700, exist_ok=True)
-        if self.request.options.userns:
-            from estiba.engine.monitor.own_ids import OwnIds
+        if self.request.options.userns not in ("", "host"):
+            from estiba.engine.monitor.own_ids import own_ids
 
-            self.own = OwnIds(self.request)
+            self.own = own_ids(self.request)
         self.rootfs = files.mount_rootfs(self.request, self.paths, self.own)
         if not self.request.runtime_is_ours and has_root():
             files.hide_unified_cgroups()

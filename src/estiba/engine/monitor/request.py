@@ -27,8 +27,8 @@ class StartRequest(NamedTuple):
     """Everything that a monitor needs; nothing else is read from outside but the database.
 
     `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot id.
-    `joined_pid` is a process of the container whose network is shared. `attach` asks that the starter gets the output,
-    `attach_input` that it gives the input. `console_size` is rows and columns.
+    `joined_pid` is a process of the container whose network is shared, `users_pid` of that whose ids are. `attach` asks
+    that the starter gets the output, `attach_input` that it gives the input. `console_size` is rows and columns.
     """
 
     container_id: str
@@ -46,6 +46,7 @@ class StartRequest(NamedTuple):
     boot: str
     ports: tuple[PortMapping, ...] = ()
     joined_pid: int = 0
+    users_pid: int = 0
     architecture: str = "amd64"
     attach: bool = False
     attach_input: bool = False

@@ -101,7 +101,8 @@ def _enter(plan: Plan, channel: Channel) -> None:
     if is_root and any(flag == CLONE_NEWUSER for flag, _ in plan.joins):
         os.chdir(plan.rootfs)  # which the root of the other namespace could not find
         plan.rootfs = "."
-    for flag, descriptor in sorted(plan.joins, key=lambda pair: pair[0] != CLONE_NEWUSER):
+    # Root enters others' namespaces while it has power over them; who is not root has it in the user namespace alone.
+    for flag, descriptor in sorted(plan.joins, key=lambda pair: (pair[0] == CLONE_NEWUSER) == is_root):
         join(descriptor, flag)
         os.close(descriptor)
         if flag == CLONE_NEWUSER:
