@@ -215,3 +215,51 @@ def test_after_a_kill_of_the_monitor_its_ids_are_not_given_to_another_while_it_l
     assert busybox_host.state("one") == "exited"
     shown = busybox_host.estiba("run", "--rm", "--network", "none", AUTO, "busybox", "cat", "/proc/self/uid_map")
     assert int(shown.stdout.split()[1]) <= taken
+
+
+def test_a_directory_of_the_host_is_shown_with_the_owners_that_it_has_inside(busybox_host, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "of-root").write_text("x")
+    script = "ls -ln /d/of-root; touch /d/new; chown 1000:1000 /d/new"
+    flags = ("--rm", "--network=none", AUTO)
+    done = busybox_host.estiba("run", *flags, "-v", f"{tmp_path}/d:/d:idmap", "busybox", "sh", "-c", script)
+    assert done.stdout.split()[2:4] == ["0", "0"]
+    assert os.stat(tmp_path / "d" / "new").st_uid == 1000
+    plain = busybox_host.estiba("run", *flags, "-v", f"{tmp_path}/d:/d", "busybox", "sh", "-c", script, check=False)
+    assert plain.stdout.split()[2:4] == ["65534", "65534"] and plain.returncode == 1
+    read_only = busybox_host.estiba(
+        "run", *flags, "-v", f"{tmp_path}/d:/d:ro,idmap", "busybox", "touch", "/d/x", check=False
+    )
+    assert "Read-only" in read_only.stderr
+
+
+def test_a_mount_may_have_owners_of_its_own(busybox_host, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "f").write_text("x")
+    os.chown(tmp_path / "f", 5, 6)
+    show = ("busybox", "stat", "-c", "%u:%g", "/d/f")
+    for ids, option, owners in (
+        ("--userns=host", "uids=5-1000-1;gids=6-1000-1", "1000:1000"),
+        (AUTO, "uids=@5-1000-1;gids=@6-1001-1", "1000:1001"),
+        ("--uidmap=0:200000:2000", "uids=5-200007-1;gids=6-200008-2", "7:8"),
+    ):
+        done = busybox_host.estiba("run", "--rm", "--network=none", ids, "-v", f"{tmp_path}:/d:idmap={option}", *show)
+        assert done.stdout == owners + "\n"
+    for ids, option, word in (
+        ("--userns=host", "idmap", "Add --userns=auto"),
+        (AUTO, "idmap=uids=@1-70000-1;gids=@1-0-1", "does not have"),
+        (AUTO, "idmap=uids=1-2-3", "takes uids and gids"),
+    ):
+        failed = busybox_host.estiba("run", "--rm", ids, "-v", f"{tmp_path}:/d:{option}", *show, check=False)
+        assert failed.returncode == 125 and word in failed.stderr
+
+
+def test_the_ids_of_a_setting_are_those_of_every_container_that_asks_for_none(busybox_host, monkeypatch):
+    monkeypatch.setenv("ESTIBA_USERNS", "auto")
+    show = ("busybox", "cat", "/proc/self/uid_map")
+    assert int(busybox_host.estiba("run", "--rm", "--network=none", *show).stdout.split()[1]) > 0
+    assert busybox_host.estiba("run", "--rm", "--network=none", "--userns=host", *show).stdout.split()[1] == "0"
+    monkeypatch.setenv("ESTIBA_USERNS", "mine")
+    failed = busybox_host.estiba("run", "--rm", *show, check=False)
+    assert failed.returncode == 125 and "mine" in failed.stderr

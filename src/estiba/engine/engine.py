@@ -95,7 +95,8 @@ class Engine:
             StartFailed: it was made but did not start; with `auto_remove` it is removed again.
         """
         record, lock = self._create(options, image, state=lifecycle.STARTING)
-        return record, self._begin(record, options, lock, pending, attachment)
+        # Those of the record: what the installation and other containers add is there.
+        return record, self._begin(record, record.parsed_options(), lock, pending, attachment)
 
     def start(self, text: str, attachment: Attachment | None = None) -> frames.Connection | None:
         """Start the container; gives the connection to its monitor, None when it runs already.

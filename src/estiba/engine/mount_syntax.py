@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from estiba.engine import idmap_option
 from estiba.engine.options import VolumeMount
 from estiba.errors import InvalidInput, NotThereYet
 
@@ -37,6 +38,8 @@ def parse_volume(text: str, *, current_directory: str) -> VolumeMount:
             options.append(option)
         elif option == "nocopy" and mount.kind == "volume":
             mount = mount._replace(copy_up=False)
+        elif idmap_option.is_idmap(option):
+            options.append(idmap_option.checked(option, text))
         elif option not in ("z", "Z", "consistent", "cached", "delegated", ""):
             raise InvalidInput(f"invalid option {option!r} in volume {text!r}", remedy="Options are ro, rw, nocopy.")
     return mount._replace(options=tuple(options))

@@ -59,13 +59,26 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM_SIZE = 64 << 20
 
 
+class IdMapping(NamedTuple):
+    """`size` ids from `container` on are the host's from `host` on."""
+
+    container: int
+    host: int
+    size: int
+
+
 class SpecMount(NamedTuple):
-    """One mount in the container; a `destination` equal to a default one's replaces it."""
+    """One mount in the container; a `destination` equal to a default one's replaces it.
+
+    A bind mount with `uid_mappings` shows other owners: `container` on disk is the host's `host`.
+    """
 
     destination: str
     type: str
     source: str
     options: tuple[str, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
 
 
 class SpecDevice(NamedTuple):
@@ -87,14 +100,6 @@ class Rlimit(NamedTuple):
     kind: str
     soft: int
     hard: int
-
-
-class IdMapping(NamedTuple):
-    """`size` ids from `container` on are the host's from `host` on."""
-
-    container: int
-    host: int
-    size: int
 
 
 class Resources(NamedTuple):
@@ -246,9 +251,20 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
     chosen = [m for m in defaults if m.destination not in replaced]
     # Parents first; mounts of the user keep their own order among equals.
     chosen += sorted(options.mounts, key=lambda m: m.destination.count("/") if m.destination != "/" else 0)
-    return [
-        {"destination": m.destination, "type": m.type, "source": m.source, "options": list(m.options)} for m in chosen
-    ]
+    return [_mount(m) for m in chosen]
+
+
+def _mount(mount: SpecMount) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "destination": mount.destination,
+        "type": mount.type,
+        "source": mount.source,
+        "options": list(mount.options),
+    }
+    if mount.uid_mappings:
+        document["uidMappings"] = [_mapping(m) for m in mount.uid_mappings]
+        document["gidMappings"] = [_mapping(m) for m in mount.gid_mappings]
+    return document
 
 
 def _linux(options: SpecOptions) -> dict[str, Any]:

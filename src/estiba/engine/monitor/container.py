@@ -149,7 +149,8 @@ def begin(
         gateway=network.networking.gateway,
         name_server=network.user.place.name_server if network.user else "",
     )
-    mounts = files.spec_mounts(request, paths, has_own_ids=own is not None)
+    owners = {} if own is None else {"users": users, "groups": groups}
+    mounts = files.spec_mounts(request, paths, **owners)
     process = request.process
     if options.init:
         mounts = (*mounts, init.mount())

@@ -8,15 +8,17 @@ import stat
 
 from estiba.engine.monitor.copy_up import fill_volume
 from estiba.engine.monitor.ordinary_user import is_ordinary, plain_directory
-from estiba.errors import Unavailable
+from estiba.errors import InvalidInput, Unavailable
 from estiba.image.users import UserIds, resolve_user
 from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, unmount
 from estiba.linux.paths import open_in_root
 from estiba.networks.resolver import hosts, resolv_conf
-from estiba.runtime.spec import SpecMount
+from estiba.runtime.spec import IdMapping, SpecMount
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.options import VolumeMount
     from estiba.engine.paths import ContainerPaths
@@ -143,10 +145,18 @@ def write_etc(
     _write(paths.resolv_conf, text)
 
 
-def spec_mounts(request: StartRequest, paths: ContainerPaths, *, has_own_ids: bool) -> tuple[SpecMount, ...]:
-    """The mounts of /etc, volumes and tmpfs, in the runtime's words; a user's mount replaces one of ours."""
+def spec_mounts(
+    request: StartRequest, paths: ContainerPaths, *, users: Sequence[IdMapping] = (), groups: Sequence[IdMapping] = ()
+) -> tuple[SpecMount, ...]:
+    """The mounts of /etc, volumes and tmpfs, in the runtime's words; a user's mount replaces one of ours.
+
+    `users` and `groups` are the container's, where it has ids of its own.
+
+    Raises:
+        InvalidInput: a mount is to have mapped ids, and there are none to map to.
+    """
     # What is the container's own has its owners on disk: 0 is its root, whatever ids it has on the host.
-    ours = ("rbind", "rprivate", "idmap") if has_own_ids else ("rbind", "rprivate")
+    ours = ("rbind", "rprivate", "idmap") if users else ("rbind", "rprivate")
     mounts = {
         "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ours),
         "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ours),
@@ -160,7 +170,30 @@ def spec_mounts(request: StartRequest, paths: ContainerPaths, *, has_own_ids: bo
             mounts[mount.target] = _tmpfs(mount)
         elif mount.kind == "bind":
             mounts[mount.target] = _bind(mount)
+    for mount in request.options.mounts:
+        option = next((option for option in mount.options if option.startswith("idmap")), "")
+        if option and mount.kind != "tmpfs":
+            mounts[mount.target] = _with_owners(mounts[mount.target], option, request, users, groups)
     return tuple(mounts.values())
+
+
+def _with_owners(
+    mount: SpecMount, option: str, request: StartRequest, users: Sequence[IdMapping], groups: Sequence[IdMapping]
+) -> SpecMount:
+    from estiba.engine import idmap_option
+
+    if not request.runtime_is_ours:
+        raise Unavailable("a mount with mapped ids takes Estiba's own runtime", remedy="Leave --runtime or idmap out.")
+    others = tuple(each for each in mount.options if not idmap_option.is_idmap(each))
+    if option != idmap_option.NAME:
+        uids, gids = idmap_option.mappings(option, users, groups)
+        return mount._replace(options=others, uid_mappings=uids, gid_mappings=gids)
+    if not users:
+        raise InvalidInput(
+            f"idmap on {mount.destination} means the container's ids, and those are the host's",
+            remedy="Add --userns=auto, or say which: idmap=uids=0-1000-1;gids=0-1000-1",
+        )
+    return mount._replace(options=(*others, option))
 
 
 def _tmpfs(mount: VolumeMount) -> SpecMount:
