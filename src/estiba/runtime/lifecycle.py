@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    ScopeOpener = Callable[[str, str, dict[str, str]], Group]  # cgroupsPath, id, annotations
+
 DEFAULT_PARENT = "/estiba"
 _SIGKILL = 9
 _LAST_WAIT = 10.0  # seconds for a killed process to end
@@ -41,11 +43,13 @@ def create(
     no_pivot: bool = False,
     new_keyring: bool = True,
     has_group: bool = True,
+    open_scope: ScopeOpener | None = None,
     streams: tuple[int, int, int] | None = None,
 ) -> Container:
     """Everything up to the point where the program would begin.
 
-    `streams` are the program's standard streams, where they are not our own.
+    `streams` are the program's standard streams, where they are not our own. `open_scope` plans the control group where
+    it is systemd that makes it.
 
     Raises:
         EstibaError, OSError: nothing of the container is left.
@@ -62,7 +66,7 @@ def create(
     if not config["process"]["args"]:
         record["has_process"] = False
     refuse_taken_id(root, container_id)
-    planned = _group_for(container_id, config) if has_group else None
+    planned = _group_for(container_id, config, open_scope) if has_group else None
     record["cgroup"] = planned.record() if planned is not None else None
     container = new_container(root, container_id, record, bundle.text)
     held = container.lock()
@@ -90,6 +94,7 @@ def create(
 
         parent.bring_up(plan, before_pivot=before_pivot, on_terminal=on_terminal)
         _close(plan)
+        record["cgroup"] = group.record() if group is not None else None  # systemd tells only now where it is
         container.save_process()
     except BaseException:
         destroy(container, config)
@@ -183,10 +188,13 @@ def begin(container: Container) -> None:
             raise
 
 
-def _group_for(container_id: str, config: dict[str, Any]) -> Group:
+def _group_for(container_id: str, config: dict[str, Any], open_scope: ScopeOpener | None) -> Group:
     """The control group that the container is to have. It is recorded before it is made, so that a `kill -9` of us
     leaves nothing that nobody knows of; and looked at before that, so that no record names somebody else's."""
-    path = (config.get("linux") or {}).get("cgroupsPath") or container_id
+    path = (config.get("linux") or {}).get("cgroupsPath") or ""
+    if open_scope is not None:
+        return open_scope(path, container_id, config.get("annotations") or {})
+    path = path or container_id
     group = open_group(path if path.startswith("/") else f"{DEFAULT_PARENT}/{path}")
     if group.processes():
         raise Conflict(f"the control group {group.path} is in use", remedy="Choose another cgroupsPath.")

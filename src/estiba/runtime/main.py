@@ -6,7 +6,7 @@ import os
 import sys
 
 from estiba import __version__
-from estiba.errors import CommandFailed, EstibaError, InvalidInput, NotThereYet, Unavailable
+from estiba.errors import CommandFailed, EstibaError
 from estiba.runtime import arguments
 from estiba.runtime.errors import BadBundle
 from estiba.runtime.log import Log
@@ -21,7 +21,7 @@ _USAGE = """\
 estiba-runtime: an OCI runtime (runtime-spec 1.3) with runc's command line
 
 estiba-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--quiet]
-               [--cgroup-manager cgroupfs|disabled] VERB [flags] ID
+               [--systemd-cgroup] [--cgroup-manager cgroupfs|systemd|disabled] VERB [flags] ID
 
 Verbs:
   create   make a container from a bundle (-b DIR, --config FILE), up to its program
@@ -41,7 +41,6 @@ Verbs:
   spec     write a config.json to start from
 """
 # They start programs, so the interpreter must be out of reach.
-_CGROUPFS = "Use --cgroup-manager cgroupfs (podman: --cgroup-manager too; docker: native.cgroupdriver=cgroupfs)."
 _STARTERS = ("create", "run", "exec")
 
 
@@ -69,7 +68,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     log = _log_of(asked)
     try:
-        _check_manager(asked)
+        if asked.value("cgroup-manager"):
+            from estiba.runtime import managers
+
+            managers.manager_of(asked)
         if asked.verb in _STARTERS and words is None:
             from estiba.linux.processes import fill_standard_streams
             from estiba.runtime import interpreter
@@ -93,16 +95,6 @@ def main(words: Sequence[str] | None = None) -> int:
         fact = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         log.error(_sentence(asked.verb, BadBundle(f"the configuration is not of the spec's shape: {fact}")))
         return 125 if asked.verb in ("run", "exec") else 1
-
-
-def _check_manager(asked: Arguments) -> None:
-    manager = "systemd" if asked.has("systemd-cgroup") else asked.value("cgroup-manager", "cgroupfs")
-    if manager == "systemd":
-        if not os.path.isdir("/run/systemd/system"):
-            raise Unavailable("systemd does not run here, so it manages no control groups", remedy=_CGROUPFS)
-        raise NotThereYet("control groups made by systemd are not there yet", remedy=_CGROUPFS)
-    if manager not in ("cgroupfs", "disabled"):
-        raise InvalidInput(f"there is no manager of control groups {manager!r}", remedy=_CGROUPFS)
 
 
 def _dispatch(asked: Arguments, log: Log) -> int:

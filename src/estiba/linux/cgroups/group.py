@@ -29,6 +29,11 @@ class Group:
 
     __slots__ = ("layout", "made", "path")
 
+    @property
+    def begins_with_process(self) -> bool:
+        """Whether it is not there before the first process is added, which must come to nothing until then."""
+        return False
+
     def __init__(self, layout: Layout, path: str, made: tuple[str, ...] = ()) -> None:
         self.layout = layout
         self.path = _clean(path)
@@ -37,6 +42,10 @@ class Group:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Group:
         """The group that `record` describes."""
+        if record.get("systemd"):
+            from estiba.linux.cgroups.systemd.scope import ScopeGroup
+
+            return ScopeGroup.from_record(record)
         layout = Layout(dict(record["controllers"]), str(record["unified"]))
         return cls(layout, record["path"], tuple(record["made"]))
 
@@ -76,7 +85,7 @@ class Group:
         """
         made: list[str] = []
         for place in self._places():
-            made.extend(_make(place, self.path))
+            made.extend(make_directories(place, self.path))
             if _read(place + self.path + "/cgroup.procs").strip():
                 raise Conflict(f"the control group {self.path} is in use", remedy="Choose another cgroupsPath.")
         self.made = tuple(made)
@@ -221,7 +230,7 @@ def _clean(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def _make(place: str, path: str) -> list[str]:
+def make_directories(place: str, path: str) -> list[str]:
     """Make `path` below `place`; gives the directories above the last that had to be made."""
     made: list[str] = []
     parts = path.strip("/").split("/")

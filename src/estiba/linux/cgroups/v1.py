@@ -109,9 +109,23 @@ def device_rule(rule: Mapping[str, Any]) -> str:
 
 
 def _devices(directory: Callable[[str], str], rules: Any) -> None:
+    """What is allowed becomes what `rules` say, whatever was allowed before.
+
+    A list is changed in its parts, so that nothing which stays allowed is denied for a moment. From "everything" to a
+    list there is but one way, which the kernel goes only while no groups are below.
+    """
     if not rules:
         return
     place = directory("devices")
+    if os.path.exists(f"{place}/devices.list") and not (current := read(f"{place}/devices.list")).startswith("a "):
+        from estiba.linux.cgroups import device_rules
+
+        steps = device_rules.steps(current, rules)
+        if steps is not None:
+            for is_allowed, text in steps:
+                write(f"{place}/devices.{'allow' if is_allowed else 'deny'}", text)
+            return
+        write(f"{place}/devices.allow", "a")
     for rule in rules:
         text = device_rule(rule)
         # The kernel knows "all" only as a whole.

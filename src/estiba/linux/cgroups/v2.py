@@ -124,11 +124,11 @@ def swap_only(limit: int | None, swap: int) -> str:
 def _block_io(block_io: Mapping[str, Any]) -> list[tuple[str, str]]:
     wanted = []
     if block_io.get("weight"):
-        wanted.append(("io.weight", str(_io_weight(block_io["weight"]))))
+        wanted.append(("io.weight", str(io_weight(block_io["weight"]))))
     if block_io.get("leafWeight") or limits.device_weights(block_io, key="leafWeight"):
         raise InvalidInput("control groups version 2 have no leaf weights")
     wanted.extend(
-        ("io.weight", f"{numbers} {_io_weight(weight)}") for numbers, weight in limits.device_weights(block_io)
+        ("io.weight", f"{numbers} {io_weight(weight)}") for numbers, weight in limits.device_weights(block_io)
     )
     for key, word in (
         ("throttleReadBpsDevice", "rbps"),
@@ -142,7 +142,7 @@ def _block_io(block_io: Mapping[str, Any]) -> list[tuple[str, str]]:
     return wanted
 
 
-def _io_weight(weight: int) -> int:
+def io_weight(weight: int) -> int:
     """Version 1's 10…1000 on version 2's scale of 1…10000."""
     return 1 + (weight - 10) * 9999 // 990
 

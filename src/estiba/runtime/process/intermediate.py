@@ -39,6 +39,8 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         kept = [channel.fileno(), plan.fifo, plan.target, *joins, *plan.sources.values()]
         close_all_but(kept, first=3 + plan.preserve)
         null_device.guard()
+        if plan.group is not None and plan.group.begins_with_process:
+            channel.expect("U")
         _give_pipes(plan)
         _enter(plan, channel)
         if plan.config is None:

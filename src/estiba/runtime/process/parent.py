@@ -49,7 +49,7 @@ def bring_up(plan: Plan, *, before_pivot: Callable[[int], None], on_terminal: Ca
     theirs.close()
     pid = 0
     try:
-        _begin_joining(plan, first)
+        _begin_joining(plan, first, ours)
         while True:
             kind, content, descriptor = ours.receive() if pid else _receive_from(ours, first)
             if kind == "M":
@@ -149,12 +149,17 @@ def _answer(channel: Channel, kind: str) -> None:
         pass  # whoever waited for it has failed, and its last message says why
 
 
-def _begin_joining(plan: Plan, first: int) -> None:
-    """Move the intermediate into the group too, though only init must be there.
+def _begin_joining(plan: Plan, first: int, channel: Channel) -> None:
+    """Move the intermediate into the group too, though only init must be there. Where the group begins with a process
+    (a scope of systemd's) it waits for that: still the caller's user, it is one that systemd takes.
 
     The first move waits for every processor (an RCU grace period, 5-15 ms) and those right behind it do not: this way
     the wait passes while namespaces are being made. Not where the id maps are waited for.
     """
+    if plan.group is not None and plan.group.begins_with_process:
+        plan.group.add(first)
+        _answer(channel, "U")
+        return
     if plan.group is None or plan.maps is not None:
         return
     try:

@@ -31,6 +31,7 @@ def run(asked: Arguments, root: str, log: Log) -> int:
     check_preserved(asked)
     send_pidfd = pidfd_sender(asked)
     terminal = terminal_of(asked, wants=bool(bundle.config["process"].get("terminal")), is_detached=is_detached)
+    has_group, open_scope = _manager(asked)
     container = lifecycle.create(
         root,
         asked.container_id(),
@@ -39,7 +40,8 @@ def run(asked: Arguments, root: str, log: Log) -> int:
         preserve=asked.number("preserve-fds"),
         no_pivot=asked.has("no-pivot"),
         new_keyring=not asked.has("no-new-keyring"),
-        has_group=asked.value("cgroup-manager") != "disabled",
+        has_group=has_group,
+        open_scope=open_scope,
     )
     log.debug(f"created container {container.id} with process {container.pid}")
     try:
@@ -58,6 +60,15 @@ def run(asked: Arguments, root: str, log: Log) -> int:
     if not asked.has("keep"):
         lifecycle.destroy(container)
     return code
+
+
+def _manager(asked: Arguments) -> tuple[bool, lifecycle.ScopeOpener | None]:
+    """Whether the container is to have a control group, and what plans it where that is systemd's."""
+    if not (asked.has("systemd-cgroup") or asked.value("cgroup-manager")):
+        return True, None
+    from estiba.runtime import managers
+
+    return managers.manager_of(asked) != "disabled", managers.scope_opener(asked)
 
 
 def terminal_of(
