@@ -48,7 +48,9 @@ _KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_
 
 
 class UnpackLimits(NamedTuple):
-    """The most that a layer may have: `size` in bytes of its tar, `entries`, bytes of `names` kept in memory."""
+    """The most that a layer may have: `size` in bytes of its tar, and of what its sparse files are with their holes;
+    `entries`; bytes of `names` kept in memory.
+    """
 
     size: int = 1 << 40
     entries: int = 20_000_000
@@ -114,7 +116,7 @@ def unpack(
     """
     limits = limits or UnpackLimits()
     verified = VerifiedStream(stream, limit=limits.size)
-    reader = TarReader(verified.pieces())
+    reader = TarReader(verified.pieces(), most_sparse=limits.size)
     memory = Memory(limits.names)
     with Directories(into, memory) as directories:
         tree = _Tree(directories, reader, whiteouts, memory)

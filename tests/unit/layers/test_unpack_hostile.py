@@ -10,7 +10,7 @@ import struct
 import pytest
 import zstandard
 
-from estiba.errors import Corrupt, EstibaError, InvalidInput, NotThereYet, PermissionDenied
+from estiba.errors import Corrupt, EstibaError, InvalidInput, PermissionDenied
 from estiba.layers.decompress import DamagedStream, TooLarge
 from estiba.layers.tar.reader import LONGEST_RECORDS, BadTar
 from estiba.layers.unpack import UnpackLimits, UnsafeEntry, WrongDigest, unpack
@@ -254,13 +254,6 @@ def test_a_pax_record_with_a_wrong_value_is_named_so(world, whiteouts, record):
 def test_a_name_with_a_zero_byte_is_refused(world, whiteouts):
     with pytest.raises(BadTar):
         unpack(io.BytesIO(pax(b"12 path=a\0b\n") + raw_header()), str(world), whiteouts=whiteouts)
-
-
-def test_sparse_files_are_not_there_yet(world, whiteouts):
-    with pytest.raises(NotThereYet, match="sparse"):
-        unpack(io.BytesIO(raw_header(kind=b"S")), str(world), whiteouts=whiteouts)
-    with pytest.raises(NotThereYet, match="sparse"):
-        unpack(io.BytesIO(pax(b"22 GNU.sparse.major=1\n") + raw_header()), str(world), whiteouts=whiteouts)
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress])

@@ -1,7 +1,7 @@
 """Reading tars of any maker as a stream: ustar, pax with global headers, GNU long names and numbers, and plain V7.
 
 A stream that ends at the end of an entry is accepted, with or without its padding and the end-of-archive blocks: some
-tools write layers like that. GNU's sparse files and volumes are refused.
+tools write layers like that. GNU's sparse files are read in all their forms; its volumes are refused.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import os
 import zlib
 from collections.abc import Iterator
 
-from estiba.errors import Corrupt, InvalidInput, NotThereYet
+from estiba.errors import Corrupt, InvalidInput
+from estiba.layers.decompress import TooLarge
+from estiba.layers.tar import sparse
 from estiba.layers.tar.header import (
     BLOCK,
     BLOCK_DEVICE,
@@ -50,7 +52,9 @@ class BadTar(Corrupt):
 
 
 class Entry(NamedTuple):
-    """One entry as it is written: nothing about `name` or `link` has been checked."""
+    """One entry as it is written: nothing about `name` or `link` has been checked. `size` is that of the file, holes
+    and all.
+    """
 
     name: bytes
     kind: bytes
@@ -66,9 +70,12 @@ class Entry(NamedTuple):
 
 
 class TarReader:
-    """Entries in order. Between two of them, `content_to` may take the content; what is not taken is skipped."""
+    """Entries in order. Between two of them, `content_to` may take the content; what is not taken is skipped.
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    `most_sparse` are the bytes that all sparse files together may have: a small tar can tell of endless ones.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], *, most_sparse: int = 1 << 40) -> None:
         self._chunks = chunks
         self._chunk = b""
         self._at = 0
@@ -76,12 +83,14 @@ class TarReader:
         self._left = 0
         self._padding = 0
         self._middles: dict[bytes, tuple[int, int, int]] = {}
+        self._sparse: sparse.SparseFile | None = None
+        self._most_sparse = self._sparse_left = most_sparse
 
     def entries(self) -> Iterator[Entry]:
         """Every entry.
 
         Raises:
-            BadTar: damaged, or cut. InvalidInput: an entry of a kind that layers do not have. NotThereYet: sparse.
+            BadTar: damaged, or cut. InvalidInput: an entry of a kind that layers do not have. TooLarge: too sparse.
             whatever the chunks' iterator raises.
         """
         shared: dict[bytes, bytes] = {}
@@ -103,10 +112,14 @@ class TarReader:
                 text = self._text(_number(header[124:136], start), start).rstrip(b"\0")
                 own[b"path" if kind == GNU_LONG_NAME else b"linkpath"] = text
             else:
-                entry = self._entry(header, kind, {**shared, **own} if own or shared else own, start)
+                records = {**shared, **own} if own or shared else own
+                entry = self._entry(header, kind, records, start)
                 own = {}
                 self._left = entry.size
                 self._padding = -entry.size % BLOCK
+                self._sparse = None
+                if kind == GNU_SPARSE or (records and entry.kind == REGULAR and sparse.is_sparse(records)):
+                    entry = self._sparse_entry(entry, header, records, start)
                 yield entry
 
     def content_to(self, descriptor: int) -> None:
@@ -115,7 +128,16 @@ class TarReader:
         Raises:
             BadTar: it ends too early. OSError: the file cannot be written.
         """
-        left = self._left
+        if self._sparse is None:
+            self._copy(descriptor, self._left)
+            return
+        for offset, length in self._sparse.pieces:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            self._copy(descriptor, length)
+        os.ftruncate(descriptor, self._sparse.size)
+
+    def _copy(self, descriptor: int, left: int) -> None:
+        self._left -= left
         while left:
             available = len(self._chunk) - self._at
             if not available:
@@ -129,7 +151,6 @@ class TarReader:
                 written = os.write(descriptor, memoryview(self._chunk)[self._at : self._at + count])
             self._at += written
             left -= written
-        self._left = 0
 
     def drain(self) -> None:
         """Read to the end of the stream, so that digests of it are complete."""
@@ -163,8 +184,7 @@ class TarReader:
                 for key, value in sorted(records.items())
                 if key.startswith(XATTR_PREFIX)
             )
-            if kind == GNU_SPARSE or any(key.startswith(b"GNU.sparse.") for key in records):
-                raise _sparse(name)
+            name = sparse.name_of(records, name)
         if size < 0 or not 0 <= uid < _LARGEST_ID or not 0 <= gid < _LARGEST_ID or abs(mtime_ns) > _LATEST_NS:
             raise BadTar("an owner, size or time that cannot be", at=start)
         if b"\0" in name or b"\0" in link:
@@ -175,13 +195,36 @@ class TarReader:
             # Some makers give the size of the file with a hard link; no content follows (pax, "typeflag").
             size = 0
         elif kind == GNU_SPARSE:
-            raise _sparse(name)
+            kind = REGULAR
         elif kind != REGULAR:
             raise InvalidInput(f"{os.fsdecode(name)}: a tar entry of kind {os.fsdecode(kind)!r}, which no layer has")
         major = minor = 0
         if kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
             major, minor = _number(header[329:337], start), _number(header[337:345], start)
         return Entry(name, kind, mode & 0o7777, uid, gid, size, mtime_ns, link, major, minor, xattrs)
+
+    def _sparse_entry(self, entry: Entry, header: bytes, records: dict[bytes, bytes], start: int) -> Entry:
+        """The same with the file's own size; what tells where its pieces go is read, and they are next."""
+
+        def block() -> bytes:
+            data = self._read(BLOCK)
+            if len(data) < BLOCK:
+                raise BadTar("it ends within the map of a sparse file", at=start)
+            return data
+
+        try:
+            if header[156:157] == GNU_SPARSE:
+                numbers = header, lambda field: _number(field, start)
+                self._sparse = sparse.from_header(*numbers, stored=entry.size, block=block)
+            else:
+                self._sparse, used = sparse.from_records(records, stored=entry.size, block=block)
+                self._left -= used
+        except sparse.BadMap as error:
+            raise BadTar(error.message, at=start) from None
+        self._sparse_left -= self._sparse.size
+        if self._sparse_left < 0:
+            raise TooLarge(self._most_sparse)
+        return entry._replace(size=self._sparse.size)
 
     @staticmethod
     def _check(header: bytes, start: int) -> None:
@@ -198,6 +241,7 @@ class TarReader:
         """Pax records: ``LENGTH KEY=VALUE\\n`` each."""
         body = self._text(size, start)
         records: dict[bytes, bytes] = {}
+        pieces: list[bytes] = []
         at = 0
         while at < len(body):
             space = body.find(b" ", at, at + 12)
@@ -208,8 +252,14 @@ class TarReader:
             equals = body.find(b"=", space, end)
             if end > len(body) or equals < 0 or body[end - 1 : end] != b"\n":
                 raise BadTar("a pax record of a wrong length", at=start)
-            records[body[space + 1 : equals]] = body[equals + 1 : end - 1]
+            key, value = body[space + 1 : equals], body[equals + 1 : end - 1]
+            if key in sparse.REPEATED:
+                pieces.append(value)
+            else:
+                records[key] = value
             at = end
+        if pieces:
+            records[sparse.MAP] = b",".join(pieces)
         return records
 
     def _text(self, size: int, start: int) -> bytes:
@@ -270,13 +320,6 @@ class TarReader:
         self._at = 0
         self._chunk = next(self._chunks, b"")
         return bool(self._chunk)
-
-
-def _sparse(name: bytes) -> NotThereYet:
-    return NotThereYet(
-        f"{os.fsdecode(name)}: sparse files in a layer are not supported yet",
-        remedy="Make the layer's tar without --sparse.",
-    )
 
 
 def _until_nul(field: bytes) -> bytes:
