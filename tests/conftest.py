@@ -47,9 +47,15 @@ def _network_problem() -> str:
     return ""
 
 
+def _why_root(item: pytest.Item) -> str | None:
+    """What the test needs root for, "" where its mark does not say; None where it needs none."""
+    marks = list(item.iter_markers("root"))
+    return max((str(mark.args[0]) if mark.args else "" for mark in marks), key=len) if marks else None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("root") and os.geteuid() != 0:
-        pytest.skip("needs root")
+    if os.geteuid() != 0 and (reason := _why_root(item)) is not None:
+        pytest.skip(f"needs root{reason and ': '}{reason}")
     if item.get_closest_marker("network") and (problem := _network_problem()):
         pytest.skip(problem)
 

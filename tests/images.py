@@ -34,15 +34,21 @@ nogroup:x:65534:
 
 
 def busybox_image(
-    store: Store, name: str = "busybox", *, run: RunConfig | None = None, files: Mapping[str, str] | None = None
+    store: Store,
+    name: str = "busybox",
+    *,
+    run: RunConfig | None = None,
+    files: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> ImageRecord:
     """An image with a static busybox and its applets, the users of PASSWD, and `files` (path -> text).
 
-    `run` replaces the configuration, whose command is ``sh``.
+    `run` replaces the configuration, whose command is ``sh``; `links` (path -> target) take the places of empty
+    directories.
     """
     key = f"test-image-{os.urandom(4).hex()}"
     store.snapshots.prepare(key, None)
-    _write_tree(store.snapshots.writable(key), dict(files or {}))
+    _write_tree(store.snapshots.writable(key), dict(files or {}), dict(links or {}))
     layer = diff_id_of(store.snapshots.writable(key), TarPolicy())
     config = ImageConfig.make(
         platform=Platform.of_machine(os.uname().machine),
@@ -57,7 +63,7 @@ def busybox_image(
     return record
 
 
-def _write_tree(root: str, files: dict[str, str]) -> None:
+def _write_tree(root: str, files: dict[str, str], links: dict[str, str]) -> None:
     os.chmod(root, 0o755)
     for directory in ("bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "usr/bin", "var/www"):
         os.makedirs(f"{root}/{directory}", mode=0o755)
@@ -75,6 +81,9 @@ def _write_tree(root: str, files: dict[str, str]) -> None:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         with open(root + path, "w", encoding="utf-8") as file:
             file.write(text)
+    for path, target in links.items():
+        os.rmdir(root + path)
+        os.symlink(target, root + path)
     for top, directories, names in os.walk(root, topdown=False):  # the same image at any time
         for name in (*directories, *names):
             os.utime(f"{top}/{name}", (_TIME, _TIME), follow_symlinks=False)

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import estiba
+from estiba.linux import subordinate_ids
 
 _NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 _RANGE = "100000:65536"
 # Ranges that only what this starts sees: a mount namespace with other files in the places of /etc's.
 _WITH_RANGES = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"'
+# And where the machine keeps /dev/net/tun from its users, one that they may open.
+_WITH_TUN = "mount -t tmpfs tun /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec"
 
 # Compression and the like, for an interpreter of the same version that has none of its own.
 _LIBRARIES = sysconfig.get_path("platlib")
@@ -26,21 +29,24 @@ _LIBRARIES = sysconfig.get_path("platlib")
 User = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def ordinary_user(*, has_ranges: bool = False) -> Iterator[User]:
+def ordinary_user(*, has_ranges: bool = False, has_network: bool = False) -> Iterator[User]:
     """For a fixture to `yield from`: runs `estiba ARGUMENTS` with a store of its own that has busybox.
 
-    With `has_ranges` the user has subordinate ids, from 100000 on; without, one id. Its
-    containers and its files are gone afterwards.
+    With `has_ranges` the user has subordinate ids, from 100000 on where root gives them; without, one id. With
+    `has_network` the user may make a link of its own, by which pasta and slirp4netns carry packets. Its containers and
+    its files are gone afterwards.
     """
     directory = tempfile.mkdtemp(prefix="est-")
+    python, environment = python_of_the_user(directory, has_ranges=has_ranges, has_network=has_network)
     try:
-        yield from _with_busybox(directory, has_ranges=has_ranges)
+        yield from _with_busybox(directory, python, environment)
     finally:
+        if has_ranges and os.geteuid() != 0:
+            remove_files(python, environment, directory)
         shutil.rmtree(directory)
 
 
-def _with_busybox(directory: str, *, has_ranges: bool) -> Iterator[User]:
-    python, environment = python_of_the_user(directory, has_ranges=has_ranges)
+def _with_busybox(directory: str, python: list[str], environment: dict[str, str]) -> Iterator[User]:
     command = [*python, "-m", "estiba", "--root", f"{directory}/root", "--run", f"{directory}/run"]
 
     def call(*arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -66,7 +72,9 @@ def _with_busybox(directory: str, *, has_ranges: bool) -> Iterator[User]:
         call("rm", "-f", "-v", *ids)
 
 
-def python_of_the_user(directory: str, *, has_ranges: bool = False) -> tuple[list[str], dict[str, str]]:
+def python_of_the_user(
+    directory: str, *, has_ranges: bool = False, has_network: bool = False
+) -> tuple[list[str], dict[str, str]]:
     """A command that is Python with this package as an ordinary user, and its environment.
 
     `directory` becomes the user's, who is nobody where the tests are root's.
@@ -81,7 +89,7 @@ def python_of_the_user(directory: str, *, has_ranges: bool = False) -> tuple[lis
             pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
         os.chown(directory, 65534, 65534)
     if has_ranges:
-        command = [*with_ranges(directory, 65534), *command]
+        command = [*with_ranges(directory, os.geteuid() or 65534, has_network=has_network), *command]
     tests = os.path.dirname(os.path.abspath(__file__))
     environment = {"PATH": os.environ["PATH"], "HOME": directory, "PYTHONPATH": f"{package}:{tests}:{_LIBRARIES}"}
     # The mark by which the check of leftovers knows our processes.
@@ -89,10 +97,17 @@ def python_of_the_user(directory: str, *, has_ranges: bool = False) -> tuple[lis
     return [*command, "-B"], environment
 
 
-def with_ranges(directory: str, user: int) -> list[str]:
-    """What goes before a command of root's that shall see ranges of ids for `user`; their file is in `directory`."""
+def with_ranges(directory: str, user: int, *, has_network: bool = False) -> list[str]:
+    """What goes before a command that shall see ranges of ids for `user`, and with `has_network` /dev/net/tun.
+
+    Root gives the ranges, in a file in `directory`; any other user has its own or none.
+    """
     if os.geteuid() != 0:
-        pytest.skip("to give ids to a user takes root")
+        if subordinate_ids.find(user, os.getegid()) is None:
+            pytest.skip("this user has no ranges in /etc/subuid and /etc/subgid, or newuidmap is not installed")
+        if has_network and not may_have_network():
+            pytest.skip("this user may not open /dev/net/tun")
+        return []
     for tool in ("newuidmap", "newgidmap", "unshare"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
@@ -103,7 +118,35 @@ def with_ranges(directory: str, user: int) -> list[str]:
     with open(file, "w", encoding="ascii") as text:
         text.write(f"{user}:{_RANGE}\n")
     os.chmod(file, 0o644)
-    return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _WITH_RANGES, file]
+    script = _WITH_RANGES
+    if has_network:
+        if not os.path.exists("/dev/net/tun"):
+            pytest.skip("there is no /dev/net/tun")
+        script = script.replace("exec", _WITH_TUN)
+    return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script, file]
+
+
+def may_have_network() -> bool:
+    """Whether `has_network` would not skip the test, and there is a program that carries packets."""
+    may_open = os.path.exists("/dev/net/tun") if os.geteuid() == 0 else os.access("/dev/net/tun", os.R_OK | os.W_OK)
+    return may_open and any(shutil.which(program) for program in ("pasta", "slirp4netns"))
+
+
+def remove_files(python: list[str], environment: dict[str, str], directory: str) -> None:
+    """Remove what lies in the directories of `directory`, whichever of the user's ids it belongs to."""
+    subprocess.run([*python, "-c", _REMOVE, directory], check=True, cwd="/", env=environment)
+
+
+_REMOVE = """
+import os, shutil, sys
+from estiba.linux import subordinate_ids, user_namespace
+run = f"{sys.argv[1]}/run"
+if os.path.isdir(run):
+    user_namespace.enter(run, subordinate_ids.find(os.geteuid(), os.getegid()))
+for name in os.listdir(sys.argv[1]):
+    if os.path.isdir(path := f"{sys.argv[1]}/{name}"):
+        shutil.rmtree(path, ignore_errors=True)
+"""
 
 
 def _interpreter(package: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,27 +15,50 @@ import pytest
 from estiba.networks.networks import Networks
 from estiba.store.store import Store
 from images import busybox_image
-from ordinary_user import python_of_the_user
+from ordinary_user import may_have_network, python_of_the_user, remove_files
 from waiting import wait_until
 
 
 class ContainerHost:
     """One installation and what tests ask of it again and again."""
 
+    has_bridges = True
+
     def __init__(self, home) -> None:
         self.home = home
         self.root: str = home.root
         self.run_directory: str = home.run
 
+    @property
+    def interpreter(self) -> str:
+        """A Python that this user may run."""
+        return sys.executable
+
+    def command(self, *arguments: str) -> list[str]:
+        """What runs `estiba ARGUMENTS`."""
+        return [*self.home.command, *arguments]
+
     def estiba(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
-        """`estiba ARGUMENTS` to its end."""
-        done: subprocess.CompletedProcess[str] = self.home.estiba(*arguments, check=check, **options)
+        """`estiba ARGUMENTS` to its end; it fails the test if estiba failed."""
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 300} | options
+        done = subprocess.run(self.command(*arguments), check=False, **options)
+        if check and done.returncode != 0:
+            pytest.fail(f"estiba {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
     def start(self, *arguments: str, **options) -> subprocess.Popen[str]:
         """`estiba ARGUMENTS` beside the test."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen([*self.home.command, *arguments], text=True, **options)
+        return subprocess.Popen(self.command(*arguments), text=True, **options)
+
+    def why_not_crun(self) -> str:
+        """Why crun runs no container here, or nothing."""
+        return ""
+
+    def make_image(self, name: str = "busybox", **parts) -> None:
+        """The image of `images.busybox_image`."""
+        with Store.open(self.root) as store:
+            busybox_image(store, name, **parts)
 
     def inspect(self, name: str) -> dict:
         """What `estiba inspect` says of a container."""
@@ -69,69 +94,91 @@ class ContainerHost:
 
 
 class OrdinaryHost(ContainerHost):
-    """The installation of an ordinary user with ranges of ids; what names no network gets none."""
+    """The installation of an ordinary user with ranges of ids.
+
+    It has networks by pasta or slirp4netns; where neither works here, what names no network gets none.
+    """
+
+    has_bridges = False
 
     def __init__(self, home) -> None:
         super().__init__(home)
-        self._python, self._environment = python_of_the_user(home.directory, has_ranges=True)
-        for directory in (home.root, home.run):
-            os.chown(directory, 65534, 65534)
+        self._has_network = may_have_network()
+        self._python, self._environment = python_of_the_user(
+            home.directory, has_ranges=True, has_network=self._has_network
+        )
+        if os.geteuid() == 0:
+            for directory in (home.root, home.run):
+                os.chown(directory, 65534, 65534)
 
-    def estiba(self, *arguments: str, check: bool = True, **options) -> subprocess.CompletedProcess[str]:
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 60} | options
-        done = subprocess.run(self._command(arguments), check=False, cwd="/", env=self._environment, **options)
-        if check and done.returncode != 0:
-            pytest.fail(f"estiba {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-        return done
+    @property
+    def interpreter(self) -> str:
+        return next(word for word in self._python if "python" in os.path.basename(word))
 
-    def start(self, *arguments: str, **options) -> subprocess.Popen[str]:
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(self._command(arguments), text=True, cwd="/", env=self._environment, **options)
-
-    def make_busybox(self) -> None:
-        """Make the image `busybox` as the user."""
-        words = [*self._python, "-c", _MAKE_BUSYBOX, self.root, self.run_directory]
-        subprocess.run(words, check=True, cwd="/", env=self._environment)
-
-    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         words = list(arguments)
-        if "-p" in words:
-            pytest.skip("to publish ports takes a network")
-        if words[0] in ("run", "create") and not any(word.startswith("--net") for word in words):
-            words.insert(1, "--network=none")
-        return [*self._python, "-m", "estiba", "--root", self.root, "--run", self.run_directory, *words]
+        if not self._has_network:
+            if "-p" in words:
+                pytest.skip("to publish ports takes /dev/net/tun, and pasta or slirp4netns")
+            verb = next((at for at, word in enumerate(words) if word in ("run", "create")), None)
+            if verb is not None and not any(word.startswith("--net") for word in words):
+                words.insert(verb + 1, "--network=none")
+        mine = [f"{name}={value}" for name, value in self._environment.items()]
+        places = ["--root", self.root, "--run", self.run_directory]
+        return ["env", "-C", "/", *mine, *self._python, "-m", "estiba", *places, *words]
+
+    def why_not_crun(self) -> str:
+        if os.path.isdir("/sys/fs/cgroup/unified"):
+            return "crun takes no ordinary user's container where both versions of control groups are mounted"
+        return ""
+
+    def make_image(self, name: str = "busybox", **parts) -> None:
+        words = [*self._python, "-c", _MAKE_IMAGE, self.root, self.run_directory, name]
+        subprocess.run(words, input=pickle.dumps(parts), check=True, cwd="/", env=self._environment)
+
+    def remove_everything(self) -> None:
+        super().remove_everything()
+        if os.geteuid() != 0:
+            remove_files(self._python, self._environment, self.home.directory)
 
 
-_MAKE_BUSYBOX = """
-import os, sys
+_MAKE_IMAGE = """
+import os, pickle, sys
 from estiba.linux import subordinate_ids, user_namespace
 user_namespace.enter(sys.argv[2], subordinate_ids.find(os.geteuid(), os.getegid()))
 from estiba.store.store import Store
 from images import busybox_image
-from ordinary_user import python_of_the_user
 with Store.open(sys.argv[1]) as store:
-    busybox_image(store)
+    busybox_image(store, sys.argv[3], **pickle.load(sys.stdin.buffer))
 """
 
-# These pass for an ordinary user as they do for root.
-_ALSO_WITHOUT_ROOT = ("test_exec", "test_logs", "test_stop")
+_ORDINARY = "an ordinary user"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of some files twice: as root, and as an ordinary user."""
-    if "host" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in _ALSO_WITHOUT_ROOT:
-        metafunc.parametrize("host", ["root", "an ordinary user"], indirect=True)
+    """Run the tests of a file marked `without_root_too` twice, but for those that are marked `root`.
+
+    Where the tests are root's, those that take long run twice only in `make test-rootless`.
+    """
+    mark = metafunc.definition.get_closest_marker("without_root_too")
+    if "host" not in metafunc.fixturenames or mark is None:
+        return
+    users: list[object] = [pytest.param("root", marks=pytest.mark.root)]
+    in_short = not mark.kwargs.get("takes_long") or bool(os.environ.get("ESTIBA_TEST_ROOTLESS"))
+    if metafunc.definition.get_closest_marker("root") is None and (in_short or os.geteuid() != 0):
+        users.append(_ORDINARY)
+    metafunc.parametrize("host", users, indirect=True)
 
 
 @pytest.fixture
 def host(estiba_home, request: pytest.FixtureRequest) -> Iterator[ContainerHost]:
-    """An empty installation."""
-    is_ordinary = getattr(request, "param", "root") != "root"
-    if is_ordinary and os.environ.get("ESTIBA_RUNTIME") == "crun" and os.path.isdir("/sys/fs/cgroup/unified"):
-        pytest.skip("crun takes no ordinary user's container where both versions of control groups are mounted")
-    if is_ordinary and "tmp_path" in request.fixturenames:
+    """An empty installation: root's, or an ordinary user's."""
+    is_ordinary = getattr(request, "param", "root") == _ORDINARY
+    if is_ordinary and os.geteuid() == 0 and "tmp_path" in request.fixturenames:
         _open_to_all(request.getfixturevalue("tmp_path"))
     host = OrdinaryHost(estiba_home) if is_ordinary else ContainerHost(estiba_home)
+    if os.environ.get("ESTIBA_RUNTIME") == "crun" and (reason := host.why_not_crun()):
+        pytest.skip(reason)
     yield host
     host.remove_everything()
 
@@ -139,11 +186,7 @@ def host(estiba_home, request: pytest.FixtureRequest) -> Iterator[ContainerHost]
 @pytest.fixture
 def busybox_host(host: ContainerHost) -> ContainerHost:
     """An installation with the image `busybox` of `images.busybox_image`."""
-    if isinstance(host, OrdinaryHost):
-        host.make_busybox()
-        return host
-    with Store.open(host.root) as store:
-        busybox_image(store)
+    host.make_image()
     return host
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 
 def test_the_init_is_the_first_process_and_the_exit_code_is_the_programs(busybox_host):

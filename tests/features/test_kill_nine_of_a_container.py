@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
+import estiba.runtime
 from estiba.linux.processes import start_time
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too(takes_long=True)
 
 RUNTIME = """\
 #!/bin/sh
@@ -42,7 +42,7 @@ STEPS = [f"{when}-{verb}" for verb in ("create", "start", "delete") for when in 
 def killing_host(busybox_host, tmp_path):
     """Its `run` uses the runtime above; `strike(step, victim)` arms it."""
     script = tmp_path / "runtime"
-    real = os.path.join(os.path.dirname(sys.executable), "estiba-runtime")
+    real = f"{busybox_host.interpreter} -I -S {os.path.dirname(estiba.runtime.__file__)}/launcher.py"
     script.write_text(RUNTIME.format(victim=tmp_path / "victim", step=tmp_path / "step", real=real))
     script.chmod(0o755)
     busybox_host.killer = ["--runtime", str(script)]
@@ -52,8 +52,8 @@ def killing_host(busybox_host, tmp_path):
 
 
 def run(host, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*host.home.command, *host.killer, "run", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    done: subprocess.CompletedProcess[str] = host.estiba(*host.killer, "run", *arguments, check=False)
+    return done
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -84,7 +84,7 @@ def test_a_killed_monitor_of_a_container_to_be_removed_leaves_no_container(killi
 @pytest.mark.parametrize("step", STEPS)
 def test_the_command_is_killed_while_its_container_starts_or_ends(killing_host, step):
     """The monitor finishes what was begun: a container that runs to its end, and is removed as asked."""
-    command = [*killing_host.home.command, *killing_host.killer, "run", "--rm", "--name", "one", "busybox", "true"]
+    command = killing_host.command(*killing_host.killer, "run", "--rm", "--name", "one", "busybox", "true")
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     killing_host.victim.write_text(str(process.pid))
     killing_host.step.write_text(step)
@@ -183,6 +183,7 @@ def test_the_garbage_collection_clears_what_no_other_command_meets(busybox_host)
     for name, age in (("a" * 64, 1000), ("b" * 64, 0)):
         place = f"{busybox_host.root}/containers/{name}"
         os.makedirs(place)
+        os.chown(place, (of_host := os.stat(busybox_host.root)).st_uid, of_host.st_gid)
         os.utime(place, (1, 1) if age else None)
     printed = busybox_host.estiba("gc").stdout
     assert "container one" in printed

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 
 def test_both_streams_come_back_as_they_were_written(busybox_host):

@@ -19,16 +19,11 @@ from waiting import wait_until
 pytestmark = pytest.mark.root  # to give ranges to the user
 
 KINDS = ("pasta", "slirp4netns")
-# Where the machine keeps /dev/net/tun from its users, the commands see one that they may open.
-_TUN = "mount -t tmpfs tun /dev/net && mknod -m 666 /dev/net/tun c 10 200"
 
 
 @pytest.fixture
-def user(monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    if not os.path.exists("/dev/net/tun"):
-        pytest.skip("there is no /dev/net/tun")
-    monkeypatch.setattr(ordinary, "_WITH_RANGES", ordinary._WITH_RANGES.replace("exec", f"{_TUN} && exec"))
-    yield from ordinary_user(has_ranges=True)
+def user() -> Iterator[User]:
+    yield from ordinary_user(has_ranges=True, has_network=True)
 
 
 @pytest.fixture(params=KINDS)
@@ -150,7 +145,7 @@ def test_a_name_server_on_the_loopback_of_the_host_answers(
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        for one in ordinary_user(has_ranges=True):
+        for one in ordinary_user(has_ranges=True, has_network=True):
             done = one("run", "--rm", "--network", kind, "busybox", "nslookup", "-type=a", "some.example")
         thread.join(20)
     assert "192.0.2.77" in done.stdout

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 SERVER = ("httpd", "-f", "-p", "80", "-h", "/etc")
 
@@ -66,6 +66,7 @@ def test_a_port_is_free_again_after_a_stop(busybox_host):
     assert fetch(busybox_host, "127.0.0.1:18084").startswith("root:")
 
 
+@pytest.mark.root("a bridge")
 def test_containers_of_one_network_reach_each_other(busybox_host):
     busybox_host.estiba("run", "-d", "--name", "one", "busybox", *SERVER)
     address = busybox_host.inspect("one")["NetworkSettings"]["IPAddress"]

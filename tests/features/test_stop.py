@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 OBEDIENT = ("sh", "-c", "trap 'exit 0' TERM; trap 'exit 21' USR1; echo ready; while :; do sleep 0.02; done")
 STUBBORN = ("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done")

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 
 class Terminal:
@@ -25,7 +25,7 @@ class Terminal:
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.seen = b""
-        command = [*host.home.command, *arguments]
+        command = host.command(*arguments)
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=self._control
         )

@@ -7,10 +7,8 @@ import os
 import pytest
 
 from estiba.oci.image_config import RunConfig
-from estiba.store.store import Store
-from images import busybox_image
 
-pytestmark = pytest.mark.root
+pytestmark = pytest.mark.without_root_too
 
 
 def volumes(host) -> list[str]:
@@ -24,8 +22,7 @@ def test_what_is_in_a_volume_stays_when_its_container_goes(busybox_host):
 
 
 def test_an_empty_volume_gets_what_the_image_has_there(busybox_host):
-    with Store.open(busybox_host.root) as store:
-        busybox_image(store, "site", files={"/var/www/index.html": "hello\n", "/var/www/a/b": "deep\n"})
+    busybox_host.make_image("site", files={"/var/www/index.html": "hello\n", "/var/www/a/b": "deep\n"})
     script = "cat /var/www/index.html /var/www/a/b; stat -c %a:%U /home/app; echo more > /var/www/index.html"
     done = busybox_host.estiba("run", "--rm", "-v", "www:/var/www", "-v", "home:/home/app", "site", "sh", "-c", script)
     assert done.stdout == "hello\ndeep\n755:app\n"
@@ -40,11 +37,7 @@ def test_a_link_in_the_image_does_not_lead_the_copy_out_of_it(busybox_host, tmp_
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "file").write_text("of the host")
-    with Store.open(busybox_host.root) as store:
-        record = busybox_image(store, "hostile", files={"/etc/marker": "hostile"})
-        layer = store.snapshots.directories(store.images.config(record.id).chain_id)[0]
-        os.rmdir(f"{layer}/var/www")
-        os.symlink(str(secret), f"{layer}/var/www")
+    busybox_host.make_image("hostile", links={"/var/www": str(secret)})
     busybox_host.estiba("run", "-v", "www:/var/www", "hostile", "true", check=False)
     mountpoint = busybox_host.estiba("volume", "inspect", "www", "-f", "{{.Mountpoint}}").stdout.strip()
     assert os.listdir(mountpoint) == []
@@ -72,8 +65,7 @@ def test_a_place_in_memory_has_its_size(busybox_host):
 
 
 def test_volumes_of_the_image_go_with_a_container_to_be_removed(busybox_host):
-    with Store.open(busybox_host.root) as store:
-        busybox_image(store, "keeper", run=RunConfig(cmd=("sh",), volumes=("/data",)))
+    busybox_host.make_image("keeper", run=RunConfig(cmd=("sh",), volumes=("/data",)))
     busybox_host.estiba("run", "--rm", "keeper", "touch", "/data/file")
     assert volumes(busybox_host) == []
     busybox_host.estiba("run", "--name", "one", "keeper", "touch", "/data/file")
