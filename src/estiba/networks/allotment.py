@@ -25,6 +25,7 @@ class Request(NamedTuple):
     ports: tuple[PortMapping, ...]
     hostname: str
     mac: str
+    aliases: tuple[str, ...] = ()
 
 
 class Allotment(NamedTuple):
@@ -70,6 +71,7 @@ def allot(ledger: Ledger, run: str, request: Request) -> Allotment:
         hostname=request.hostname,
         owner=os.getpid(),
         owner_started=start_time(os.getpid()) or 0,
+        aliases=" ".join(request.aliases),
     )
     internal = {other.network for other in ledger.bridges() if other.internal}
     default_route = not bridge.internal and all(other.network in internal for other in own)

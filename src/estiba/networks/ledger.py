@@ -1,7 +1,8 @@
 """Who has what on this machine until it is shut down: bridges, addresses and ports, in RUN/networks.db (SQLite).
 
     bridges     one row per network that has a device: its subnet, the size of its packets, whether it is internal
-    endpoints   one row per container and network: address, MAC, the host's end of its link, who attached it
+    endpoints   one row per container and network: address, MAC, the host's end of its link, who attached it, and the
+                further names by which others in the network find it
     ports       one row per published port; its key is what the kernel's map has as key
     settings    what was changed below /proc/sys and what it was before, as a record
 
@@ -33,14 +34,16 @@ CREATE TABLE IF NOT EXISTS bridges (
     internal INTEGER NOT NULL, last_address INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS endpoints (
     key TEXT, network TEXT, address INTEGER NOT NULL, mac TEXT NOT NULL, interface TEXT NOT NULL, link TEXT NOT NULL,
-    hostname TEXT NOT NULL, owner INTEGER NOT NULL, owner_started INTEGER NOT NULL,
+    hostname TEXT NOT NULL, owner INTEGER NOT NULL, owner_started INTEGER NOT NULL, aliases TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (key, network), UNIQUE (network, address)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ports (
     protocol TEXT, host_address TEXT, host_port INTEGER, address TEXT NOT NULL, container_port INTEGER NOT NULL,
     key TEXT NOT NULL, network TEXT NOT NULL, PRIMARY KEY (protocol, host_address, host_port)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, before TEXT NOT NULL, after TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
+# Of containers that an earlier version started and that still run.
+_FROM_1_TO_2 = "ALTER TABLE endpoints ADD COLUMN aliases TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2;"
 
 
 class BridgeRow(NamedTuple):
@@ -59,7 +62,8 @@ class BridgeRow(NamedTuple):
 
 
 class EndpointRow(NamedTuple):
-    """A container in a network. `owner` and `owner_started` name the process that attached it."""
+    """A container in a network. `owner` and `owner_started` name the process that attached it; `aliases` are names with
+    spaces between them."""
 
     key: str
     network: str
@@ -70,6 +74,7 @@ class EndpointRow(NamedTuple):
     hostname: str
     owner: int
     owner_started: int
+    aliases: str = ""
 
 
 class PortRow(NamedTuple):
@@ -107,8 +112,9 @@ class Ledger:
             # The run directory is gone after a crash of the machine, so nothing needs to reach the disk.
             self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
             self._database.execute("PRAGMA synchronous = OFF")
-            if self._database.execute("PRAGMA user_version").fetchone() == (0,):
-                self._database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version < 2:
+                self._database.executescript("BEGIN IMMEDIATE;" + (_FROM_1_TO_2 if version else _SCHEMA) + "COMMIT;")
         except sqlite3.Error as error:
             raise _unusable(path, error) from error
         self._path = path
@@ -154,8 +160,11 @@ class Ledger:
         return [EndpointRow(*row) for row in rows]
 
     def add_endpoint(self, row: EndpointRow) -> None:
-        self._database.execute("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._database.execute("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._database.execute("UPDATE bridges SET last_address = ? WHERE network = ?", (row.address, row.network))
+
+    def rename(self, key: str, hostname: str) -> None:
+        self._database.execute("UPDATE endpoints SET hostname = ? WHERE key = ?", (hostname, key))
 
     def remove_endpoint(self, key: str, network: str) -> None:
         self._database.execute("DELETE FROM endpoints WHERE key = ? AND network = ?", (key, network))

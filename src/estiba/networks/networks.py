@@ -6,8 +6,7 @@
     teardown                                  nothing of this installation stays in the kernel
 
 A network is a Linux bridge with an IPv4 subnet, NAT to the outside and one nftables table for the installation
-(`firewall.py` says what its rules promise). IPv6, name resolution between containers, and networks for users other than
-root are not there yet.
+(`firewall.py` says what its rules promise). IPv6, and networks for users other than root are not there yet.
 """
 
 from __future__ import annotations
@@ -28,6 +27,10 @@ from estiba.networks.kernel import Explained
 from estiba.networks.ledger import BridgeRow, EndpointRow, Ledger, PortRow
 from estiba.networks.ports import LOOPBACK, PortMapping
 from estiba.networks.reservations import Reservation
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estiba.networks.names.directory import Directory
 
 
 class NetworkInUse(Conflict):
@@ -188,11 +191,12 @@ class Networks:
         ports: Sequence[PortMapping] = (),
         hostname: str = "",
         mac: str | None = None,
+        aliases: Sequence[str] = (),
     ) -> Endpoint:
         """Connect the namespace `netns_fd` to a network and publish `ports`; all of it or nothing.
 
         `key` names the container; it may be in several networks, once in each. A port with host port 0 gets a free one;
-        the endpoint given back has it.
+        the endpoint given back has it. `hostname` and `aliases` are the names by which others in the network find it.
 
         Raises:
             NotFound: there is no such network.
@@ -207,7 +211,7 @@ class Networks:
                 f"the network {network!r} is internal: its ports cannot be published",
                 remedy="Leave the ports out, or use a network without --internal.",
             )
-        request = allotment.Request(key, network, tuple(ports), hostname, mac or "")
+        request = allotment.Request(key, network, tuple(ports), hostname, mac or "", tuple(aliases))
         with Explained(), Ledger(self._run) as ledger:
             if any(port.host_address != LOOPBACK for port in ports):
                 check_publishing(own_table=self._table)
@@ -227,6 +231,17 @@ class Networks:
                 raise
         self._held[key] = self._held.get(key, ()) + allotted.held
         return endpoints.describe(allotted.row, bridge, tuple(port.mapping for port in allotted.held))
+
+    def rename(self, key: str, hostname: str) -> None:
+        """A container has another name from now on."""
+        with Ledger(self._run) as ledger, ledger.transaction():
+            ledger.rename(key, hostname)
+
+    def directory(self, key: str) -> Directory:
+        """The names that a container knows others by."""
+        from estiba.networks.names.directory import Directory
+
+        return Directory(run=self._run, key=key)
 
     def detach(self, key: str) -> None:
         """Take a container out of its networks and give back its addresses and ports; nothing happens if it is in none.

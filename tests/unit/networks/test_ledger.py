@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def test_the_first_value_of_a_setting_is_remembered(tmp_path: Path) -> None:
         assert ledger.settings() == [("net/ipv4/conf/eth0/forwarding", "0", "1")]
         ledger.forget_settings("net/ipv4/conf/eth0/")
         assert ledger.settings() == []
+
+
+def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    with Ledger(str(tmp_path)) as ledger:
+        ledger.put_bridge(BRIDGE)
+        ledger.add_endpoint(ENDPOINT)
+    with sqlite3.connect(tmp_path / "networks.db") as database:
+        database.executescript("ALTER TABLE endpoints DROP COLUMN aliases; PRAGMA user_version = 1;")
+    database.close()
+    with Ledger(str(tmp_path)) as ledger:
+        assert ledger.endpoints() == [ENDPOINT]
+        ledger.rename("c1", "other")
+        assert ledger.endpoints() == [ENDPOINT._replace(hostname="other")]
