@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from estiba.cli.numbers import integer as _integer
 from estiba.cli.parser import REMAINDER, SUPPRESS
 from estiba.engine.mount_syntax import parse_mount, parse_tmpfs, parse_volume
-from estiba.engine.options import ContainerOptions, Limits, LogOptions, Naming, Security, Ulimit
-from estiba.engine.quantities import parse_cpus, parse_size
+from estiba.engine.options import BlockIo, ContainerOptions, Health, Limits, LogOptions, Naming, Security
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.errors import InvalidInput, NotFound, NotThereYet
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,7 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import Any
 
     from estiba.engine.options import VolumeMount
     from estiba.networks.ports import PortMapping
@@ -50,6 +51,12 @@ FLAGS = (
     Flag(("--dns-option", "--dns-opt"), "list", "option of resolv.conf", "OPTION"),
     Flag(("--add-host",), "list", "a line of /etc/hosts", "NAME:ADDRESS"),
     Flag(("--mac-address",), "value", "MAC address", "ADDRESS"),
+    Flag(("--ip",), "value", "IPv4 address in a network of one's own", "ADDRESS"),
+    Flag(("--link",), "list", "a name for another container in /etc/hosts", "CONTAINER[:ALIAS]"),
+    Flag(("-a", "--attach"), "list", "stay with these alone: stdin, stdout, stderr", "STREAM"),
+    Flag(("--volumes-from",), "list", "the binds and volumes of another container", "CONTAINER[:ro]"),
+    Flag(("--volume-driver",), "value", "local", "DRIVER"),
+    Flag(("--runtime",), "value", "estiba, crun, runc or a path", "NAME"),
     Flag(("-u", "--user"), "value", "user (and group) inside", "USER[:GROUP]"),
     Flag(("--group-add",), "list", "a further group", "GROUP"),
     Flag(("-w", "--workdir"), "value", "working directory inside", "DIRECTORY"),
@@ -59,7 +66,14 @@ FLAGS = (
     Flag(("-m", "--memory"), "value", "limit of memory", "SIZE"),
     Flag(("--memory-swap",), "value", "limit of memory and swap; -1 is none", "SIZE"),
     Flag(("--memory-reservation",), "value", "soft limit of memory", "SIZE"),
+    Flag(("--memory-swappiness",), "value", "how soon memory is swapped out, 0-100; -1 is the kernel's own", "NUMBER"),
+    Flag(("--oom-kill-disable",), "switch", "let it wait for memory; needs --memory (control groups version 1)"),
+    Flag(("--kernel-memory",), "value", SUPPRESS),
     Flag(("--cpus",), "value", "number of CPUs", "NUMBER"),
+    Flag(("--cpu-period",), "value", "period of --cpu-quota, in microseconds", "NUMBER"),
+    Flag(("--cpu-quota",), "value", "CPU time in each period, in microseconds", "NUMBER"),
+    Flag(("--cpu-rt-period",), "value", "period of --cpu-rt-runtime, in microseconds", "NUMBER"),
+    Flag(("--cpu-rt-runtime",), "value", "realtime CPU time in each period, in microseconds", "NUMBER"),
     Flag(("-c", "--cpu-shares"), "value", "relative weight of CPU", "NUMBER"),
     Flag(("--cpuset-cpus",), "value", "CPUs that may be used", "0-2,4"),
     Flag(("--cpuset-mems",), "value", "memory nodes that may be used", "0,1"),
@@ -67,16 +81,42 @@ FLAGS = (
     Flag(("--shm-size",), "value", "size of /dev/shm", "SIZE"),
     Flag(("--ulimit",), "list", "limit of setrlimit", "NAME=SOFT[:HARD]"),
     Flag(("--oom-score-adj",), "value", "preference of the OOM killer", "NUMBER"),
+    Flag(("--blkio-weight",), "value", "relative weight of block devices, 10-1000", "NUMBER"),
+    Flag(("--blkio-weight-device",), "list", "the same for one device", "PATH:NUMBER"),
+    Flag(("--device-read-bps",), "list", "bytes read in a second", "PATH:SIZE"),
+    Flag(("--device-write-bps",), "list", "bytes written in a second", "PATH:SIZE"),
+    Flag(("--device-read-iops",), "list", "reads in a second", "PATH:NUMBER"),
+    Flag(("--device-write-iops",), "list", "writes in a second", "PATH:NUMBER"),
+    Flag(("--storage-opt",), "list", "size=SIZE: how much the container may write", "NAME=VALUE"),
+    Flag(("--device",), "list", "a device of the host, or a directory of them", "HOST[:CONTAINER[:rwm]]"),
+    Flag(("--device-cgroup-rule",), "list", "allow more devices", "'c 1:3 rwm'"),
+    Flag(("--pid",), "value", "processes: host, container:NAME", "MODE"),
+    Flag(("--ipc",), "value", "host, private, shareable, none, container:NAME", "MODE"),
+    Flag(("--uts",), "value", "host: its name is the host's", "MODE"),
+    Flag(("--cgroupns",), "value", "host or private (default)", "MODE"),
+    Flag(("--cgroup-parent",), "value", "control group above the container's", "PATH"),
     Flag(("--cap-add",), "list", "add a capability", "NAME"),
     Flag(("--cap-drop",), "list", "drop a capability", "NAME"),
     Flag(("--privileged",), "switch", "lift every guard"),
     Flag(("--read-only",), "switch", "make the root filesystem read-only"),
-    Flag(("--security-opt",), "list", "seccomp=unconfined, no-new-privileges=false", "OPTION"),
+    Flag(
+        ("--security-opt",),
+        "list",
+        "seccomp=FILE|unconfined|builtin, no-new-privileges[=false], systempaths=unconfined",
+        "OPTION",
+    ),
     Flag(("--sysctl",), "list", "a kernel setting of its namespaces", "NAME=VALUE"),
     Flag(("--restart",), "value", "no, on-failure[:N], always, unless-stopped", "POLICY"),
     Flag(("--stop-signal",), "value", "signal that asks it to end", "SIGNAL"),
     Flag(("--stop-timeout",), "value", "seconds until it is killed", "SECONDS"),
-    Flag(("--log-driver",), "value", "json-file or none", "DRIVER"),
+    Flag(("--health-cmd",), "value", "command that says whether it is well (recorded, not run)", "COMMAND"),
+    Flag(("--health-interval",), "value", "time between two checks", "TIME"),
+    Flag(("--health-timeout",), "value", "time for one check", "TIME"),
+    Flag(("--health-retries",), "value", "failures until it is unhealthy", "NUMBER"),
+    Flag(("--health-start-period",), "value", "time to start in, without counting failures", "TIME"),
+    Flag(("--health-start-interval",), "value", "time between two checks meanwhile", "TIME"),
+    Flag(("--no-healthcheck",), "switch", "none, whatever the image says"),
+    Flag(("--log-driver",), "value", "json-file, local or none", "DRIVER"),
     Flag(("--log-opt",), "list", "max-size and max-file", "NAME=VALUE"),
     Flag(("--init",), "switch", "an init as first process, which passes signals on and reaps orphans"),
     Flag(("--annotation",), "list", "an annotation for the runtime", "NAME=VALUE"),
@@ -88,20 +128,23 @@ FLAGS = (
     Flag(("--platform",), "value", "platform of the image", "OS/ARCH"),
     Flag(("--pull",), "value", "always, missing or never", "POLICY"),
     Flag(("-q", "--quiet"), "switch", "show no progress of a pull"),
+    Flag(("--gpus",), "value", SUPPRESS),
+    Flag(("--isolation",), "value", SUPPRESS),
     Flag(("--cidfile",), "value", "write the container's id to a file", "FILE"),
     Flag(("--disable-content-trust",), "switch", "accepted; it is the default"),
 )
 
-MISSING_SWITCHES = ("--no-healthcheck", "--oom-kill-disable", "--use-api-socket")
+MISSING_SWITCHES = ("--use-api-socket",)
 MISSING_VALUES = (
-    *("-a", "--attach", "--blkio-weight", "--blkio-weight-device", "--cgroup-parent", "--cgroupns", "--cpu-count"),
-    *("--cpu-percent", "--cpu-period", "--cpu-quota", "--cpu-rt-period", "--cpu-rt-runtime", "--device"),
-    *("--device-cgroup-rule", "--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops"),
-    *("--gpus", "--health-cmd", "--health-interval", "--health-retries", "--health-start-interval"),
-    *("--health-start-period", "--health-timeout", "--io-maxbandwidth", "--io-maxiops", "--ip", "--ip6", "--ipc"),
-    *("--isolation", "--kernel-memory", "--link", "--link-local-ip", "--memory-swappiness", "--network-alias"),
-    *("--net-alias", "--pid", "--runtime", "--storage-opt", "--uts", "--volume-driver"),
-    *("--volumes-from",),
+    *("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"),  # of Windows
+    *("--ip6", "--link-local-ip", "--network-alias", "--net-alias"),
+)
+
+
+_OF_LIMITS = (
+    *("memory", "memory_swap", "memory_reservation", "memory_swappiness", "oom_kill_disable", "kernel_memory", "cpus"),
+    *("cpu_shares", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpuset_cpus", "cpuset_mems"),
+    *("pids_limit", "shm_size", "ulimit", "oom_score_adj"),
 )
 
 
@@ -129,6 +172,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         InvalidInput: a value that cannot be. NotFound: a file that is missing.
     """
     entrypoint = arguments.entrypoint
+    _refuse_what_is_not_of_here(arguments)
     options = ContainerOptions(
         image=arguments.image,
         command=tuple(arguments.command) or None,
@@ -145,12 +189,13 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         mounts=_mounts(arguments),
         ports=_ports(arguments.publish),
         publish_all=arguments.publish_all,
-        expose=tuple(arguments.expose),
+        expose=_exposed(arguments.expose),
         network=_network(arguments.network),
+        address=_static_address(arguments),
         mac_address=arguments.mac_address or "",
         naming=Naming(
             hostname=_hostname(arguments.hostname or ""),
-            domainname=arguments.domainname or "",
+            domainname=_hostname(arguments.domainname or "", what="domain name"),
             dns=tuple(_address(text) for text in arguments.dns),
             dns_search=tuple(arguments.dns_search),
             dns_options=tuple(arguments.dns_option),
@@ -166,12 +211,126 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         platform=arguments.platform or "",
         annotations=tuple(_pairs(arguments.annotation, "annotation")),
         init=arguments.init,
+        block_io=_block_io(arguments),
+        health=_health(arguments),
+        volumes_from=_volumes_from(arguments.volumes_from),
+        links=tuple(_link(text) for text in arguments.link),
+        runtime=arguments.runtime or "",
+        attached=_streams(arguments.attach),
+        storage=_storage(arguments.storage_opt),
+        **_isolation(arguments),
     )
     if arguments.userns or arguments.uidmap or arguments.gidmap or arguments.subuidname or arguments.subgidname:
         from estiba.cli.user_ids import users_of
 
         options = options.with_users(users_of(arguments))
     return options
+
+
+def _given(arguments: argparse.Namespace, *names: str) -> bool:
+    """Whether one of these flags was given."""
+    return any(getattr(arguments, name) for name in names)
+
+
+def _refuse_what_is_not_of_here(arguments: argparse.Namespace) -> None:
+    if arguments.gpus:
+        raise NotThereYet(
+            f"--gpus {arguments.gpus} is not there yet: nothing here knows the driver's files of a GPU",
+            remedy="Give the device itself, such as --device /dev/dri, and bind its libraries with -v.",
+        )
+    if arguments.isolation not in (None, "", "default"):
+        raise InvalidInput(
+            f"--isolation {arguments.isolation} is of Windows", remedy="Leave it out, or give --isolation default."
+        )
+    if arguments.volume_driver not in (None, "", "local"):
+        raise NotThereYet(
+            f"the volume driver {arguments.volume_driver} is not there yet", remedy="Leave it out, or give local."
+        )
+
+
+def _isolation(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Devices, and what is shared with the host or with other containers."""
+    if not _given(arguments, "device", "device_cgroup_rule", "pid", "ipc", "uts", "cgroupns", "cgroup_parent"):
+        return {}
+    from estiba.cli import isolation_flags
+
+    return {
+        "devices": isolation_flags.devices(arguments.device),
+        "device_rules": isolation_flags.device_rules(arguments.device_cgroup_rule),
+        "shared": isolation_flags.shared(arguments),
+        "cgroup_parent": isolation_flags.cgroup_parent(arguments.cgroup_parent),
+    }
+
+
+def _health(arguments: argparse.Namespace) -> Health:
+    names = ("cmd", "interval", "timeout", "retries", "start_period", "start_interval")
+    if not _given(arguments, "no_healthcheck", *(f"health_{name}" for name in names)):
+        return Health()
+    from estiba.cli.health_flags import health
+
+    return health(arguments)
+
+
+def _volumes_from(texts: list[str]) -> tuple[str, ...]:
+    for text in texts:
+        name, colon, mode = text.partition(":")
+        if not name or (colon and mode not in ("ro", "rw", "z", "Z")):
+            raise InvalidInput(f"invalid --volumes-from {text!r}", remedy="Write CONTAINER[:ro|rw].")
+    return tuple(texts)
+
+
+def _link(text: str) -> tuple[str, str]:
+    name, colon, alias = text.partition(":")
+    alias = (alias if colon else name).removeprefix("/")
+    if not name or not alias or any(c.isspace() or c == ":" for c in alias):
+        raise InvalidInput(f"invalid --link {text!r}", remedy="Write CONTAINER[:ALIAS].")
+    return name, alias
+
+
+def _streams(texts: list[str]) -> tuple[str, ...]:
+    found = tuple(text.lower() for text in texts)
+    for name in found:
+        if name not in ("stdin", "stdout", "stderr"):
+            raise InvalidInput(f"invalid --attach {name!r}", remedy="Streams are stdin, stdout and stderr.")
+    return found
+
+
+def _storage(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    pairs = _pairs(texts, "storage option")
+    for name, value in pairs:
+        if name != "size":
+            raise NotThereYet(f"the storage option {name} is not there yet", remedy="There is size=SIZE.")
+        from estiba.engine.quantities import parse_size
+
+        if parse_size(value, what="size of --storage-opt") < 1 << 20:
+            raise InvalidInput(f"--storage-opt size={value} is too small", remedy="Give at least 1m.")
+    return tuple(pairs)
+
+
+def _exposed(texts: list[str]) -> tuple[str, ...]:
+    """As Docker, a range becomes its ports."""
+    found: list[str] = []
+    for text in texts:
+        ports, slash, protocol = text.partition("/")
+        first, dash, last = ports.partition("-")
+        last = last if dash else first
+        is_range = first.isascii() and first.isdigit() and last.isascii() and last.isdigit()
+        if not is_range or not 0 < int(first) <= int(last) < 65536 or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
+            raise InvalidInput(f"invalid --expose {text!r}", remedy="Write a port such as 80, 53/udp or 8000-8010.")
+        found += [f"{number}/{protocol}" if slash else str(number) for number in range(int(first), int(last) + 1)]
+    return tuple(found)
+
+
+def _static_address(arguments: argparse.Namespace) -> str:
+    if not arguments.ip:
+        return ""
+    network = _network(arguments.network)
+    if network in ("bridge", "host", "none") or ":" in network:
+        raise InvalidInput(
+            f"--ip {arguments.ip} needs a network of one's own: addresses of {network} are not chosen",
+            remedy="Make one: estiba network create --subnet 10.200.0.0/24 NAME",
+        )
+    return _address(arguments.ip, what="address", kinds=(4,))
 
 
 def read_environment(files: list[str], given: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -253,91 +412,45 @@ def _hosts(entries: list[str]) -> list[tuple[str, str]]:
         name, _, address = entry.partition(separator)
         if not name or not address:
             raise InvalidInput(f"invalid host {entry!r}", remedy="Write NAME:ADDRESS.")
-        pairs.append((name, address.strip("[]")))
+        address = address.strip("[]")
+        pairs.append((name, address if address == "host-gateway" else _address(address, what=f"address of {name}")))
     return pairs
 
 
-def _hostname(text: str) -> str:
+def _hostname(text: str, *, what: str = "host name") -> str:
     if len(os.fsencode(text)) > 64:
-        raise InvalidInput(f"the host name {text!r} is too long for the kernel", remedy="Give at most 64 characters.")
+        raise InvalidInput(f"the {what} {text!r} is too long for the kernel", remedy="Give at most 64 characters.")
     return text
 
 
-def _address(text: str) -> str:
-    import socket
+def _address(text: str, *, what: str = "name server", kinds: tuple[int, ...] = (4, 6)) -> str:
+    import _socket
 
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for kind, family in ((4, _socket.AF_INET), (6, _socket.AF_INET6)):
         try:
-            socket.inet_pton(family, text)
-        except OSError:
+            _socket.inet_pton(family, text)
+        except (OSError, ValueError):
             continue
-        return text
-    raise InvalidInput(
-        f"invalid name server {text!r}: it is not an IP address", remedy="Write such as --dns 192.0.2.53."
-    )
-
-
-def _pids(text: str | None) -> int:
-    """As in Docker, 0 and -1 ask for no limit; the value knows that as -1."""
-    return (_integer(text, "--pids-limit") or -1) if text else 0
+        if kind in kinds:
+            return text
+    raise InvalidInput(f"invalid {what} {text!r}: it is not an IP address", remedy="Write such as 192.0.2.53.")
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
-    swap = arguments.memory_swap
-    limits = Limits(
-        memory=_size(arguments.memory, "memory"),
-        memory_swap=-1 if swap == "-1" else _size(swap, "memory and swap"),
-        memory_reservation=_size(arguments.memory_reservation, "memory reservation"),
-        nano_cpus=parse_cpus(arguments.cpus) if arguments.cpus else 0,
-        cpu_shares=_integer(arguments.cpu_shares or "0", "--cpu-shares"),
-        cpuset_cpus=arguments.cpuset_cpus or "",
-        cpuset_mems=arguments.cpuset_mems or "",
-        pids=_pids(arguments.pids_limit),
-        shm_size=_size(arguments.shm_size, "shm size"),
-        ulimits=tuple(_ulimit(text) for text in arguments.ulimit),
-        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
-    )
-    if 0 < limits.memory < 6 << 20:
-        raise InvalidInput("the minimum memory limit is 6 MB", remedy="Give --memory at least 6m.")
-    if limits.memory_swap and not limits.memory:
-        raise InvalidInput("--memory-swap needs --memory as well", remedy="Add --memory SIZE.")
-    if 0 < limits.memory_swap < limits.memory:
-        raise InvalidInput(
-            "--memory-swap is memory and swap together: it cannot be less than --memory",
-            remedy="Give at least the size of --memory, or -1 for no limit of swap.",
-        )
-    return limits
+    if not _given(arguments, *_OF_LIMITS):
+        return Limits()
+    from estiba.cli.limit_flags import limits
+
+    return limits(arguments)
 
 
-def _size(text: str | None, what: str) -> int:
-    return parse_size(text, what=what) if text else 0
+def _block_io(arguments: argparse.Namespace) -> BlockIo:
+    rates = ("device_read_bps", "device_write_bps", "device_read_iops", "device_write_iops")
+    if not _given(arguments, "blkio_weight", "blkio_weight_device", *rates):
+        return BlockIo()
+    from estiba.cli.limit_flags import block_io
 
-
-def _integer(text: str, flag: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidInput(f"invalid value {text!r} for {flag}", remedy="Give a number.") from None
-
-
-def _ulimit(text: str) -> Ulimit:
-    name, equals, values = text.partition("=")
-    soft, _, hard = values.partition(":")
-    if not equals:
-        raise InvalidInput(f"invalid limit {text!r}", remedy="Write NAME=SOFT[:HARD].")
-    limit = Ulimit(name, _integer(soft, "--ulimit"), _integer(hard or soft, "--ulimit"))
-    if limit.hard != -1 and not -1 < limit.soft <= limit.hard:
-        raise InvalidInput(
-            f"invalid limit {text!r}: the soft one is above the hard one", remedy="Write NAME=SOFT:HARD."
-        )
-    return limit
-
-
-def _oom_score(text: str) -> int:
-    score = _integer(text, "--oom-score-adj")
-    if not -1000 <= score <= 1000:
-        raise InvalidInput(f"invalid value {text!r} for --oom-score-adj", remedy="Give a number from -1000 to 1000.")
-    return score
+    return block_io(arguments)
 
 
 def _security(arguments: argparse.Namespace) -> Security:
@@ -349,8 +462,12 @@ def _security(arguments: argparse.Namespace) -> Security:
     )
     for option in arguments.security_opt:
         name, _, value = option.replace(":", "=", 1).partition("=")
-        if name == "seccomp" and value == "unconfined":
-            security = security._replace(seccomp="unconfined")
+        if name == "seccomp" and value:
+            from estiba.cli.isolation_flags import seccomp
+
+            security = security._replace(seccomp=seccomp(value))
+        elif name == "systempaths" and value == "unconfined":
+            security = security._replace(shows_system_paths=True)
         elif name == "no-new-privileges" and value in ("", "true", "false"):
             security = security._replace(allow_new_privileges=value == "false")
         elif option not in ("apparmor=unconfined", "label=disable"):
@@ -384,14 +501,20 @@ def _working_directory(text: str | None) -> str:
 
 def _logs(driver: str | None, options: list[str]) -> LogOptions:
     logs = LogOptions(driver=driver or "json-file")
-    if logs.driver not in ("json-file", "none"):
-        raise NotThereYet(f"the log driver {logs.driver} is not there yet", remedy="Drivers are json-file and none.")
+    if logs.driver not in ("json-file", "local", "none"):
+        raise NotThereYet(
+            f"the log driver {logs.driver} is not there yet", remedy="Drivers are json-file, local and none."
+        )
+    if logs.driver == "local":
+        logs = logs._replace(size=20 << 20, files=5)
     for name, value in _pairs(options, "log option"):
         if name == "max-size":
+            from estiba.engine.quantities import parse_size
+
             size = -1 if value == "-1" else parse_size(value, what="max-size")
             logs = logs._replace(size=size if size > 0 else 1 << 62)
         elif name == "max-file":
             logs = logs._replace(files=max(1, _integer(value, "max-file")))
-        else:
+        elif (name, value) not in (("compress", "false"), ("mode", "blocking")):
             raise NotThereYet(f"the log option {name} is not there yet", remedy="Options are max-size and max-file.")
     return logs

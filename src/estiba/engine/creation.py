@@ -19,9 +19,11 @@ from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estiba.engine.options import Health, Limits
     from estiba.engine.records import Containers
     from estiba.engine.volumes import Volumes
     from estiba.networks.ports import PortMapping
+    from estiba.oci.image_config import RunConfig
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
 
@@ -48,6 +50,7 @@ def create(
     """
     config = store.images.config(image.id)
     process = plan_process(config.run, options)
+    options = options._replace(limits=_possible(options), health=_health(config.run, options.health))
     container_id = os.urandom(32).hex()
     paths = ContainerPaths(store.paths.root, run, container_id)
     os.makedirs(paths.directory, mode=0o700)
@@ -81,6 +84,45 @@ def create(
     return record, lock
 
 
+def _possible(options: ContainerOptions) -> Limits:
+    """The limits, once they are known to be possible here.
+
+    Raises:
+        InvalidInput: one cannot be, or is more than this machine has.
+    """
+    limits, block_io = options.limits, options.block_io
+    if limits == type(limits)() and block_io == type(block_io)():
+        return limits
+    from estiba.engine.limit_checks import Processors, check_block_io, checked, parsed_set
+
+    check_block_io(block_io)
+    lists = {}
+    for kind in ("cpus", "mems"):
+        if getattr(limits, f"cpuset_{kind}"):
+            lists[kind] = parsed_set(_first_text(f"cpuset.effective_{kind}", f"cpuset.{kind}.effective"))
+    return checked(limits, Processors(len(os.sched_getaffinity(0)), **lists))
+
+
+def _health(run: RunConfig, asked: Health) -> Health:
+    """What the user says of the container's health, completed by what the image does."""
+    if run.healthcheck is None or asked.test == ("NONE",):
+        return asked
+    image = run.healthcheck._asdict()
+    return type(asked)(**{name: value or image[name] for name, value in asked._asdict().items()})
+
+
+def _first_text(*names: str) -> str:
+    """What one of the files of the machine's cpuset says, of either version of control groups; "" without any."""
+    for name in names:
+        for place in ("/sys/fs/cgroup/cpuset", "/sys/fs/cgroup"):
+            try:
+                with open(f"{place}/{name}", encoding="ascii") as file:
+                    return file.read().strip()
+            except OSError:
+                continue
+    return ""
+
+
 def published_ports(options: ContainerOptions, exposed: tuple[str, ...]) -> tuple[PortMapping, ...]:
     """The ports that are asked for, and with `publish_all` every exposed one, on any free port of the host."""
     from estiba.networks.ports import PortMapping
@@ -105,7 +147,7 @@ def _volumes(volumes: Volumes, options: ContainerOptions, of_image: tuple[str, .
     for mount in options.mounts:
         if mount.kind == "volume":
             name = mount.source or os.urandom(32).hex()
-            volumes.ensure(name, is_anonymous=not mount.source)
+            volumes.ensure(name, is_anonymous=not mount.source, labels=dict(mount.labels))
             used.append((name, mount.target))
     for target in of_image:
         clean = "/" + os.path.normpath(target).strip("/")

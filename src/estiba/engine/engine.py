@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from estiba.engine.launch import PendingMonitor
-    from estiba.engine.monitor.request import StartRequest, VolumePlace
+    from estiba.engine.monitor.request import Borrowed, StartRequest, VolumePlace
     from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord
     from estiba.engine.userns import Users
@@ -331,7 +331,11 @@ class Engine:
 
         if self._users is not None and not options.userns:
             options = options.with_users(self._users)
-        runtime = self._runtime()
+        if options.volumes_from:
+            from estiba.engine.inherited import with_mounts_of_others
+
+            options = with_mounts_of_others(options, find=self.find, volumes_of=self.containers.volumes_of)
+        runtime = self._named_runtime(options.runtime) if options.runtime else self._runtime()
         is_ours = runtime.command == RuntimeClient.ours(root="").command
         return create(
             self.store,
@@ -344,6 +348,13 @@ class Engine:
             boot=self.boot,
             state=state,
         )
+
+    def _named_runtime(self, name: str) -> RuntimeClient:
+        """The runtime that one container asks for."""
+        from estiba.runtime.client import RuntimeClient
+
+        root = f"{self.run}/runtime"
+        return RuntimeClient.ours(root=root) if name == "estiba" else RuntimeClient.named(name, root=root)
 
     def _begin(
         self,
@@ -413,6 +424,8 @@ class Engine:
             attach=attachment.output,
             attach_input=attachment.gives_input,
             console_size=attachment.size if options.tty else None,
+            borrowed=self._borrowed(options),
+            links=self._links(options),
         )
 
     def _volume_places(self, record: ContainerRecord, options: ContainerOptions) -> tuple[VolumePlace, ...]:
@@ -425,7 +438,8 @@ class Engine:
             mount = by_target.get(target)
             fill = not record.started and (mount is None or mount.copy_up)
             source = volume_data(self.store.paths.root, name)
-            places.append(VolumePlace(target, source, bool(mount and mount.read_only), fill))
+            subpath = mount.subpath if mount is not None else ""
+            places.append(VolumePlace(target, source, bool(mount and mount.read_only), fill and not subpath, subpath))
         for mount in options.mounts:
             if mount.kind == "bind":
                 _check_source(mount.source, make=mount.make_source)
@@ -440,6 +454,44 @@ class Engine:
         if other.state != lifecycle.RUNNING:
             raise Conflict(f"container {other.name} is not running: its {what} cannot be joined")
         return other.pid
+
+    def _borrowed(self, options: ContainerOptions) -> tuple[Borrowed, ...]:
+        """The namespaces of others that the container is to be in."""
+        shared = options.shared
+        asked = [(kind, text) for kind, text in (("pid", shared.pid), ("ipc", shared.ipc)) if ":" in text]
+        if not asked:
+            return ()
+        from estiba.engine.monitor.request import Borrowed
+
+        found = []
+        for kind, text in asked:
+            other = self.find(text.partition(":")[2])
+            if other.state != lifecycle.RUNNING:
+                raise Conflict(
+                    f"container {other.name} is not running: its {kind} namespace cannot be joined",
+                    remedy=f"Start it first: estiba start {other.name}",
+                )
+            if kind == "ipc" and other.parsed_options().shared.ipc != "shareable":
+                raise Conflict(
+                    f"the ipc namespace of container {other.name} is its own",
+                    remedy="Start that container with --ipc shareable.",
+                )
+            found.append(Borrowed(kind, other.pid, other.pid_start, other.name))
+        return tuple(found)
+
+    def _links(self, options: ContainerOptions) -> tuple[tuple[str, str], ...]:
+        """The names and addresses of linked containers, as they are now."""
+        found: list[tuple[str, str]] = []
+        for text, alias in options.links:
+            other = self.find(text)
+            address = other.parsed_network().address
+            if other.state != lifecycle.RUNNING or not address:
+                raise Conflict(
+                    f"container {other.name} cannot be linked to: it has no address now",
+                    remedy="Start it first, in a network with addresses.",
+                )
+            found += [(name, address) for name in dict.fromkeys((alias, other.name, other.id[:12]))]
+        return tuple(found)
 
 
 def _last_line(path: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from estiba.engine import lifecycle
+from estiba.engine.host_config import host_config, propagation_of
 from estiba.engine.paths import volume_data
-from estiba.engine.spec import DEFAULT_PIDS
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
-    from estiba.engine.options import ContainerOptions, VolumeMount
+    from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord, Networking
     from estiba.engine.spec import Process
     from estiba.engine.volumes import Volume
@@ -49,7 +49,7 @@ def inspect_container(engine: Engine, text: str) -> Json:
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": None,
-        "HostConfig": _host_config(options),
+        "HostConfig": host_config(options, record),
         "GraphDriver": {"Name": engine.store.snapshots.kind, "Data": None},
         "Mounts": _mounts(engine, record, options),
         "Config": _config(record, options, process),
@@ -92,9 +92,9 @@ def _config(record: ContainerRecord, options: ContainerOptions, process: Process
         "Hostname": options.naming.hostname or record.id[:12],
         "Domainname": options.naming.domainname,
         "User": process.user,
-        "AttachStdin": options.interactive,
-        "AttachStdout": True,
-        "AttachStderr": True,
+        "AttachStdin": options.interactive and _attaches(options, "stdin"),
+        "AttachStdout": _attaches(options, "stdout"),
+        "AttachStderr": _attaches(options, "stderr"),
         "ExposedPorts": {_with_protocol(port): {} for port in process.exposed_ports},
         "Tty": options.tty,
         "OpenStdin": options.interactive,
@@ -108,47 +108,24 @@ def _config(record: ContainerRecord, options: ContainerOptions, process: Process
         "Labels": dict(process.labels),
         "StopSignal": process.stop_signal,
         "StopTimeout": options.stop_timeout,
+        "MacAddress": options.mac_address,
+        **({"Healthcheck": _health(options)} if options.health != type(options.health)() else {}),
     }
 
 
-def _host_config(options: ContainerOptions) -> Json:
-    limits, security, naming = options.limits, options.security, options.naming
+def _attaches(options: ContainerOptions, stream: str) -> bool:
+    return not options.attached or stream in options.attached
+
+
+def _health(options: ContainerOptions) -> Json:
+    health = options.health
     return {
-        "Binds": [_bind(mount) for mount in options.mounts if mount.kind == "bind"] or None,
-        "LogConfig": {
-            "Type": options.logs.driver,
-            "Config": {"max-size": str(options.logs.size), "max-file": str(options.logs.files)},
-        },
-        "NetworkMode": options.network,
-        "PortBindings": _asked_ports(options),
-        "PublishAllPorts": options.publish_all,
-        "RestartPolicy": {"Name": options.restart.name, "MaximumRetryCount": options.restart.maximum},
-        "AutoRemove": options.auto_remove,
-        "CapAdd": list(security.cap_add) or None,
-        "CapDrop": list(security.cap_drop) or None,
-        "Dns": list(naming.dns),
-        "DnsOptions": list(naming.dns_options),
-        "DnsSearch": list(naming.dns_search),
-        "ExtraHosts": [f"{name}:{address}" for name, address in naming.add_hosts] or None,
-        "GroupAdd": list(options.groups) or None,
-        "Privileged": security.privileged,
-        "ReadonlyRootfs": security.read_only,
-        "SecurityOpt": ["seccomp=unconfined"] if security.seccomp == "unconfined" else None,
-        "Tmpfs": {m.target: ",".join(m.options) for m in options.mounts if m.kind == "tmpfs"} or None,
-        "ShmSize": limits.shm_size or 64 << 20,
-        "Sysctls": dict(options.sysctls) or None,
-        "Memory": limits.memory,
-        "MemorySwap": limits.memory_swap or limits.memory * 2,
-        "MemoryReservation": limits.memory_reservation,
-        "NanoCpus": limits.nano_cpus,
-        "CpuShares": limits.cpu_shares,
-        "CpusetCpus": limits.cpuset_cpus,
-        "CpusetMems": limits.cpuset_mems,
-        "PidsLimit": limits.pids or DEFAULT_PIDS,
-        "OomScoreAdj": limits.oom_score_adj or 0,
-        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in limits.ulimits] or None,
-        "Init": options.init or None,
-        "Runtime": "estiba",
+        "Test": list(health.test),
+        "Interval": health.interval,
+        "Timeout": health.timeout,
+        "StartPeriod": health.start_period,
+        "StartInterval": health.start_interval,
+        "Retries": health.retries,
     }
 
 
@@ -178,7 +155,7 @@ def _mounts(engine: Engine, record: ContainerRecord, options: ContainerOptions) 
                     "Destination": mount.target,
                     "Mode": "",
                     "RW": not mount.read_only,
-                    "Propagation": "rprivate" if mount.kind == "bind" else "",
+                    "Propagation": propagation_of(mount) if mount.kind == "bind" else "",
                 }
             )
     return mounts
@@ -198,19 +175,6 @@ def _network_settings(options: ContainerOptions, networking: Networking) -> Json
         "MacAddress": networking.mac,
     }
     return {"Ports": ports, **endpoint, "Networks": {networking.network or options.network: endpoint}}
-
-
-def _asked_ports(options: ContainerOptions) -> Json:
-    asked: dict[str, object] = {}
-    for port in options.ports:
-        found = asked.setdefault(f"{port.container_port}/{port.protocol}", [])
-        assert isinstance(found, list)
-        found.append({"HostIp": port.host_address, "HostPort": str(port.host_port or "")})
-    return asked
-
-
-def _bind(mount: VolumeMount) -> str:
-    return f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
 
 
 def _with_protocol(port: str) -> str:

@@ -7,6 +7,7 @@ import re
 
 from estiba.engine import idmap_option
 from estiba.engine.options import VolumeMount
+from estiba.engine.quantities import parse_size
 from estiba.errors import InvalidInput, NotThereYet
 
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -41,7 +42,10 @@ def parse_volume(text: str, *, current_directory: str) -> VolumeMount:
         elif idmap_option.is_idmap(option):
             options.append(idmap_option.checked(option, text))
         elif option not in ("z", "Z", "consistent", "cached", "delegated", ""):
-            raise InvalidInput(f"invalid option {option!r} in volume {text!r}", remedy="Options are ro, rw, nocopy.")
+            raise InvalidInput(
+                f"invalid option {option!r} in volume {text!r}",
+                remedy=f"Options are ro, rw, nocopy of a volume, and of a bind {', '.join(_PROPAGATIONS)}.",
+            )
     return mount._replace(options=tuple(options))
 
 
@@ -52,49 +56,165 @@ def parse_mount(text: str, *, current_directory: str) -> VolumeMount:
         InvalidInput: a missing or an unknown key, or a value that does not fit the type.
         NotThereYet: a type or key of Docker that Estiba does not have.
     """
-    keys: dict[str, str] = {}
-    for part in text.split(","):
-        key, _, value = part.partition("=")
-        keys[_KEY_ALIASES.get(key.strip().lower(), key.strip().lower())] = value.strip()
-    kind = keys.pop("type", "volume")
-    if kind not in ("bind", "volume", "tmpfs"):
+    keys, labels = _keys(text)
+    kind = keys.pop("type", "volume").lower()
+    if kind not in _KEYS:
+        if kind not in ("image", "npipe", "cluster"):
+            raise InvalidInput(f"mount {text!r}: there is no type {kind!r}", remedy="Types are bind, volume and tmpfs.")
         raise NotThereYet(f"mounts of type {kind!r} are not there yet", remedy="Types are bind, volume and tmpfs.")
-    if "target" not in keys:
+    if not keys.get("target"):
         raise InvalidInput(f"mount {text!r} has no target", remedy="Add target=/PATH/IN/THE/CONTAINER.")
-    target = checked_target(keys.pop("target"), text)
-    source = keys.pop("source", "")
-    read_only = _boolean(keys.pop("readonly", "false"), text)
+    _check_keys(keys, kind, text, has_labels=bool(labels))
+    read_only = _boolean(keys.get("readonly", "false"), text)
+    mount = VolumeMount(kind, checked_target(keys["target"], text), read_only=read_only)
     if kind == "bind":
-        if not source:
-            raise InvalidInput(f"mount {text!r} has no source", remedy="Add source=/PATH/OF/THE/HOST.")
-        propagation = keys.pop("bind-propagation", "")
-        if propagation and propagation not in _PROPAGATIONS:
-            raise InvalidInput(f"invalid bind-propagation {propagation!r}")
-        options = ("rbind", *((propagation,) if propagation else ()))
-        mount = VolumeMount(kind, target, _absolute(source, current_directory), read_only, options)
-    elif kind == "volume":
-        copy_up = not _boolean(keys.pop("volume-nocopy", "false"), text)
-        mount = VolumeMount(kind, target, checked_volume_name(source) if source else "", read_only, copy_up=copy_up)
-    else:
-        if source:
-            raise InvalidInput(f"mount {text!r}: a tmpfs has no source")
-        size, mode = keys.pop("tmpfs-size", ""), keys.pop("tmpfs-mode", "")
-        options = (*((f"size={size}",) if size else ()), *((f"mode={mode}",) if mode else ()))
-        mount = VolumeMount(kind, target, "", read_only, options)
-    if keys:
-        raise NotThereYet(f"mount {text!r}: {', '.join(sorted(keys))} is not there yet for type {kind}")
-    return mount
+        return _bind(mount, keys, text, current_directory)
+    if kind == "volume":
+        source = keys.get("source", "")
+        return mount._replace(
+            source=checked_volume_name(source) if source else "",
+            copy_up=not _boolean(keys.get("volume-nocopy", "false"), text),
+            subpath=_subpath(keys.get("volume-subpath", ""), text),
+            labels=tuple(labels),
+        )
+    size, mode = keys.get("tmpfs-size", ""), keys.get("tmpfs-mode", "")
+    words = (*((f"size={size}",) if size else ()), *((f"mode={mode}",) if mode else ()))
+    return mount._replace(options=checked_tmpfs_options(words, text))
+
+
+def _keys(text: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The keys, by their usual names, and the labels of the volume."""
+    keys: dict[str, str] = {}
+    labels: list[tuple[str, str]] = []
+    for part in _fields(text):
+        key, equals, value = part.partition("=")
+        key = _KEY_ALIASES.get(key.strip().lower(), key.strip().lower())
+        if not equals and key not in _MAY_BE_BARE:
+            raise InvalidInput(f"mount {text!r}: {part!r} is no KEY=VALUE", remedy="Write such as source=/srv/data.")
+        if key == "volume-label":
+            name, _, label = value.partition("=")
+            labels.append((name, label))
+        else:
+            keys[key] = value.strip()
+    return keys, labels
+
+
+def _fields(text: str) -> list[str]:
+    """The parts between commas, where quotes keep a comma in a part (as in a line of CSV)."""
+    if '"' not in text:
+        return text.split(",")
+    import csv
+
+    try:
+        return next(csv.reader([text], strict=True))
+    except (csv.Error, StopIteration):
+        raise InvalidInput(f"mount {text!r}: its quotes do not match") from None
+
+
+def _check_keys(keys: dict[str, str], kind: str, text: str, *, has_labels: bool) -> None:
+    known = {"target", "readonly", "consistency", *_KEYS[kind]}
+    for key in (*keys, *(("volume-label",) if has_labels else ())):
+        if key in ("volume-driver", "volume-opt") and kind == "volume" and keys[key] != "local":
+            raise NotThereYet(f"mount {text!r}: {key} is not there yet", remedy="Leave it out: the driver is local.")
+        if key == "source" and kind == "tmpfs":
+            raise InvalidInput(f"mount {text!r}: a tmpfs has no source", remedy="Leave it out.")
+        if key not in known:
+            raise InvalidInput(
+                f"mount {text!r}: type {kind} has no key {key!r}", remedy=f"Keys are {', '.join(sorted(known))}."
+            )
+
+
+def _bind(mount: VolumeMount, keys: dict[str, str], text: str, current_directory: str) -> VolumeMount:
+    source = keys.get("source", "")
+    if not source:
+        raise InvalidInput(f"mount {text!r} has no source", remedy="Add source=/PATH/OF/THE/HOST.")
+    propagation = keys.get("bind-propagation", "")
+    if propagation and propagation not in _PROPAGATIONS:
+        raise InvalidInput(f"invalid bind-propagation {propagation!r}", remedy=f"There are {', '.join(_PROPAGATIONS)}.")
+    recursion = keys.get("bind-recursive", "enabled").lower()
+    if "bind-nonrecursive" in keys and _boolean(keys["bind-nonrecursive"], text):
+        recursion = "disabled"
+    recursion = {"true": "enabled", "1": "enabled", "false": "disabled", "0": "disabled"}.get(recursion, recursion)
+    if recursion not in ("enabled", "disabled", "writable", "readonly"):
+        raise InvalidInput(
+            f"invalid bind-recursive {recursion!r}", remedy="There are enabled, disabled, writable and readonly."
+        )
+    if recursion in ("writable", "readonly") and not mount.read_only:
+        raise InvalidInput(f"mount {text!r}: bind-recursive={recursion} needs readonly", remedy="Add readonly.")
+    if recursion == "readonly" and propagation != "rprivate":
+        raise InvalidInput(
+            f"mount {text!r}: bind-recursive=readonly needs bind-propagation=rprivate",
+            remedy="Add bind-propagation=rprivate: what is mounted later would be writable.",
+        )
+    return mount._replace(
+        source=_absolute(source, current_directory),
+        options=("bind" if recursion == "disabled" else "rbind", *((propagation,) if propagation else ())),
+        only_top_read_only=recursion == "writable",
+        make_source=_boolean(keys.get("bind-create-src", "false"), text),
+    )
+
+
+def _subpath(path: str, text: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise InvalidInput(
+            f"mount {text!r}: volume-subpath {path!r} leads out of the volume", remedy="Give a path inside of it."
+        )
+    return path.strip("/")
 
 
 def parse_tmpfs(text: str) -> VolumeMount:
     """``TARGET[:OPTIONS]``.
 
     Raises:
-        InvalidInput: the target is not absolute.
+        InvalidInput: the target is not absolute, or an option is none of a tmpfs.
     """
     target, _, options = text.partition(":")
     words = tuple(word for word in options.split(",") if word)
-    return VolumeMount("tmpfs", checked_target(target, text), read_only="ro" in words, options=words)
+    mount = VolumeMount("tmpfs", checked_target(target, text), read_only="ro" in words)
+    return mount._replace(options=checked_tmpfs_options(words, text))
+
+
+def checked_tmpfs_options(words: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Give back the options of a tmpfs, sizes in the kernel's words (tmpfs(5)).
+
+    Raises:
+        InvalidInput: one that a tmpfs does not have, or a value that is none.
+    """
+    found = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "size":
+            value = _tmpfs_size(value, text)
+        elif name == "mode":
+            _check(
+                value.isascii() and value.isdigit() and int(value, 10) <= 7777 and not set(value) & set("89"),
+                word,
+                text,
+            )
+        elif name in ("uid", "gid"):
+            _check(value.isascii() and value.isdigit(), word, text)
+        elif name in ("nr_inodes", "nr_blocks"):
+            _check(bool(_COUNT.fullmatch(value)), word, text)
+        else:
+            _check(not equals and name in _TMPFS_FLAGS, word, text)
+        found.append(f"{name}={value}" if equals else name)
+    return tuple(found)
+
+
+def _tmpfs_size(value: str, text: str) -> str:
+    if re.fullmatch(r"[0-9]{1,3}%|[1-9][0-9]*[kmgKMG]?", value):
+        return value  # as the kernel takes it
+    size = parse_size(value, what=f"size of the tmpfs {text}")
+    _check(size > 0, f"size={value}", text)
+    return str(size)
+
+
+def _check(holds: bool, word: str, text: str) -> None:
+    if not holds:
+        raise InvalidInput(
+            f"invalid option {word!r} of the tmpfs {text!r}",
+            remedy="There are size=, mode=, uid=, gid=, nr_inodes=, nr_blocks= and flags such as exec, ro, noatime.",
+        )
 
 
 def checked_target(target: str, text: str) -> str:
@@ -127,6 +247,18 @@ def checked_volume_name(name: str) -> str:
 
 
 _KEY_ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
+_MAY_BE_BARE = frozenset(("readonly", "volume-nocopy", "bind-nonrecursive", "bind-create-src"))
+_KEYS = {
+    "bind": ("source", "bind-propagation", "bind-recursive", "bind-nonrecursive", "bind-create-src"),
+    "volume": ("source", "volume-nocopy", "volume-subpath", "volume-label", "volume-driver", "volume-opt"),
+    "tmpfs": ("tmpfs-size", "tmpfs-mode"),
+}
+_COUNT = re.compile(r"[0-9]+[kmgKMG]?")
+_FLAGS = """
+ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime relatime norelatime
+strictatime nostrictatime
+"""
+_TMPFS_FLAGS = frozenset(_FLAGS.split())
 
 
 def _absolute(path: str, current_directory: str) -> str:

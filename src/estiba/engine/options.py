@@ -21,6 +21,8 @@ class VolumeMount(NamedTuple):
     `kind` is ``bind`` (`source` is a path of the host), ``volume`` (`source` is a name, "" for an anonymous one) or
     ``tmpfs`` (no source; `options` are those of the filesystem). `copy_up` fills an empty volume with what the image
     has at `target`. `make_source` makes a missing directory for a bind (``-v`` does, ``--mount`` does not).
+    `subpath` shows only that directory or file of a volume. `only_top_read_only`: mounts below a read-only bind stay
+    writable. `labels` are those of a volume that is made for it.
     """
 
     kind: str
@@ -30,6 +32,17 @@ class VolumeMount(NamedTuple):
     options: tuple[str, ...] = ()
     copy_up: bool = True
     make_source: bool = False
+    subpath: str = ""
+    only_top_read_only: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class Device(NamedTuple):
+    """A device of the host at `host`, or a directory of them, at `container`; `access` is of the letters rwm."""
+
+    host: str
+    container: str
+    access: str = "rwm"
 
 
 class Ulimit(NamedTuple):
@@ -41,9 +54,11 @@ class Ulimit(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a container may use; 0 is no limit. Sizes in bytes, `nano_cpus` in billionths of a CPU.
+    """What a container may use; 0 is no limit. Sizes in bytes, `nano_cpus` in billionths of a CPU, times of the
+    scheduler in microseconds.
 
     `memory_swap` is memory and swap together, -1 for swap without limit. `pids` 0 is the default limit, -1 none.
+    `swappiness` None is the kernel's own.
     """
 
     memory: int = 0
@@ -57,10 +72,57 @@ class Limits(NamedTuple):
     shm_size: int = 0
     ulimits: tuple[Ulimit, ...] = ()
     oom_score_adj: int | None = None
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpu_rt_period: int = 0
+    cpu_rt_runtime: int = 0
+    swappiness: int | None = None
+    oom_kill_disable: bool = False
+
+
+class BlockIo(NamedTuple):
+    """What a container may do with block devices: weights of 10 to 1000, and pairs (path of the device, number); the
+    numbers are weights, bytes a second or operations a second."""
+
+    weight: int = 0
+    weight_devices: tuple[tuple[str, int], ...] = ()
+    read_bps: tuple[tuple[str, int], ...] = ()
+    write_bps: tuple[tuple[str, int], ...] = ()
+    read_iops: tuple[tuple[str, int], ...] = ()
+    write_iops: tuple[tuple[str, int], ...] = ()
+
+
+class Shared(NamedTuple):
+    """What a container has together with others, in Docker's words; "" is a namespace of its own.
+
+    `pid` is "", ``host`` or ``container:ID``; `ipc` is "", ``private``, ``shareable``, ``none``, ``host`` or
+    ``container:ID``; `uts` "" or ``host``; `cgroup` "", ``private`` or ``host``.
+    """
+
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
+
+
+class Health(NamedTuple):
+    """How to see whether a container is well, as it is recorded. `test` is that of an image's Healthcheck, () for the
+    image's own; times are nanoseconds, 0 for the image's or the default."""
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
 
 
 class Security(NamedTuple):
-    """What a container may do. Capabilities are names with or without ``CAP_``, or ``ALL``."""
+    """What a container may do. Capabilities are names with or without ``CAP_``, or ``ALL``.
+
+    `seccomp` is ``default``, ``unconfined`` or the JSON text of a profile, Docker's or the runtime-spec's.
+    `shows_system_paths`: nothing of /proc and /sys is masked or read-only.
+    """
 
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -68,6 +130,7 @@ class Security(NamedTuple):
     read_only: bool = False
     allow_new_privileges: bool = False
     seccomp: str = "default"
+    shows_system_paths: bool = False
 
 
 class Naming(NamedTuple):
@@ -82,7 +145,7 @@ class Naming(NamedTuple):
 
 
 class LogOptions(NamedTuple):
-    """How much of a container's output is kept: `files` files of `size` bytes. `driver` is json-file or none."""
+    """How much of a container's output is kept: `files` files of `size` bytes. `driver` is json-file, local or none."""
 
     driver: str = "json-file"
     size: int = 10_000_000
@@ -96,6 +159,9 @@ class ContainerOptions(NamedTuple):
     ``KEY`` alone takes the variable away. `stop_timeout` None is ten seconds. `annotations` are for the runtime.
     `userns` and what begins with it, `uid_map` and `gid_map` are the fields of `userns.Users`.
     `init` puts an init before the program, which passes signals on and reaps orphans.
+    `volumes_from` are ``CONTAINER[:ro|rw]``, whose mounts are among `mounts` once the container is made; `inherited`
+    says how many of them. `links` are pairs (container, alias). `runtime` "" is the installation's. `attached` are the
+    streams that the command was to stay with, () for the usual ones. `storage` are pairs of ``--storage-opt``.
     """
 
     image: str
@@ -132,6 +198,19 @@ class ContainerOptions(NamedTuple):
     uid_map: tuple[tuple[int, int, int], ...] = ()
     gid_map: tuple[tuple[int, int, int], ...] = ()
     init: bool = False
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
+    block_io: BlockIo = BlockIo()
+    shared: Shared = Shared()
+    cgroup_parent: str = ""
+    health: Health = Health()
+    volumes_from: tuple[str, ...] = ()
+    inherited: int = 0
+    links: tuple[tuple[str, str], ...] = ()
+    address: str = ""
+    runtime: str = ""
+    attached: tuple[str, ...] = ()
+    storage: tuple[tuple[str, str], ...] = ()
 
     def with_users(self, users: Users) -> ContainerOptions:
         """The same with these ids."""
@@ -170,8 +249,11 @@ _NESTED: dict[str, Any] = {
     "security": Security,
     "restart": RestartPolicy,
     "logs": LogOptions,
+    "block_io": BlockIo,
+    "shared": Shared,
+    "health": Health,
 }
-_NESTED_LISTS: dict[str, Any] = {"mounts": VolumeMount, "ports": PortMapping}
+_NESTED_LISTS: dict[str, Any] = {"mounts": VolumeMount, "ports": PortMapping, "devices": Device}
 
 
 def _plain(value: Any) -> Any:

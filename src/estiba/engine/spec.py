@@ -12,15 +12,20 @@ from estiba.runtime.spec import (
     DEFAULT_CAPABILITIES,
     DEFAULT_PATH,
     DEFAULT_SHM_SIZE,
+    MASKED_PATHS,
+    READONLY_PATHS,
     IdMapping,
     Resources,
     Rlimit,
+    SpecDevice,
     SpecMount,
     SpecOptions,
 )
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from estiba.engine.options import ContainerOptions, Limits, Security
     from estiba.oci.image_config import RunConfig
 
@@ -50,7 +55,9 @@ class Process(NamedTuple):
 class Place(NamedTuple):
     """What the machine adds at a start. `network` is ``new``, ``host`` or ``path:…``; `mounts` follow the default ones.
 
-    `home` is the user's directory in the image's /etc/passwd, "" where there is none. `foreign` are as in SpecOptions.
+    `home` is the user's directory in the image's /etc/passwd, "" where there is none. `pid` and `ipc` are as `network`;
+    "" leaves them to the options. `devices` are found on the machine, as the numbers in `block_io` are. `release` is
+    the kernel's, such as (6, 1). `foreign` are as in SpecOptions.
     """
 
     container_id: str
@@ -72,6 +79,12 @@ class Place(NamedTuple):
     gid_mappings: tuple[IdMapping, ...] = ()
     user_namespace: str = ""
     shares_user_namespace: bool = False
+    pid: str = ""
+    ipc: str = ""
+    devices: tuple[SpecDevice, ...] = ()
+    device_rules: tuple[dict[str, Any], ...] = ()
+    block_io: dict[str, Any] | None = None
+    release: tuple[int, int] = (0, 0)
 
 
 def plan_process(run: RunConfig, options: ContainerOptions) -> Process:
@@ -125,7 +138,9 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
     Raises:
         InvalidInput: an unknown capability or limit.
     """
-    security, limits = options.security, options.limits
+    security, limits, shared = options.security, options.limits, options.shared
+    given = capabilities(security)
+    has_own_name = shared.uts != "host"
     return SpecOptions(
         args=process.args,
         rootfs=place.rootfs,
@@ -137,27 +152,97 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         additional_gids=place.additional_gids,
         terminal=options.tty,
         console_size=place.console_size,
-        hostname=place.hostname,
-        domainname=options.naming.domainname,
+        hostname=place.hostname if has_own_name else "",
+        domainname=options.naming.domainname if has_own_name else "",
         mounts=place.mounts,
-        capabilities=capabilities(security),
+        devices=place.devices,
+        capabilities=given,
         no_new_privileges=not security.allow_new_privileges,
         privileged=security.privileged,
-        seccomp=security.seccomp,
+        seccomp=_seccomp(security, given, place),
         architecture=place.architecture,
-        resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids),
+        resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids)._replace(
+            device_rules=(*place.device_rules, *(device_rule(text) for text in options.device_rules)),
+            block_io=place.block_io,
+        ),
         rlimits=tuple(_rlimit(u.name, u.soft, u.hard) for u in limits.ulimits),
         sysctl=options.sysctls,
         oom_score_adj=limits.oom_score_adj,
-        shm_size=limits.shm_size or DEFAULT_SHM_SIZE,
-        cgroups_path=place.cgroups_path,
+        shm_size=0 if shared.ipc == "none" else limits.shm_size or DEFAULT_SHM_SIZE,
+        cgroups_path=place.cgroups_path or cgroups_path(options.cgroup_parent, place.container_id),
         uid_mappings=place.uid_mappings,
         gid_mappings=place.gid_mappings,
         user_namespace=place.user_namespace,
         shares_user_namespace=place.shares_user_namespace,
         network=place.network,
+        pid=place.pid or _namespace(shared.pid),
+        ipc=place.ipc or _namespace(shared.ipc),
+        uts=_namespace(shared.uts),
+        cgroup=_namespace(shared.cgroup),
+        rootfs_propagation=propagation(options),
         foreign=place.foreign,
         annotations=options.annotations,
+        masked_paths=() if security.shows_system_paths else MASKED_PATHS,
+        readonly_paths=() if security.shows_system_paths else READONLY_PATHS,
+    )
+
+
+def cgroups_path(parent: str, container_id: str) -> str:
+    """The control group of a container below `parent`; "" for the runtime's own choice.
+
+    Raises:
+        InvalidInput: the parent leads out of its place.
+    """
+    if not parent:
+        return ""
+    parts = [part for part in parent.split("/") if part]
+    if ".." in parts or "." in parts or any(c.isspace() or ord(c) < 32 for c in parent):
+        raise InvalidInput(
+            f"invalid --cgroup-parent {parent!r}", remedy="Give a group's path below /sys/fs/cgroup, such as /batch."
+        )
+    return "/" + "/".join((*parts, container_id))
+
+
+def device_rule(text: str) -> dict[str, Any]:
+    """``c 1:3 rwm`` as the runtime-spec writes it; * is any number.
+
+    Raises:
+        InvalidInput: it is no such rule.
+    """
+    words = text.split(" ")
+    numbers = words[1].split(":") if len(words) == 3 else []
+    is_rule = (
+        len(numbers) == 2
+        and words[0] in ("a", "b", "c")
+        and all(n == "*" or (n.isascii() and n.isdigit() and len(n) < 10) for n in numbers)
+        and 0 < len(words[2]) <= 3
+        and not set(words[2]) - set("rwm")
+    )
+    if not is_rule:
+        raise InvalidInput(f"invalid device cgroup rule {text!r}", remedy="Write such as 'c 1:3 rwm' or 'b 8:* r'.")
+    rule: dict[str, Any] = {"allow": True, "type": words[0], "access": words[2]}
+    rule |= {name: int(number) for name, number in zip(("major", "minor"), numbers, strict=True) if number != "*"}
+    return rule
+
+
+def propagation(options: ContainerOptions) -> str:
+    """How the mounts of the container's root travel: outwards only where a bind is shared, inwards where one asks."""
+    asked = {option.removeprefix("r") for mount in options.mounts for option in mount.options if mount.kind == "bind"}
+    return "rshared" if "shared" in asked else "rslave" if "slave" in asked else ""
+
+
+def _namespace(choice: str) -> str:
+    """``new`` or ``host``; those of other containers are the machine's to find."""
+    return "host" if choice == "host" else "new"
+
+
+def _seccomp(security: Security, given: tuple[str, ...], place: Place) -> str | dict[str, Any]:
+    if security.seccomp in ("default", "unconfined"):
+        return security.seccomp
+    from estiba.engine.seccomp_profile import compiled, parsed
+
+    return compiled(
+        parsed(security.seccomp), capabilities=given, architecture=place.architecture, release=place.release
     )
 
 
@@ -196,9 +281,13 @@ def resources(limits: Limits, *, counts_swap: bool, counts_pids: bool = False) -
         memory=limits.memory or None,
         memory_reservation=limits.memory_reservation or None,
         memory_swap=swap,
+        memory_swappiness=limits.swappiness,
+        oom_kill_disable=limits.oom_kill_disable,
         cpu_shares=limits.cpu_shares or None,
-        cpu_quota=limits.nano_cpus * CPU_PERIOD // 10**9 if limits.nano_cpus else None,
-        cpu_period=CPU_PERIOD if limits.nano_cpus else None,
+        cpu_quota=limits.nano_cpus * CPU_PERIOD // 10**9 if limits.nano_cpus else limits.cpu_quota or None,
+        cpu_period=CPU_PERIOD if limits.nano_cpus else limits.cpu_period or None,
+        cpu_rt_period=limits.cpu_rt_period or None,
+        cpu_rt_runtime=limits.cpu_rt_runtime or None,
         cpuset_cpus=limits.cpuset_cpus,
         cpuset_mems=limits.cpuset_mems,
         pids=pids if pids > 0 else None,

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import os
 
-from estiba.linux.mountpoints import MS_REC, MS_SLAVE, is_mounted, mount_at, set_propagation, unmount
+from estiba.linux.mountpoints import (
+    MS_REC,
+    MS_SLAVE,
+    attach,
+    clone_tree,
+    is_mounted,
+    mount_at,
+    set_propagation,
+    unmount,
+)
 from estiba.linux.namespaces import CLONE_NEWNS, unshare
 from estiba.linux.paths import open_in_root
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -81,13 +90,18 @@ def bind(source: str, target: str, *, recursive: bool = False, read_only: bool =
     mount_at("", source, target, ("rbind" if recursive else "bind", *(("ro",) if read_only else ())))
 
 
-def make_private_namespace() -> None:
+def make_private_namespace(*, shared: Iterable[str] = ()) -> None:
     """Move this process into a mount namespace of its own: what is mounted here is not seen outside and dies with it.
 
-    Mounts made outside later still arrive (rslave), so that an unmount outside is not held up by us.
+    Mounts made outside later still arrive (rslave), so that an unmount outside is not held up by us. Only what is
+    mounted below the directories `shared` is seen outside.
     """
     unshare(CLONE_NEWNS)
+    trees = [(place, clone_tree(place, recursive=True)) for place in shared]
     set_propagation("/", MS_SLAVE | MS_REC)
+    for place, tree in trees:
+        attach(tree, place, what=f"share {place}")
+        os.close(tree)
 
 
 def _open(target: str, inside: str) -> int:

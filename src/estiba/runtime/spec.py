@@ -115,6 +115,11 @@ class Resources(NamedTuple):
     cpuset_mems: str = ""
     pids: int | None = None
     device_rules: tuple[dict[str, Any], ...] = ()
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_rt_period: int | None = None
+    cpu_rt_runtime: int | None = None
+    block_io: dict[str, Any] | None = None  # the runtime-spec's object itself
 
 
 class SpecOptions(NamedTuple):
@@ -124,6 +129,7 @@ class SpecOptions(NamedTuple):
     `shares_user_namespace`: the runtime itself is root of an ordinary user's namespace, and the container stays in it.
     `foreign` are the kinds of joined namespaces that do not belong to the container's users.
     `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
+    `shm_size` 0 mounts no /dev/shm.
     """
 
     args: tuple[str, ...]
@@ -236,15 +242,26 @@ def _mounts(options: SpecOptions) -> list[dict[str, Any]]:
         sys_mount = SpecMount("/sys", "bind", "/sys", ("rbind", "rslave", *quiet, "ro", "rro"))
     else:
         sys_mount = SpecMount("/sys", "sysfs", "sysfs", (*quiet, *writable))
+    # procfs belongs to the processes' namespace likewise.
+    if (options.uid_mappings or options.shares_user_namespace) and options.pid == "host":
+        proc_mount = SpecMount("/proc", "bind", "/proc", ("rbind", "rslave", *quiet))
+    else:
+        proc_mount = SpecMount("/proc", "proc", "proc", quiet)
+    if (options.uid_mappings or options.shares_user_namespace) and options.ipc == "host":
+        queues = SpecMount("/dev/mqueue", "bind", "/dev/mqueue", ("rbind", "rslave", *quiet))
+    else:
+        queues = SpecMount("/dev/mqueue", "mqueue", "mqueue", quiet)
     defaults = [
-        SpecMount("/proc", "proc", "proc", quiet),
+        proc_mount,
         SpecMount("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
         SpecMount("/dev/pts", "devpts", "devpts", pts),
         sys_mount,
         SpecMount("/sys/fs/cgroup", "cgroup", "cgroup", (*quiet, "relatime", *writable)),
-        SpecMount("/dev/mqueue", "mqueue", "mqueue", quiet),
+        queues,
         SpecMount("/dev/shm", "tmpfs", "shm", (*quiet, "mode=1777", f"size={options.shm_size}")),
     ]
+    if not options.shm_size:
+        defaults.pop()
     if (options.uid_mappings and not options.user_namespace) or options.shares_user_namespace:
         defaults = [m for m in defaults if m.destination != "/sys/fs/cgroup"]
     replaced = {m.destination for m in options.mounts}
@@ -336,11 +353,19 @@ def _resources(options: SpecOptions) -> dict[str, Any]:
         if d.kind in ("c", "b")
     )
     devices.extend(wanted.device_rules)
-    memory = _present(limit=wanted.memory, reservation=wanted.memory_reservation, swap=wanted.memory_swap)
+    memory = _present(
+        limit=wanted.memory,
+        reservation=wanted.memory_reservation,
+        swap=wanted.memory_swap,
+        swappiness=wanted.memory_swappiness,
+        disableOOMKiller=wanted.oom_kill_disable or None,
+    )
     cpu = _present(
         shares=wanted.cpu_shares,
         quota=wanted.cpu_quota,
         period=wanted.cpu_period,
+        realtimePeriod=wanted.cpu_rt_period,
+        realtimeRuntime=wanted.cpu_rt_runtime,
         cpus=wanted.cpuset_cpus or None,
         mems=wanted.cpuset_mems or None,
     )
@@ -351,8 +376,10 @@ def _resources(options: SpecOptions) -> dict[str, Any]:
         resources["cpu"] = cpu
     if wanted.pids is not None:
         resources["pids"] = {"limit": wanted.pids}
+    if wanted.block_io:
+        resources["blockIO"] = wanted.block_io
     return resources
 
 
-def _present(**values: int | str | None) -> dict[str, int | str]:
+def _present(**values: int | str | bool | None) -> dict[str, int | str | bool]:
     return {name: value for name, value in values.items() if value is not None}

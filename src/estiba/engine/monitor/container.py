@@ -8,6 +8,7 @@ from estiba.engine.frames import listen
 from estiba.engine.monitor import files, init, ordinary_user
 from estiba.engine.monitor.oom import OomWatch
 from estiba.engine.monitor.streams import Streams
+from estiba.engine.options import BlockIo, Shared
 from estiba.engine.paths import CONSOLE_SOCKET, ContainerPaths
 from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from estiba.engine.monitor.request import StartRequest
+    from estiba.engine.monitor.surroundings import Surroundings
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.networks import Networks
     from estiba.networks.usermode import UserNetwork
 
 OWN_NETWORK = ("none", "host")
+_NOTHING_SHARED = Shared()
+_ANY_BLOCK_IO = BlockIo()
 JOINS = "container:"
 
 
@@ -134,7 +138,8 @@ def begin(
         RuntimeFailed: the runtime refused; nothing of the container is left. NotFound: the image has no such user.
     """
     options = request.options
-    hostname = options.naming.hostname or (os.uname().nodename if options.network == "host" else request.short_id)
+    shows_host = "host" in (options.network, options.shared.uts)
+    hostname = options.naming.hostname or (os.uname().nodename if shows_host else request.short_id)
     user = files.find_user(request.process.user, rootfs, groups=options.groups)
     ordinary_user.check_user(user, text=request.process.user)
     users, groups = ordinary_user.mappings()
@@ -149,8 +154,12 @@ def begin(
         gateway=network.networking.gateway,
         name_server=network.user.place.name_server if network.user else "",
     )
+    given = _surroundings(request, paths, owns_ids=own is not None)
     owners = {} if own is None else {"users": users, "groups": groups}
     mounts = files.spec_mounts(request, paths, **owners)
+    if given is not None:
+        taken = {mount.destination for mount in mounts}
+        mounts = (*mounts, *(mount for mount in given.mounts if mount.destination not in taken))
     process = request.process
     if options.init:
         mounts = (*mounts, init.mount())
@@ -175,9 +184,33 @@ def begin(
         user_namespace=own.path if own is not None else "",
         shares_user_namespace=ordinary_user.is_root_of_own_namespace(),
     )
-    with open(paths.config, "w", encoding="utf-8") as file:
-        file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
-    return _start(request, paths, network, runtime, streams)
+    try:
+        if given is not None:
+            place = given.added_to(place)
+        with open(paths.config, "w", encoding="utf-8") as file:
+            file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
+        return _start(request, paths, network, runtime, streams)
+    finally:
+        if given is not None:
+            given.close()
+
+
+def _surroundings(request: StartRequest, paths: ContainerPaths, *, owns_ids: bool) -> Surroundings | None:
+    """What else of the machine is asked for; most containers ask for nothing, and load nothing of it."""
+    options = request.options
+    is_asked = (
+        options.devices
+        or options.shared != _NOTHING_SHARED
+        or options.block_io != _ANY_BLOCK_IO
+        or options.security.privileged
+        or options.security.seccomp not in ("default", "unconfined")
+        or any(place.subpath for place in request.volumes)
+    )
+    if not is_asked:
+        return None
+    from estiba.engine.monitor.surroundings import Surroundings
+
+    return Surroundings(request, paths, owns_ids=owns_ids)
 
 
 def _foreign(network: Network, own: OwnIds | None) -> tuple[str, ...]:

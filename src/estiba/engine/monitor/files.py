@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from estiba.linux.own_ids import OwnIds
 
 _LARGEST_FILE = 1 << 20
+_SHARED = frozenset(("shared", "rshared"))
+_PROPAGATING = _SHARED | {"slave", "rslave"}
 
 
 def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | None) -> str:
@@ -37,7 +39,7 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
     if is_ordinary():
         return plain_directory(request.rootfs, name=request.name)
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
-    make_private_namespace()
+    make_private_namespace(shared=_shared_sources(request))
     mounts = _passing(request.rootfs) if request.options.auto_remove else request.rootfs
     try:
         if own is not None:
@@ -47,6 +49,22 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
     return paths.rootfs
+
+
+def _shared_sources(request: StartRequest) -> list[str]:
+    """Directories whose mounts are to travel both ways between the host and the container.
+
+    Raises:
+        InvalidInput: the host does not share one.
+    """
+    asked = [m for m in request.options.mounts if m.kind == "bind" and _PROPAGATING.intersection(m.options)]
+    if not asked:
+        return []
+    from estiba.linux.propagation import check
+
+    for mount in asked:
+        check(mount.source, wants_shared=bool(_SHARED.intersection(mount.options)))
+    return [mount.source for mount in asked if _SHARED.intersection(mount.options)]
 
 
 def _passing(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
@@ -128,6 +146,7 @@ def write_etc(
     naming = request.options.naming
     on_host = request.options.network == "host"
     names = tuple((name, gateway or "127.0.0.1" if ip == "host-gateway" else ip) for name, ip in naming.add_hosts)
+    names += request.links
     full = f"{hostname}.{naming.domainname}" if naming.domainname else hostname
     _write(paths.hosts, hosts(hostname=full, address=address, names=names))
     _write(paths.hostname, hostname + "\n")
@@ -162,9 +181,10 @@ def spec_mounts(
         "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ours),
         "/etc/hosts": SpecMount("/etc/hosts", "bind", paths.hosts, ours),
     }
-    for place in request.volumes:
+    for number, place in enumerate(request.volumes):
         options = (*ours, *(("ro",) if place.read_only else ()))
-        mounts[place.target] = SpecMount(place.target, "bind", place.source, options)
+        source = f"{paths.bundle}/part-{number}" if place.subpath else place.source
+        mounts[place.target] = SpecMount(place.target, "bind", source, options)
     for mount in request.options.mounts:
         if mount.kind == "tmpfs":
             mounts[mount.target] = _tmpfs(mount)
@@ -207,7 +227,8 @@ def _tmpfs(mount: VolumeMount) -> SpecMount:
 
 def _bind(mount: VolumeMount) -> SpecMount:
     propagation = () if any(o.endswith(("private", "slave", "shared")) for o in mount.options) else ("rprivate",)
-    read_only = ("ro",) if mount.read_only else ()
+    # With all that is mounted below it, as in Docker: a read-only tree is what the word promises.
+    read_only = (("ro",) if mount.only_top_read_only else ("ro", "rro")) if mount.read_only else ()
     return SpecMount(mount.target, "bind", mount.source, (*mount.options, *propagation, *read_only))
 
 

@@ -15,12 +15,24 @@ if TYPE_CHECKING:
 
 
 class VolumePlace(NamedTuple):
-    """A volume as a directory of the host. `fill` copies what the image has at `target` into it while it is empty."""
+    """A volume as a directory of the host. `fill` copies what the image has at `target` into it while it is empty;
+    of one with a `subpath` only that part is shown."""
 
     target: str
     source: str
     read_only: bool = False
     fill: bool = False
+    subpath: str = ""
+
+
+class Borrowed(NamedTuple):
+    """A namespace of another container that is shared: `kind` is ``pid`` or ``ipc``; `pid` is that container's first
+    process, which began at `started`, and `name` the container's."""
+
+    kind: str
+    pid: int
+    started: int
+    name: str
 
 
 class StartRequest(NamedTuple):
@@ -29,6 +41,7 @@ class StartRequest(NamedTuple):
     `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot id.
     `joined_pid` is a process of the container whose network is shared, `users_pid` of that whose ids are. `attach` asks
     that the starter gets the output, `attach_input` that it gives the input. `console_size` is rows and columns.
+    `links` are pairs (name, address) of other containers.
     """
 
     container_id: str
@@ -51,6 +64,8 @@ class StartRequest(NamedTuple):
     attach: bool = False
     attach_input: bool = False
     console_size: tuple[int, int] | None = None
+    borrowed: tuple[Borrowed, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def short_id(self) -> str:
@@ -75,6 +90,8 @@ class StartRequest(NamedTuple):
             volumes=tuple(VolumePlace(*place) for place in value.pop("volumes")),
             runtime=tuple(value.pop("runtime")),
             ports=tuple(PortMapping(*port) for port in value.pop("ports")),
+            borrowed=tuple(Borrowed(*one) for one in value.pop("borrowed")),
+            links=tuple((name, address) for name, address in value.pop("links")),
             console_size=(size[0], size[1]) if size else None,
             **value,
         )

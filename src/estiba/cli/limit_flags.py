@@ -1,0 +1,133 @@
+"""Docker's flags for what a container may use → `Limits` and `BlockIo`. Loaded only where one of them is given."""
+
+from __future__ import annotations
+
+from estiba.cli.numbers import integer
+from estiba.engine.limit_checks import Processors, checked
+from estiba.engine.options import BlockIo, Limits, Ulimit
+from estiba.engine.quantities import parse_cpus, parse_size
+from estiba.engine.spec import ULIMIT_NAMES
+from estiba.errors import InvalidInput
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def limits(arguments: argparse.Namespace) -> Limits:
+    """The limits. Whether this machine can keep them is seen when the container is made.
+
+    Raises:
+        InvalidInput: a value that is none, or two that contradict each other.
+    """
+    if arguments.kernel_memory:
+        raise InvalidInput(
+            "--kernel-memory cannot be kept: Linux has taken this limit away",
+            remedy="Use --memory, which counts it in.",
+        )
+    swap = arguments.memory_swap
+    asked = Limits(
+        memory=_size(arguments.memory, "memory"),
+        memory_swap=-1 if swap == "-1" else _size(swap, "memory and swap"),
+        memory_reservation=_size(arguments.memory_reservation, "memory reservation"),
+        nano_cpus=parse_cpus(arguments.cpus) if arguments.cpus else 0,
+        cpu_shares=integer(arguments.cpu_shares or "0", "--cpu-shares"),
+        cpuset_cpus=arguments.cpuset_cpus or "",
+        cpuset_mems=arguments.cpuset_mems or "",
+        pids=_pids(arguments.pids_limit),
+        shm_size=_size(arguments.shm_size, "shm size"),
+        # The later one of two for the same limit counts.
+        ulimits=tuple({limit.name: limit for limit in map(_ulimit, arguments.ulimit)}.values()),
+        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
+        cpu_period=integer(arguments.cpu_period or "0", "--cpu-period"),
+        cpu_quota=integer(arguments.cpu_quota or "0", "--cpu-quota"),
+        cpu_rt_period=integer(arguments.cpu_rt_period or "0", "--cpu-rt-period"),
+        cpu_rt_runtime=integer(arguments.cpu_rt_runtime or "0", "--cpu-rt-runtime"),
+        swappiness=_swappiness(arguments.memory_swappiness),
+        oom_kill_disable=_oom_kill_disable(arguments),
+    )
+    return checked(asked, Processors(1 << 16))
+
+
+def block_io(arguments: argparse.Namespace) -> BlockIo:
+    """What may be done with block devices.
+
+    Raises:
+        InvalidInput: a value that is none.
+    """
+    return BlockIo(
+        weight=integer(arguments.blkio_weight or "0", "--blkio-weight"),
+        weight_devices=_entries(arguments.blkio_weight_device, "--blkio-weight-device"),
+        read_bps=_entries(arguments.device_read_bps, "--device-read-bps", is_size=True),
+        write_bps=_entries(arguments.device_write_bps, "--device-write-bps", is_size=True),
+        read_iops=_entries(arguments.device_read_iops, "--device-read-iops"),
+        write_iops=_entries(arguments.device_write_iops, "--device-write-iops"),
+    )
+
+
+def _entries(texts: list[str], flag: str, *, is_size: bool = False) -> tuple[tuple[str, int], ...]:
+    found = []
+    for text in texts:
+        path, colon, number = text.rpartition(":")
+        if not colon or not path.startswith("/dev/") or ".." in path.split("/"):
+            raise InvalidInput(
+                f"invalid value {text!r} for {flag}", remedy="Write a device and a number: /dev/sda:NUMBER."
+            )
+        value = parse_size(number, what=f"rate in {text}") if is_size else integer(number, flag)
+        if value < 0:
+            raise InvalidInput(f"invalid value {text!r} for {flag}", remedy="The number cannot be negative.")
+        found.append((path, value))
+    return tuple(found)
+
+
+def _size(text: str | None, what: str) -> int:
+    return parse_size(text, what=what) if text else 0
+
+
+def _pids(text: str | None) -> int:
+    """As in Docker, 0 and -1 ask for no limit; the value knows that as -1."""
+    return (integer(text, "--pids-limit") or -1) if text else 0
+
+
+def _swappiness(text: str | None) -> int | None:
+    """As in Docker, -1 is the kernel's own."""
+    value = None if text is None else integer(text, "--memory-swappiness")
+    return None if value == -1 else value
+
+
+def _oom_kill_disable(arguments: argparse.Namespace) -> bool:
+    if arguments.oom_kill_disable and not arguments.memory:
+        raise InvalidInput(
+            "--oom-kill-disable without --memory would let the container take all of the machine's memory",
+            remedy="Add --memory SIZE.",
+        )
+    return bool(arguments.oom_kill_disable)
+
+
+def _ulimit(text: str) -> Ulimit:
+    name, equals, values = text.partition("=")
+    soft, _, hard = values.partition(":")
+    if not equals:
+        raise InvalidInput(f"invalid limit {text!r}", remedy="Write NAME=SOFT[:HARD].")
+    if name not in ULIMIT_NAMES:
+        raise InvalidInput(f"there is no limit {name!r}", remedy=f"Limits are {', '.join(sorted(ULIMIT_NAMES))}.")
+    limit = Ulimit(name, _bound(soft), _bound(hard or soft))
+    if limit.hard != -1 and not -1 < limit.soft <= limit.hard:
+        raise InvalidInput(
+            f"invalid limit {text!r}: the soft one is above the hard one", remedy="Write NAME=SOFT:HARD."
+        )
+    return limit
+
+
+def _bound(text: str) -> int:
+    value = -1 if text == "unlimited" else integer(text, "--ulimit")
+    if value < -1:
+        raise InvalidInput(f"invalid value {text!r} for --ulimit", remedy="Give a number, or -1 for no limit.")
+    return value
+
+
+def _oom_score(text: str) -> int:
+    score = integer(text, "--oom-score-adj")
+    if not -1000 <= score <= 1000:
+        raise InvalidInput(f"invalid value {text!r} for --oom-score-adj", remedy="Give a number from -1000 to 1000.")
+    return score
