@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 def run_container(arguments: argparse.Namespace, house: House, pending: PendingMonitor) -> int:
     """Gives the container's exit code; 0 for a detached one."""
     options = container_options(arguments, house.settings.environment)
+    if options.attached and arguments.detach:
+        raise InvalidInput("conflicting options: --attach and --detach", remedy="Leave one of them out.")
     keys = parse_detach_keys(arguments.detach_keys) if arguments.detach_keys is not None else DETACH
     if options.tty and options.interactive and not arguments.detach:
         require_terminal(0)
@@ -37,9 +39,14 @@ def run_container(arguments: argparse.Namespace, house: House, pending: PendingM
     if arguments.detach:
         print(record.id)
         return 0
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if options.attached else -1
+    if options.attached and not {"stdout", "stderr"} & set(options.attached):
+        print(record.id, flush=True)
     ends = Ends(
-        input=0 if options.interactive else -1,
-        raw=options.tty and os.isatty(0),
+        input=0 if _gives_input(options) else -1,
+        output=1 if _attaches(options, "stdout") else nowhere,
+        error=2 if _attaches(options, "stderr") else nowhere,
+        raw=options.tty and os.isatty(0) and _attaches(options, "stdin"),
         detach_keys=keys if options.tty else b"",
         passes_signals=arguments.sig_proxy.lower() not in ("false", "0"),
     )
@@ -121,4 +128,13 @@ def _attachment(options: ContainerOptions, *, is_detached: bool) -> Attachment:
     if is_detached:
         return Attachment(output=False)
     sys.stdout.flush()
-    return Attachment(gives_input=options.interactive, size=size_of(0) if options.tty else None)
+    return Attachment(gives_input=_gives_input(options), size=size_of(0) if options.tty else None)
+
+
+def _gives_input(options: ContainerOptions) -> bool:
+    return options.interactive and _attaches(options, "stdin")
+
+
+def _attaches(options: ContainerOptions, stream: str) -> bool:
+    """Whether the command stays with one of the container's streams: with all, unless ``-a`` names some."""
+    return not options.attached or stream in options.attached

@@ -10,7 +10,7 @@ from estiba.linux import conntrack, links, nftables
 from estiba.linux.netlink import NETLINK_ROUTE, NetlinkSocket
 from estiba.linux.processes import start_time
 from estiba.networks import bridges, firewall, forwarding, ipam, naming
-from estiba.networks.addresses import Subnet, address_bytes, address_text
+from estiba.networks.addresses import Subnet, address_bytes, address_number, address_text
 from estiba.networks.ledger import BridgeRow, EndpointRow, Ledger, PortRow
 from estiba.networks.ports import PROTOCOL_NUMBERS, PortMapping
 from estiba.networks.reservations import Reservation, reserve
@@ -18,7 +18,7 @@ from estiba.values import NamedTuple
 
 
 class Request(NamedTuple):
-    """What a container asks for: `mac` "" lets it follow from the address."""
+    """What a container asks for: `mac` "" lets it follow from the address, and `address` "" takes any free one."""
 
     key: str
     network: str
@@ -26,6 +26,7 @@ class Request(NamedTuple):
     hostname: str
     mac: str
     aliases: tuple[str, ...] = ()
+    address: str = ""
 
 
 class Allotment(NamedTuple):
@@ -60,7 +61,7 @@ def allot(ledger: Ledger, run: str, request: Request) -> Allotment:
         remedy = "Detach it first."
         raise Conflict(f"{request.key} is in the network {request.network!r} already", remedy=remedy)
     interfaces = {row.interface for row in own}
-    address = _address(ledger, table, bridge)
+    address = _chosen(ledger, table, bridge, request) if request.address else _address(ledger, table, bridge)
     row = EndpointRow(
         key=request.key,
         network=request.network,
@@ -167,6 +168,28 @@ def _address(ledger: Ledger, table: str, bridge: BridgeRow) -> int:
     except ipam.NoAddressLeft:
         forget_dead(ledger, table)
         return ipam.choose_address(subnet, _taken(ledger, bridge), last=bridge.last_address)
+
+
+def _chosen(ledger: Ledger, table: str, bridge: BridgeRow, request: Request) -> int:
+    """The address that is asked for.
+
+    Raises:
+        InvalidInput: the network does not have it to give. Conflict: another container has it.
+    """
+    subnet, address = Subnet.parse(bridge.subnet), address_number(request.address)
+    if not subnet.base + 1 < address < subnet.base + subnet.size - 1:
+        raise InvalidInput(
+            f"the address {request.address} is none of the network {request.network!r}, or its gateway's",
+            remedy=f"Choose one of {subnet} from {address_text(subnet.base + 2)} on.",
+        )
+    if address in _taken(ledger, bridge):
+        forget_dead(ledger, table)
+    if address in _taken(ledger, bridge):
+        raise Conflict(
+            f"the address {request.address} of the network {request.network!r} is in use by another container",
+            remedy="Choose another one, or none.",
+        )
+    return address
 
 
 def _taken(ledger: Ledger, bridge: BridgeRow) -> frozenset[int]:

@@ -192,11 +192,13 @@ class Networks:
         hostname: str = "",
         mac: str | None = None,
         aliases: Sequence[str] = (),
+        address: str = "",
     ) -> Endpoint:
         """Connect the namespace `netns_fd` to a network and publish `ports`; all of it or nothing.
 
         `key` names the container; it may be in several networks, once in each. A port with host port 0 gets a free one;
         the endpoint given back has it. `hostname` and `aliases` are the names by which others in the network find it.
+        `address` is the one that it is to have, "" any.
 
         Raises:
             NotFound: there is no such network.
@@ -211,7 +213,7 @@ class Networks:
                 f"the network {network!r} is internal: its ports cannot be published",
                 remedy="Leave the ports out, or use a network without --internal.",
             )
-        request = allotment.Request(key, network, tuple(ports), hostname, mac or "", tuple(aliases))
+        request = allotment.Request(key, network, tuple(ports), hostname, mac or "", tuple(aliases), address)
         with Explained(), Ledger(self._run) as ledger:
             if any(port.host_address != LOOPBACK for port in ports):
                 check_publishing(own_table=self._table)

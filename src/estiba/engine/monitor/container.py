@@ -85,6 +85,7 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
             ports=request.ports,
             hostname=request.name,
             mac=request.options.mac_address or None,
+            address=request.options.address,
         )
     except BaseException:
         os.close(descriptor)
