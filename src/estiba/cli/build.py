@@ -109,8 +109,9 @@ class _Signals:
 
 def _push(house: House, names: tuple[Reference, ...], *, quiet: bool) -> None:
     from estiba.cli.push import push_names
+    from estiba.cli.transfers import Lines, Mute
 
-    push_names(house, names, quiet=quiet)
+    push_names(house, names, progress=Mute(sys.stdout) if quiet else Lines())
 
 
 def _metadata(house: House, result: BuildResult, names: tuple[Reference, ...]) -> str:

@@ -55,6 +55,7 @@ SHARING = {
     "catalog": Command("catalog", "List the repositories of a registry"),
     "digest": Command("digest", "Show the digest that a name has in its registry"),
     "manifest": Command("manifest", "Compose, show and push lists of images for several platforms"),
+    "artifact": Command("artifact", "Keep files that are no images in a registry"),
     "referrers": Command("referrers", "List what refers to an image: signatures, attestations"),
     "login": Command("login", "Keep credentials for a registry"),
     "logout": Command("logout", "Forget credentials for a registry"),
@@ -94,7 +95,19 @@ NOT_THERE_YET = {
 }
 
 OUTSIDE = frozenset(
-    ("tags", "catalog", "digest", "manifest", "referrers", "login", "logout", "registry", "doctor", "version")
+    (
+        "tags",
+        "catalog",
+        "digest",
+        "manifest",
+        "artifact",
+        "referrers",
+        "login",
+        "logout",
+        "registry",
+        "doctor",
+        "version",
+    )
 )
 """Modules of commands that touch no store: an ordinary user's ids need not be mapped for them."""
 

@@ -16,27 +16,33 @@ _PLACES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from estiba.cli.transfers import add_progress
+
     parser.epilog = _PLACES
     parser.add_argument("source", metavar="SRC")
     parser.add_argument("destination", metavar="DST")
     parser.add_argument("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="one of an index; default: all")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print the digest only")
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.cli.transfers import Lines
+    from estiba.cli.transfers import shown
     from estiba.cli.units import human_size
     from estiba.oci.platform import Platform
     from estiba.registry.client.copy.copy import Copier
     from estiba.registry.client.copy.places import parse_place
-    from estiba.registry.client.progress import Silence
 
-    copier = Copier(house.registries, lambda: house.store, house.temporary, Silence() if args.quiet else Lines())
     platform = Platform.parse(args.platform) if args.platform else None
-    done = copier.copy(parse_place(args.source), parse_place(args.destination), platform=platform)
-    if args.quiet:
-        print(done.digest)
-        return 0
-    images = f"{done.images} images" if done.images != 1 else "1 image"
-    print(f"Copied {images}: {human_size(done.bytes_sent)} travelled; digest: {done.digest}")
+    with shown(args) as progress:
+        copier = Copier(house.registries, lambda: house.store, house.temporary, progress)
+        done = copier.copy(parse_place(args.source), parse_place(args.destination), platform=platform)
+        images = f"{done.images} images" if done.images != 1 else "1 image"
+        told = f"Copied {images}: {human_size(done.bytes_sent)} travelled; digest: {done.digest}"
+        progress.result(
+            str(done.digest) if progress.is_quiet else told,
+            digest=str(done.digest),
+            images=done.images,
+            blobs=done.blobs,
+            bytes_sent=done.bytes_sent,
+        )
     return 0

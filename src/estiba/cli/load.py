@@ -17,27 +17,31 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from estiba.cli.transfers import add_progress
+
     parser.add_argument(
         "-i", "--input", default="", metavar="FILE", help="an archive, or a layout's directory; else standard input"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and names")
+    add_progress(parser)
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="which image of a set to take")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.cli.transfers import shown
     from estiba.image.archive.load import load, load_layout
 
     platform = Platform.parse(args.platform) if args.platform else house.settings.platform
-    if args.input and os.path.isdir(args.input):
-        loaded = load_layout(house.store, args.input, platform=platform)
-    else:
-        stream, where = _stream(args.input)
-        loaded = load(house.store, stream, where=where, platform=platform)
-    for image in loaded:
-        for name in image.names:
-            print(f"Loaded image: {name.familiar}")
-        if not image.names:
-            print(f"Loaded image ID: {image.record.id}")
+    with shown(args, by_default="quiet") as progress:
+        if args.input and os.path.isdir(args.input):
+            loaded = load_layout(house.store, args.input, platform=platform, progress=progress)
+        else:
+            stream, where = _stream(args.input)
+            loaded = load(house.store, stream, where=where, platform=platform, progress=progress)
+        for image in loaded:
+            for name in image.names:
+                progress.result(f"Loaded image: {name.familiar}", name=str(name), id=str(image.record.id))
+            if not image.names:
+                progress.result(f"Loaded image ID: {image.record.id}", id=str(image.record.id))
     return 0
 
 

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from estiba.cli.transfers import Quiet
     from estiba.oci.reference import Reference
     from estiba.registry.client.push import PushResult
     from estiba.wiring.house import House
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from estiba.cli.transfers import add_progress
+
     parser.add_argument("name", metavar="NAME[:TAG]")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print the image's name only")
+    add_progress(parser)
     parser.add_argument(
         "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of layers that never travelled yet"
     )
@@ -24,19 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.cli.transfers import shown
     from estiba.oci.reference import Reference
 
     written = Reference.parse(args.name)
-    if args.all_tags:
-        names = _all_tags(house, written)
-        push_names(house, names, quiet=args.quiet, compression=args.compression)
-        return 0
-    reference = written.tagged
-    if reference != written and not args.quiet:
-        print("Using default tag: latest")
-    push_names(house, (reference,), quiet=args.quiet, compression=args.compression)
-    if args.quiet:
-        print(reference.familiar)
+    with shown(args) as progress:
+        if args.all_tags:
+            names = _all_tags(house, written)
+        else:
+            names = (written.tagged,)
+            if written.tagged != written:
+                progress.line("Using default tag: latest")
+        push_names(house, names, progress=progress, compression=args.compression)
     return 0
 
 
@@ -51,10 +53,8 @@ def _all_tags(house: House, written: Reference) -> tuple[Reference, ...]:
     return names
 
 
-def push_names(house: House, names: Sequence[Reference], *, quiet: bool, compression: str = "gzip") -> None:
-    """Send the images of these names, one after the other, and print what travelled unless `quiet`."""
-    from estiba.cli.transfers import Lines
-    from estiba.registry.client.progress import Silence
+def push_names(house: House, names: Sequence[Reference], *, progress: Quiet, compression: str = "gzip") -> None:
+    """Send the images of these names, one after the other, and show what travelled."""
     from estiba.registry.client.push import push
 
     for name in names:
@@ -63,13 +63,19 @@ def push_names(house: House, names: Sequence[Reference], *, quiet: bool, compres
             house.store.images.find(str(name)).id,
             name,
             credentials=house.credentials,
-            progress=Silence() if quiet else Lines(),
+            progress=progress,
             compression=compression,
             routes=house.routes,
         )
-        if not quiet:
-            print(_summary(result))
-            print(f"{name.tag or 'digest'}: digest: {result.digest} size: {result.manifest_size}")
+        progress.line(_summary(result))
+        told = f"{name.tag or 'digest'}: digest: {result.digest} size: {result.manifest_size}"
+        progress.result(
+            name.familiar if progress.is_quiet else told,
+            name=str(name),
+            digest=str(result.digest),
+            size=result.manifest_size,
+            bytes_sent=result.bytes_sent,
+        )
 
 
 def _summary(result: PushResult) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from estiba.cli.transfers import add_progress
+
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name or an ID")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="write to this file, not to standard output")
     parser.add_argument(
@@ -22,21 +24,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("docker", "docker-archive", "oci", "oci-archive"),
         help="docker (which is an OCI layout too) or oci",
     )
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace, house: House) -> int:
+    from estiba.cli.transfers import shown
     from estiba.image.archive import save
 
     form = args.format.removesuffix("-archive")
     images = save.choose(house.store, args.images)
     if args.output and args.output != "-":
-        save.save_to_file(house.store, images, args.output, form=form)
+        with shown(args, to_errors=True, by_default="quiet") as progress:
+            save.save_to_file(house.store, images, args.output, form=form, progress=progress)
         return 0
     if sys.stdout.isatty():
         raise InvalidInput(
             "an archive is not written to a terminal", remedy="Name a file with -o FILE, or redirect the output."
         )
     sys.stdout.flush()
-    with open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as out:
-        save.save(house.store, images, out, form=form)
+    with (
+        shown(args, to_errors=True, by_default="quiet") as progress,
+        open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as out,
+    ):
+        save.save(house.store, images, out, form=form, progress=progress)
     return 0

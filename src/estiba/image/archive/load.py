@@ -7,7 +7,9 @@ from estiba.image.archive import docker, oci
 from estiba.image.archive import source as sources
 from estiba.image.archive.intake import LayerFile, take_image
 from estiba.image.archive.source import ArchiveSource, DirectorySource, Source
+from estiba.image.archive.told import told
 from estiba.image.materialise import compression_of
+from estiba.image.progress import Progress
 from estiba.layers import compression as compressions
 from estiba.oci import image_config, mediatypes
 from estiba.oci.descriptor import Descriptor
@@ -32,7 +34,9 @@ class Loaded(NamedTuple):
     names: tuple[Reference, ...]
 
 
-def load(store: Store, stream: BinaryIO, *, where: str, platform: Platform) -> tuple[Loaded, ...]:
+def load(
+    store: Store, stream: BinaryIO, *, where: str, platform: Platform, progress: Progress | None = None
+) -> tuple[Loaded, ...]:
     """Take in every image of the archive in `stream` (Docker's or OCI's form, plain, gzip or zstd), which is closed.
 
     `where` is what to call it in messages. An image of several platforms gives the one that fits `platform`.
@@ -42,13 +46,15 @@ def load(store: Store, stream: BinaryIO, *, where: str, platform: Platform) -> t
         Unavailable: no space.
     """
     with ArchiveSource.open(stream, where, scratch=store.scratch) as source:
-        return _load(store, source, platform)
+        return _load(store, told(source, progress), platform)
 
 
-def load_layout(store: Store, directory: str, *, platform: Platform) -> tuple[Loaded, ...]:
+def load_layout(
+    store: Store, directory: str, *, platform: Platform, progress: Progress | None = None
+) -> tuple[Loaded, ...]:
     """The same for an OCI image layout in a directory."""
     with DirectorySource(directory) as source:
-        return _load(store, source, platform)
+        return _load(store, told(source, progress), platform)
 
 
 def _load(store: Store, source: Source, platform: Platform) -> tuple[Loaded, ...]:

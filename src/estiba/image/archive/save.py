@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterator, Sequence
 
 from estiba.errors import InvalidInput
+from estiba.image import progress as statuses
 from estiba.image.archive import docker, oci
 from estiba.image.materialise import materialise
+from estiba.image.progress import Progress, Silence
 from estiba.oci import manifest as manifests
 from estiba.oci.digest import Digest
 from estiba.oci.manifest import Manifest, parse_manifest
@@ -65,7 +67,9 @@ def manifest_of(store: Store, digest: Digest) -> Manifest:
     return document
 
 
-def save(store: Store, images: Sequence[Chosen], out: BinaryIO, *, form: str = DOCKER) -> None:
+def save(
+    store: Store, images: Sequence[Chosen], out: BinaryIO, *, form: str = DOCKER, progress: Progress | None = None
+) -> None:
     """Write `images` (see `choose`) to `out`, which need not be seekable.
 
     `form` is ``docker`` (which is a valid OCI layout too) or ``oci`` (that alone).
@@ -76,11 +80,13 @@ def save(store: Store, images: Sequence[Chosen], out: BinaryIO, *, form: str = D
     if form not in (DOCKER, OCI):
         raise InvalidInput(f"unknown archive format {form!r}", remedy="Choose docker or oci.")
     with store.leases.hold(f"save {len(images)} images"):
-        write_archive(store, pack_images(store, images), out, form=form)
+        write_archive(store, pack_images(store, images), out, form=form, progress=progress)
 
 
-def write_archive(store: Store, images: Sequence[Packed], out: BinaryIO, *, form: str) -> None:
-    """The tar of `images`."""
+def write_archive(
+    store: Store, images: Sequence[Packed], out: BinaryIO, *, form: str, progress: Progress | None = None
+) -> None:
+    """The tar of `images`; `progress` hears of each blob."""
     _small(out, oci.MARKER, oci.MARKER_CONTENT)
     _small(out, oci.INDEX, oci.index_json(tuple((image.manifest.descriptor, image.names) for image in images)))
     if form == DOCKER:
@@ -94,7 +100,7 @@ def write_archive(store: Store, images: Sequence[Packed], out: BinaryIO, *, form
         )
         _small(out, docker.MANIFEST, docker.manifest_json(entries))
     for digest in blobs_of(images):
-        _blob(store, out, digest)
+        _blob(store, out, digest, progress or Silence())
     out.write(bytes(2 * _BLOCK))
     out.flush()
 
@@ -113,13 +119,17 @@ def _small(out: BinaryIO, name: str, data: bytes) -> None:
     out.write(_header(name, len(data)) + data + bytes(-len(data) % _BLOCK))
 
 
-def _blob(store: Store, out: BinaryIO, digest: Digest) -> None:
+def _blob(store: Store, out: BinaryIO, digest: Digest, progress: Progress) -> None:
     size = store.blobs.size(digest)
+    done = 0
     out.write(_header(oci.blob_name(digest), size))
     with store.blobs.open(digest) as file:
         while piece := file.read(_PIECE):
             out.write(piece)
+            done += len(piece)
+            progress.blob(digest, statuses.WRITING, done=done, total=size)
     out.write(bytes(-size % _BLOCK))
+    progress.blob(digest, statuses.WRITTEN)
 
 
 def _header(name: str, size: int) -> bytes:
@@ -131,7 +141,9 @@ def _header(name: str, size: int) -> bytes:
     return member.tobuf(GNU_FORMAT)
 
 
-def save_to_file(store: Store, images: Sequence[Chosen], path: str, *, form: str = DOCKER) -> None:
+def save_to_file(
+    store: Store, images: Sequence[Chosen], path: str, *, form: str = DOCKER, progress: Progress | None = None
+) -> None:
     """The same into the file `path`, which is there whole or not at all.
 
     Raises:
@@ -141,12 +153,12 @@ def save_to_file(store: Store, images: Sequence[Chosen], path: str, *, form: str
         raise InvalidInput(f"cannot write {path}: {_why(path)}", remedy="Give a file in a directory that exists.")
     if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
         with open(path, "wb", buffering=_PIECE) as out:
-            save(store, images, out, form=form)
+            save(store, images, out, form=form, progress=progress)
         return
     temporary = f"{path}.{os.getpid()}.partial"
     try:
         with open(temporary, "xb", buffering=_PIECE) as out:
-            save(store, images, out, form=form)
+            save(store, images, out, form=form, progress=progress)
         os.rename(temporary, path)
     except BaseException:
         try:

@@ -1,36 +1,21 @@
-"""What a transfer tells while it runs. Who shows it, and how, is decided above."""
+"""What pull, push and copy tell of a blob, in Docker's words."""
 
 from __future__ import annotations
 
-from estiba.oci.digest import Digest
-from estiba.values import Protocol
+from estiba.image.progress import EXISTS_HERE, Progress, Silence
+
+__all__ = (
+    "DOWNLOADED", "DOWNLOADING", "ELSEWHERE", "EXISTS_HERE", "EXISTS_THERE", "MOUNTED", "PREPARING", "PUSHED",
+    "PUSHING", "UNPACKED", "WAITING", "Progress", "Silence",
+)  # fmt: skip
 
 WAITING = "Waiting"
 ELSEWHERE = "Waiting for another pull"
 DOWNLOADING = "Downloading"
 DOWNLOADED = "Download complete"
 UNPACKED = "Pull complete"
-EXISTS_HERE = "Already exists"
 PREPARING = "Preparing"
 PUSHING = "Pushing"
 PUSHED = "Pushed"
 EXISTS_THERE = "Layer already exists"
 MOUNTED = "Mounted from {}"
-
-
-class Progress(Protocol):
-    def line(self, text: str) -> None:
-        """A sentence about the whole."""
-
-    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
-        """What a blob is at; `done` of `total` bytes."""
-
-
-class Silence:
-    """Tells nothing."""
-
-    def line(self, text: str) -> None:
-        pass
-
-    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
-        pass

@@ -50,7 +50,7 @@ async def describe(connection: Connection, reference: Reference) -> Described:
 async def _platform(
     connection: Connection, reference: Reference, manifest: Manifest, scopes: Scopes
 ) -> Platform | None:
-    """What the configuration says; None for what is no image."""
+    """What the configuration says; None for what is no image, or does not say it."""
     config = manifest.config
     if config.media_type not in mediatypes.CONFIGS:
         return None
@@ -62,4 +62,5 @@ async def _platform(
         check.take(piece)
         data += piece
     check.finish()
-    return ImageConfig.parse(bytes(data)).platform
+    platform = ImageConfig.parse(bytes(data)).platform
+    return platform if platform.os or platform.architecture else None
