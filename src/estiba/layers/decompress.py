@@ -11,6 +11,7 @@ from typing import IO, cast
 
 from estiba.errors import Corrupt
 from estiba.layers.compression import GZIP, NONE, ZSTD, detect
+from estiba.layers.zstd_frames import FrameWalk
 from estiba.oci.digest import Digest
 from estiba.values import Protocol
 
@@ -122,7 +123,8 @@ class VerifiedStream:
         import zstandard
 
         # Frame by frame, and never more output than asked: a few bytes of zstd may stand for gigabytes.
-        source = cast(IO[bytes], _Ahead(first, self))  # it calls nothing but read
+        walk = FrameWalk()
+        source = cast(IO[bytes], _Ahead(first, self, walk))  # it calls nothing but read
         reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).stream_reader(
             source, read_size=_READ_SIZE, read_across_frames=True
         )
@@ -131,17 +133,22 @@ class VerifiedStream:
                 yield piece
         except zstandard.ZstdError as error:
             raise DamagedStream(ZSTD, str(error), after=self.size) from error
+        if not walk.is_between_frames:
+            raise DamagedStream(ZSTD, "it ends too early", after=self.size)
 
 
 class _Ahead:
-    """A stream of which the `first` bytes have been read already."""
+    """A stream of which the `first` bytes have been read already; `walk` sees all that is read from here."""
 
-    def __init__(self, first: bytes, stream: VerifiedStream) -> None:
+    def __init__(self, first: bytes, stream: VerifiedStream, walk: FrameWalk) -> None:
         self._first = first
         self._stream = stream
+        self._walk = walk
 
     def read(self, size: int) -> bytes:
         if self._first:
             data, self._first = self._first[:size], self._first[size:]
-            return data
-        return self._stream.read(size)
+        else:
+            data = self._stream.read(size)
+        self._walk.feed(data)
+        return data
