@@ -229,6 +229,7 @@ def test_devices_are_for_root_alone_and_nothing_else_suffers(tmp_path):
             above.chmod(above.stat().st_mode | 0o011)
     (tmp_path / "into").mkdir()
     os.chown(tmp_path / "into", 65534, 65534)
+    unpacked(tar(file("a", b"x")), tmp_path / "before")  # whatever is loaded late: the user may not read it
     pid = os.fork()
     if pid == 0:
         status = 3
