@@ -1,47 +1,47 @@
-"""One more process in a running container, by the runtime's `exec`, with its streams and its real exit code.
+"""One more process in a running container, with its streams and its real exit code.
 
-The process becomes a child of this one (subreaper), so that its end is waited for and not guessed.
+The container's monitor starts it and waits for it, so a command starts no interpreter but its own. A monitor that does
+not (the runtime is another's, it is older, or this machine lets nobody protect its interpreter) leaves it to the
+runtime's `exec` (`exec_by_runtime`). A command that goes away leaves the process to itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 
 from estiba.engine import lifecycle
-from estiba.engine.frames import CHUNK, listen
-from estiba.engine.monitor.container import console_path
-from estiba.engine.monitor.files import find_user
+from estiba.engine.exec_by_monitor import ByMonitor, find_monitor
+from estiba.engine.exec_options import ExecOptions as ExecOptions
+from estiba.engine.frames import CHUNK, MonitorGone
 from estiba.engine.monitor.loop import READ, Loop
 from estiba.engine.monitor.streams import Streams
-from estiba.engine.paths import CONSOLE_SOCKET, ContainerPaths
 from estiba.engine.relay import Outcome, Signals, write_all
-from estiba.engine.spec import Place, process_environment
 from estiba.engine.terminal import DetachKeys, RawTerminal, size_of
-from estiba.errors import Conflict
-from estiba.linux.processes import become_subreaper, exit_status
-from estiba.store.snapshots.trees import remove_tree
-from estiba.values import TYPE_CHECKING, NamedTuple
+from estiba.linux.signals import SIGWINCH
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Protocol
 
     from estiba.engine.engine import Engine
     from estiba.engine.records import ContainerRecord
     from estiba.engine.relay import Ends
 
+    class Starter(Protocol):
+        """Who starts the process and knows of its end."""
 
-class ExecOptions(NamedTuple):
-    """What to run. `env` are ``KEY=value`` beside the container's own; `user` "" is the container's."""
+        def start(self, options: ExecOptions, streams: Streams) -> None:
+            """Start the process between the streams' far ends; its terminal goes to `streams`."""
 
-    args: tuple[str, ...]
-    env: tuple[str, ...] = ()
-    user: str = ""
-    working_dir: str = ""
-    tty: bool = False
-    interactive: bool = False
-    privileged: bool = False
+        @property
+        def descriptor(self) -> int:
+            """Readable when `exit_code` may know more."""
+
+        def exit_code(self) -> int | None:
+            """How the process has ended; None while it runs."""
+
+        def close(self) -> None:
+            """Let go of it."""
 
 
 def start_detached(engine: Engine, record: ContainerRecord, options: ExecOptions) -> None:
@@ -50,14 +50,13 @@ def start_detached(engine: Engine, record: ContainerRecord, options: ExecOptions
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    process = exec_process(engine, record, options)
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    starter = _starter(engine, record)
+    streams = Streams(Loop(), lambda _stream, _data: None, tty=True, interactive=False)  # all of them lead nowhere
     try:
-        engine.runtime_of(record).exec(
-            record.id, process | {"terminal": False}, detach=True, stdin=null, stdout=null, stderr=null
-        )
+        starter.start(options._replace(tty=False), streams)
     finally:
-        os.close(null)
+        streams.close()
+        starter.close()
 
 
 def run(engine: Engine, record: ContainerRecord, options: ExecOptions, ends: Ends) -> Outcome:
@@ -66,66 +65,51 @@ def run(engine: Engine, record: ContainerRecord, options: ExecOptions, ends: End
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    process = exec_process(engine, record, options)
-    become_subreaper()
-    numbers = (signal.SIGCHLD, signal.SIGWINCH) if options.tty else (signal.SIGCHLD,)
-    with Signals(numbers) as arrived:
-        return _Session(engine, record, options, ends, arrived).run(process)
+    starter = _starter(engine, record)
+    try:
+        with Signals((SIGWINCH,) if options.tty else ()) as arrived:
+            return _Session(starter, options, ends, arrived).run()
+    finally:
+        starter.close()
+
+
+def _starter(engine: Engine, record: ContainerRecord) -> Starter:
+    lifecycle.must_act("exec", record.state, name=record.name)
+    connection = None if record.runtime else find_monitor(engine, record)
+    if connection is not None:
+        return ByMonitor(engine, record, connection)
+    from estiba.engine.exec_by_runtime import ByRuntime
+
+    return ByRuntime(engine, record)
 
 
 class _Session:
     """One exec in the foreground."""
 
-    def __init__(
-        self, engine: Engine, record: ContainerRecord, options: ExecOptions, ends: Ends, arrived: Signals
-    ) -> None:
-        self._engine = engine
-        self._record = record
+    def __init__(self, starter: Starter, options: ExecOptions, ends: Ends, arrived: Signals) -> None:
+        self._starter = starter
+        self._options = options
         self._ends = ends
         self._arrived = arrived
         self._keys = DetachKeys(ends.detach_keys)
         self._loop = Loop()
         self._streams = Streams(self._loop, self._output, tty=options.tty, interactive=options.interactive)
-        self._pid = 0
         self._outcome: Outcome | None = None
 
-    def run(self, process: dict[str, Any]) -> Outcome:
+    def run(self) -> Outcome:
         try:
-            self._start(process)
+            self._starter.start(self._options, self._streams)
+            self._streams.started()
             with RawTerminal(self._ends.input if self._ends.raw else -1):
                 self._loop.watch(self._arrived.descriptor, READ, lambda _events: self._signalled())
+                self._watch_end()
                 self._listen(True)
                 self._resize()
-                self._reap()
                 while self._outcome is None:
                     self._loop.turn()
             return self._outcome
         finally:
             self._streams.close()
-
-    def _start(self, process: dict[str, Any]) -> None:
-        bundle = ContainerPaths(self._engine.store.paths.root, self._record.run, self._record.id).bundle
-        place = f"{bundle}/exec-{os.urandom(8).hex()}"
-        os.mkdir(place, 0o700)
-        listener = listen(place, CONSOLE_SOCKET) if self._streams.tty else None
-        try:
-            self._pid = self._engine.runtime_of(self._record).exec(
-                self._record.id,
-                process,
-                detach=True,
-                pid_file=f"{place}/pid",
-                console_socket=console_path(place) if listener else None,
-                stdin=self._streams.stdin,
-                stdout=self._streams.stdout,
-                stderr=self._streams.stderr,
-            )
-            if listener:
-                self._streams.take_terminal(listener)
-        finally:
-            if listener:
-                listener.close()
-            remove_tree(place)
-        self._streams.started()
 
     def _output(self, stream: str, data: bytes) -> None:
         write_all(self._ends.output if stream == "stdout" else self._ends.error, data)
@@ -153,52 +137,25 @@ class _Session:
         self._listen(True)
 
     def _signalled(self) -> None:
-        numbers = self._arrived.read()
-        if signal.SIGWINCH in numbers:
+        if SIGWINCH in self._arrived.read():
             self._resize()
-        if signal.SIGCHLD in numbers:
-            self._reap()
 
     def _resize(self) -> None:
-        if self._streams.tty and (size := size_of(self._ends.input)):
+        if self._options.tty and (size := size_of(self._ends.input)):
             self._streams.resize(*size)
 
-    def _reap(self) -> None:
+    def _watch_end(self) -> None:
+        self._loop.watch(self._starter.descriptor, READ, lambda _events: self._look())
+
+    def _look(self) -> None:
+        self._loop.forget(self._starter.descriptor)
         try:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
-        except ChildProcessError as error:
-            raise Conflict("the process was started, but the runtime keeps its end to itself") from error
-        if pid:
+            code = self._starter.exit_code()
+        except MonitorGone:
             self._streams.drain()
-            self._outcome = Outcome(exit_status(status))
-
-
-def exec_process(engine: Engine, record: ContainerRecord, options: ExecOptions) -> dict[str, Any]:
-    """The runtime-spec's `process`: the container's own, with what is asked for."""
-    lifecycle.must_act("exec", record.state, name=record.name)
-    paths = ContainerPaths(engine.store.paths.root, record.run, record.id)
-    with open(paths.config, encoding="utf-8") as file:
-        config = json.load(file)
-    process: dict[str, Any] = config["process"]
-    home = next((e.removeprefix("HOME=") for e in process["env"] if e.startswith("HOME=")), "/")
-    if options.user:
-        user = find_user(options.user, f"/proc/{record.pid}/root")
-        home = user.home
-        process["user"] = {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.additional_gids)}
-    own = record.parsed_process()
-    place = Place(record.id, config.get("hostname", ""), home=home)
-    environment = dict(entry.partition("=")[::2] for entry in process_environment(own.env, place))
-    if options.tty:
-        environment.setdefault("TERM", "xterm")
-    environment.update(entry.partition("=")[::2] for entry in options.env)
-    process["env"] = [f"{name}={value}" for name, value in environment.items()]
-    process["args"] = list(options.args)
-    process["cwd"] = options.working_dir or process["cwd"]
-    process["terminal"] = options.tty
-    process.pop("consoleSize", None)
-    if options.privileged:
-        from estiba.runtime.spec import ALL_CAPABILITIES
-
-        names = list(ALL_CAPABILITIES)
-        process["capabilities"] = {"bounding": names, "effective": names, "permitted": names}
-    return process
+            raise
+        if code is None:
+            self._watch_end()
+            return
+        self._streams.drain()
+        self._outcome = Outcome(code)

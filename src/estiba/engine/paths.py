@@ -11,7 +11,8 @@ RUN/containers/ID/           gone after a reboot
 ├── config.json, rootfs/     the bundle; only the monitor sees what is mounted on rootfs
 ├── pid                      written by the runtime
 ├── console                  socket for the terminal's descriptor, while a container with a terminal starts
-└── attach                   socket where the monitor answers
+├── attach                   socket where the monitor answers
+└── exec                     socket where it takes further processes in, if the runtime is ours
 RUN/runtime/                 the runtime's own state
 """
 
@@ -74,6 +75,7 @@ class ContainerPaths(NamedTuple):
 
 ATTACH_SOCKET = "attach"
 CONSOLE_SOCKET = "console"
+EXEC_SOCKET = "exec"
 
 
 def volume_data(root: str, name: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from estiba.engine import frames
 from estiba.engine.terminal import DetachKeys, RawTerminal, size_of
+from estiba.linux import signals
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 # Signals that a command in front of a container passes on to it (Docker's --sig-proxy).
 FORWARDED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGCONT,
-    signal.SIGALRM,
-    signal.SIGWINCH,
+    signals.SIGHUP,
+    signals.SIGINT,
+    signals.SIGQUIT,
+    signals.SIGTERM,
+    signals.SIGUSR1,
+    signals.SIGUSR2,
+    signals.SIGCONT,
+    signals.SIGALRM,
+    signals.SIGWINCH,
 )
 
 
@@ -47,22 +47,22 @@ class Outcome(NamedTuple):
 class Signals:
     """Signals as bytes on a descriptor while the context lasts; before and after they do what they did."""
 
-    def __init__(self, numbers: tuple[signal.Signals, ...]) -> None:
+    def __init__(self, numbers: tuple[int, ...]) -> None:
         self._numbers = numbers
-        self._before: dict[signal.Signals, object] = {}
+        self._before: dict[int, object] = {}
         self.descriptor, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._wakeup = -1
 
     def __enter__(self) -> Signals:
-        self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        self._wakeup = signals.wake_by(self._writing)
         for number in self._numbers:
-            self._before[number] = signal.signal(number, lambda _number, _frame: None)
+            self._before[number] = signals.handle(number, lambda _number, _frame: None)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        signal.set_wakeup_fd(self._wakeup)
+            signals.give_back(number, handler)
+        signals.wake_by(self._wakeup)
         os.close(self.descriptor)
         os.close(self._writing)
 
@@ -80,8 +80,8 @@ def relay(connection: frames.Connection, ends: Ends) -> Outcome:
     Raises:
         MonitorGone: the monitor was killed.
     """
-    signals = FORWARDED if ends.passes_signals else (signal.SIGWINCH,)
-    with Signals(signals) as arrived, RawTerminal(ends.input if ends.raw else -1):
+    numbers = FORWARDED if ends.passes_signals else (signals.SIGWINCH,)
+    with Signals(numbers) as arrived, RawTerminal(ends.input if ends.raw else -1):
         return _pump(connection, ends, arrived)
 
 
@@ -138,7 +138,7 @@ def _typed(connection: frames.Connection, ends: Ends, keys: DetachKeys, *, stop:
 
 def _pass_signals(numbers: bytes, connection: frames.Connection, ends: Ends) -> None:
     for number in numbers:
-        if number == signal.SIGWINCH:
+        if number == signals.SIGWINCH:
             if ends.raw and (size := size_of(ends.input)):
                 connection.send(frames.RESIZE, size)
         elif ends.passes_signals:

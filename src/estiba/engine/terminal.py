@@ -6,7 +6,6 @@ import fcntl
 import os
 import struct
 import termios
-import tty
 
 from estiba.errors import InvalidInput
 
@@ -23,6 +22,8 @@ class RawTerminal:
 
     def __enter__(self) -> RawTerminal:
         if os.isatty(self._descriptor):
+            import tty
+
             self._before = termios.tcgetattr(self._descriptor)
             tty.setraw(self._descriptor, termios.TCSANOW)
         return self

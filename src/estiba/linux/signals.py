@@ -16,9 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["block", "forget_wakeups", "handle", "pidfd_send_signal", "restore_defaults", "wake_by"]
+__all__ = ["block", "forget_wakeups", "give_back", "handle", "pidfd_send_signal", "restore_defaults", "wake_by"]
 
-SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 15
+SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 14, 15
 SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGWINCH, SIGXFSZ = 17, 18, 19, 20, 28, 25
 
 # The interpreter ignores these, and what is ignored stays so across an exec.
@@ -32,9 +32,15 @@ def restore_defaults() -> None:
     pthread_sigmask(SIG_SETMASK, ())
 
 
-def handle(number: int, handler: Callable[[int, object], None]) -> None:
-    """Call `handler` when signal `number` comes."""
-    signal(number, handler)
+def handle(number: int, handler: Callable[[int, object], None]) -> object:
+    """Call `handler` when signal `number` comes; gives what was done before, for `give_back`."""
+    before: object = signal(number, handler)
+    return before
+
+
+def give_back(number: int, before: object) -> None:
+    """Let signal `number` do again what it did before `handle`."""
+    signal(number, before)
 
 
 def block(numbers: Iterable[int]) -> None:
@@ -42,9 +48,13 @@ def block(numbers: Iterable[int]) -> None:
     pthread_sigmask(SIG_BLOCK, tuple(numbers))
 
 
-def wake_by(descriptor: int) -> None:
-    """Write a byte into the non-blocking `descriptor` when a signal comes that is handled."""
-    set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+def wake_by(descriptor: int) -> int:
+    """Write a byte into the non-blocking `descriptor` when a signal comes that is handled; -1: nowhere.
+
+    Gives the descriptor that it was before.
+    """
+    before: int = set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    return before
 
 
 def forget_wakeups() -> None:

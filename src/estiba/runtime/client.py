@@ -56,6 +56,8 @@ class RuntimeClient:
         self.command = command
         self.root = root
         self.is_ours = is_ours
+        self.forks = False
+        """Whether this process may fork a container's processes itself."""
 
     @staticmethod
     def ours(*, root: str, creates: bool = False) -> RuntimeClient:

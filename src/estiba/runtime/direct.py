@@ -25,7 +25,7 @@ class DirectClient(RuntimeClient):
         from estiba.runtime import interpreter
 
         super().__init__(command, root, is_ours=True)
-        self._creates = creates and interpreter.is_protected()
+        self.forks = creates and interpreter.is_protected()
 
     def create(
         self,
@@ -40,7 +40,7 @@ class DirectClient(RuntimeClient):
         pass_fds: Sequence[int] = (),
     ) -> int:
         streams = (stdin, stdout, stderr)
-        if pass_fds or not self._creates:
+        if pass_fds or not self.forks:
             return super().create(
                 container_id,
                 bundle=bundle,

@@ -6,14 +6,14 @@ import os
 import sys
 
 from estiba.engine import frames
-from estiba.engine.exec import exec_process
+from estiba.engine.exec_by_runtime import exec_process
 from estiba.engine.paths import ContainerPaths
 from estiba.errors import CommandFailed
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
-    from estiba.engine.exec import ExecOptions
+    from estiba.engine.exec_options import ExecOptions
     from estiba.engine.records import ContainerRecord
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}

@@ -10,10 +10,12 @@ from estiba.engine import frames
 from estiba.engine.lifecycle import CREATED, EXITED, RESTARTING
 from estiba.engine.monitor import container, files
 from estiba.engine.monitor.clients import Client
+from estiba.engine.monitor.execs import Execs
+from estiba.engine.monitor.joiner import Joined
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals
 from estiba.engine.monitor.streams import Streams
-from estiba.engine.paths import ATTACH_SOCKET
+from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
 from estiba.errors import CommandFailed, EstibaError
@@ -55,6 +57,7 @@ class Life:
         self.network: container.Network | None = None
         self.links: tuple[EndpointRow, ...] = ()
         self.listener: _socket.socket | None = None
+        self.execs: Execs | None = None
         self.streams: Streams | None = None
         self.run: container.Run | None = None
         self.status: int | None = None
@@ -96,8 +99,11 @@ class Life:
             self.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
         self.listener = frames.listen(self.paths.bundle, ATTACH_SOCKET)
         self.loop.watch(self.listener.fileno(), READ, self._accept)
+        if self.runtime.forks:
+            joined = Joined(self.request.runtime_root, self.request.container_id, self.request.process.env)
+            self.execs = Execs(self.loop, joined, directory=self.paths.bundle, name=EXEC_SOCKET)
         wakeups = child_signals()
-        self.loop.watch(wakeups, READ, lambda _events: self._reap(wakeups))
+        self.loop.watch(wakeups, READ, lambda _events: self._signalled(wakeups))
 
     def _start(self) -> None:
         assert self.network is not None
@@ -166,6 +172,7 @@ class Life:
         self.exit_code = exit_status(status)
         self.oom_killed = self.run.oom.has_happened()
         container.end(self.request, self.runtime)
+        self._reap()
         if self.network is not None and self.network.user is not None:
             self.network.user.end()
         self.streams.drain()
@@ -238,6 +245,8 @@ class Life:
         if self.listener is not None:
             self.loop.forget(self.listener.fileno())
             self.listener.close()
+        if self.execs is not None:
+            self.execs.close()
         container.remove_bundle(self.paths)
         os.close(self.lock)
         if self.links:
@@ -256,12 +265,15 @@ class Life:
 
     # What happens meanwhile
 
-    def _reap(self, wakeups: int) -> None:
+    def _signalled(self, wakeups: int) -> None:
         try:
             while os.read(wakeups, 512):
                 pass
         except BlockingIOError:
             pass
+        self._reap()
+
+    def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -271,6 +283,8 @@ class Life:
                 return
             if self.run is not None and pid == self.run.pid:
                 self.status = status
+            elif self.execs is not None:
+                self.execs.ended(pid, status)
 
     def _output(self, stream: str, data: bytes) -> None:
         self.log.write(stream, data)

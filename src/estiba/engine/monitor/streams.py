@@ -67,7 +67,10 @@ class Streams:
         Raises:
             Unavailable: the runtime sent none.
         """
-        master = received_terminal(listener)
+        self.take_master(received_terminal(listener))
+
+    def take_master(self, master: int) -> None:
+        """Own the master end of the terminal."""
         os.set_blocking(master, False)
         self._input = master
         self._outputs = {master: "stdout"}

@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 
 from estiba.errors import InvalidInput, Unavailable
-from estiba.linux.namespaces import CLONE_NEWUSER, NAMESPACES, same_namespace
-from estiba.linux.processes import pidfd_open, start_time
 from estiba.oci import json_text
-from estiba.runtime import console
-from estiba.runtime.bundle import check_process, drop_unknown_capabilities
-from estiba.runtime.errors import WrongStatus
+from estiba.runtime import console, joining
 from estiba.runtime.process import parent
-from estiba.runtime.process.plan import Plan
-from estiba.runtime.state import Container, load_container
+from estiba.runtime.state import load_container
 from estiba.runtime.verbs.create import check_preserved, pidfd_sender, terminal_of, wait_for, write_pid_file
 
 TYPE_CHECKING = False
@@ -26,13 +21,9 @@ if TYPE_CHECKING:
 
 def run(asked: Arguments, root: str, log: Log) -> int:
     container = load_container(root, asked.container_id())
-    if container.require("running", "paused", verb="exec in") == "paused" and not asked.has("ignore-paused"):
-        raise WrongStatus("cannot exec in a paused container (use --ignore-paused to override)")
+    joining.must_run(container, or_be_paused=asked.has("ignore-paused"))
     config = container.config()
-    process = _process(asked, config)
-    check_process(process)
-    drop_unknown_capabilities(process)
-    plan = _plan(container, config, process)
+    plan = joining.plan(container, config, _process(asked, config))
     plan.preserve = asked.number("preserve-fds")
     if asked.values("cgroup"):
         from estiba.linux.cgroups.below import group_below
@@ -59,26 +50,6 @@ def run(asked: Arguments, root: str, log: Log) -> int:
     if is_detached:
         return 0
     return wait_for(pid, foreground)
-
-
-def _plan(container: Container, config: dict[str, Any], process: dict[str, Any]) -> Plan:
-    plan = Plan(container_id=container.id, process=process, config=None)
-    linux = config.get("linux") or {}
-    plan.target = pidfd_open(container.pid)
-    if start_time(container.pid) != container.record["startTime"]:
-        raise InvalidInput(f"container {container.id} has ended")
-    for namespace in linux.get("namespaces") or ():
-        flag, _ = NAMESPACES[namespace["type"]]
-        # To join the user namespace that one is in already is refused by the kernel.
-        if flag != CLONE_NEWUSER or not same_namespace(container.pid, "user"):
-            plan.new |= flag
-    plan.linux = linux
-    plan.seccomp = linux.get("seccomp")
-    plan.group = container.group
-    plan.document = container.document()
-    affinity = process.get("execCPUAffinity") or {}
-    plan.initial_processors, plan.final_processors = affinity.get("initial") or "", affinity.get("final") or ""
-    return plan
 
 
 def _process(asked: Arguments, config: dict[str, Any]) -> dict[str, Any]:
