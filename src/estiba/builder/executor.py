@@ -211,6 +211,7 @@ class BuildExecutor:
             networks_run=self._surroundings.networks_run,
             resolv_conf=self._surroundings.resolv_conf,
             extra_hosts=self._request.extra_hosts,
+            own_ids=self._surroundings.own_ids if self._request.own_ids is None else self._request.own_ids,
         )
 
     def _tree(self, chain_id: Digest) -> Place:

@@ -23,7 +23,8 @@ class BuildRequest(NamedTuple):
     `dockerfile` is the text and `filename` what errors call it; `ignore` is the text of `.dockerignore`. `epoch` is the
     time in Unix seconds that files get, None keeps theirs. `secrets` are contents by id. `network` is what a RUN
     without ``--network`` gets: ``bridge``, ``host`` or ``none``. The Dockerfile may ask for the host's only where
-    `allows_host_network`, for then everything that listens on this machine is within reach.
+    `allows_host_network`, for then everything that listens on this machine is within reach. `own_ids` is how many ids
+    of its own a RUN has (0: the host's), None for as many as the surroundings say.
     """
 
     context: str
@@ -43,16 +44,21 @@ class BuildRequest(NamedTuple):
     pulls: bool = False
     epoch: int | None = EPOCH
     workers: int = 4
+    own_ids: int | None = None
 
 
 class BuildSurroundings(NamedTuple):
-    """What a build needs of the machine: how to reach the runtime, the roots of networks, name servers."""
+    """What a build needs of the machine: how to reach the runtime, the roots of networks, name servers.
+
+    `own_ids` is how many ids of its own a RUN has where the request does not say; 0 are the host's.
+    """
 
     run: str
     runtime: Callable[[], RuntimeClient]
     networks_root: str
     networks_run: str
     resolv_conf: str
+    own_ids: int = 0
 
     @property
     def steps(self) -> str:

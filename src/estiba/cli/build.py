@@ -169,6 +169,7 @@ def _request(arguments: argparse.Namespace, house: House, sources: Sources, expo
         pulls=arguments.pull,
         epoch=EPOCH if arguments.timestamps == "fixed" else None,
         workers=max(2, os.cpu_count() or 1),
+        own_ids=_own_ids(arguments.userns, house),
     )
 
 
@@ -185,6 +186,17 @@ def _network(name: str) -> str:
             remedy="There are default, none and host.",
         )
     return _NETWORKS[name]
+
+
+def _own_ids(text: str, house: House) -> int | None:
+    if not text:
+        return None
+    from estiba.engine.userns import ids_of_steps
+
+    number = ids_of_steps(text)
+    if number and not house.settings.is_root:
+        raise InvalidInput(f"--userns={text} takes root", remedy="Leave it out: RUN has this user's ids anyway.")
+    return number
 
 
 def _allows_host_network(rights: list[str]) -> bool:

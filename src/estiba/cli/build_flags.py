@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--network", default="default", metavar="NETWORK", help="the network of RUN: default, none or host")
     add("--allow", action="append", default=[], metavar="RIGHT", help="network.host: RUN --network=host may be used")
     add("--add-host", action="append", default=[], metavar="NAME:ADDRESS", help="a line of /etc/hosts in RUN")
+    add("--userns", default="", metavar="auto|host", help="the ids of RUN: of its own, or the host's (the default)")
     add("--platform", default="", metavar="OS/ARCH", help="build for this platform")
     add("--no-cache", action="store_true", help="run every step")
     add("--pull", action="store_true", help="fetch the base images even if they are here")

@@ -60,6 +60,22 @@ def parse_users(text: str) -> Users:
     raise _invalid(text, "there is no such choice")
 
 
+def ids_of_steps(text: str) -> int:
+    """How many ids of its own a RUN of a build has by the value of `--userns`; 0 are the host's.
+
+    Raises:
+        InvalidInput: it is none, or none for a build.
+    """
+    users = parse_users(text)
+    if users.kind == "auto" and not users.uids and not users.gids:
+        return users.size or 65536
+    if users.kind == "host":
+        return 0
+    raise InvalidInput(
+        f"a build takes no --userns {text!r}", remedy="Give auto, auto:size=N or host: estiba build --userns=auto"
+    )
+
+
 def parse_maps(uid_maps: Iterable[str], gid_maps: Iterable[str]) -> Users:
     """The values of `--uidmap` and `--gidmap`, each ``INSIDE:HOST[:HOW MANY]``; one alone counts for both.
 

@@ -102,6 +102,11 @@ class OwnIds:
         """Where the runtime finds the user namespace."""
         return f"/proc/{os.getpid()}/fd/{self.descriptor}"
 
+    @property
+    def root(self) -> tuple[int, int]:
+        """The host's ids of the container's root and of its group."""
+        return host_id(0, self.users) or 0, host_id(0, self.groups) or 0
+
     def owns(self, namespace: str) -> bool:
         """Whether the namespace file `namespace` belongs to this user namespace, so that its root may use it."""
         opened = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
@@ -136,22 +141,31 @@ class OwnIds:
             self.show(mounts[0].source, place)
             return
         options = mounts[0].options
-        lowers, upper, _ = (next(o.partition("=")[2] for o in options if o.startswith(name)) for name in _DIRECTORIES)
-        store = os.path.dirname(os.path.dirname(upper))
+        lowers = next(option.partition("=")[2] for option in options if option.startswith("lowerdir="))
+        store = os.path.dirname(os.path.dirname(split_lowers(lowers)[0]))
         os.makedirs(layers, mode=0o700, exist_ok=True)
         self.show(store, layers)
         moved = tuple(_moved(option, store, layers, lowers) for option in options)
         try:
-            with _FilesOf(host_id(0, self.users) or 0, host_id(0, self.groups) or 0):
-                mount_all((mounts[0]._replace(options=moved), *mounts[1:]), place)
+            self.stack((mounts[0]._replace(options=moved), *mounts[1:]), place)
+        finally:
+            mp.unmount(layers, detach=True)
+
+    def stack(self, mounts: Sequence[Mount], place: str) -> None:
+        """Mount overlays of directories that are shown with their owners inside already.
+
+        Raises:
+            Unavailable: the kernel cannot. OSError: as mount(2).
+        """
+        try:
+            with _FilesOf(*self.root):
+                mount_all(mounts, place)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             raise Unavailable(
                 "this kernel cannot stack layers whose ids are mapped (Linux 5.19 can)", remedy=HOST_REMEDY
             ) from error
-        finally:
-            mp.unmount(layers, detach=True)
 
     def show(self, source: str, place: str) -> None:
         """Mount what is at `source` on `place` as well, with the owners that it has inside.
@@ -212,6 +226,11 @@ def host_id(number: int, rows: Iterable[Row]) -> int | None:
         if first <= number < first + size:
             return host + number - first
     return None
+
+
+def inside_id(number: int, rows: Iterable[Row]) -> int | None:
+    """What the host's id `number` is inside; None where it is nobody."""
+    return host_id(number, ((host, first, size) for first, host, size in rows))
 
 
 def overlaid(whole: Row, chosen: tuple[Row, ...]) -> tuple[Row, ...]:

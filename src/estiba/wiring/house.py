@@ -131,6 +131,7 @@ class House:
     def build_surroundings(self) -> BuildSurroundings:
         """What the builder needs of this machine."""
         from estiba.builder.request import BuildSurroundings
+        from estiba.engine.userns import ids_of_steps
 
         return BuildSurroundings(
             run=self.settings.run,
@@ -138,6 +139,7 @@ class House:
             networks_root=self.settings.root,
             networks_run=self.settings.run,
             resolv_conf=self.resolv_conf,
+            own_ids=ids_of_steps(self.settings.userns) if self.settings.userns else 0,
         )
 
     def _users(self) -> Users | None:

@@ -37,7 +37,10 @@ class StepMount(NamedTuple):
 
 
 class RunAction(NamedTuple):
-    """Run a command. `network` is ``bridge``, ``none`` or ``host``; `runtime` the command of an OCI runtime."""
+    """Run a command. `network` is ``bridge``, ``none`` or ``host``; `runtime` the command of an OCI runtime.
+
+    `own_ids` is how many ids of its own it has; 0 are the host's.
+    """
 
     arguments: tuple[str, ...]
     env: tuple[str, ...]
@@ -55,6 +58,7 @@ class RunAction(NamedTuple):
     networks_run: str
     resolv_conf: str
     extra_hosts: tuple[str, ...] = ()
+    own_ids: int = 0
 
 
 class CopyAction(NamedTuple):

@@ -71,11 +71,12 @@ def _cancelled(number: int, frame: object) -> NoReturn:
 
 
 def _do(job: Job) -> Outcome:
-    root = _raise_root(job)
+    _enter(job)
     if isinstance(job.action, RunAction):
         from estiba.builder.step.running import run
 
-        return run(job, job.action, root)
+        return run(job, job.action)
+    root = raise_place(job.root, f"{job.directory}/rootfs")
     if isinstance(job.action, ExportAction):
         from estiba.builder.step.exporting import export
 
@@ -91,8 +92,8 @@ def _do(job: Job) -> Outcome:
     return Outcome()
 
 
-def _raise_root(job: Job) -> str:
-    """The directory where the step's filesystem is, mounted first where it must be."""
+def _enter(job: Job) -> None:
+    """Get a mount namespace of its own, where that is to be had."""
     if os.geteuid() == 0:
         mounts.make_private_namespace()
     elif isinstance(job.action, RunAction):
@@ -105,7 +106,6 @@ def _raise_root(job: Job) -> str:
             "this step needs to mount its filesystem, which only root may",
             remedy="Build as root, or with --snapshotter copying and another --root.",
         )
-    return raise_place(job.root, f"{job.directory}/rootfs")
 
 
 if __name__ == "__main__":

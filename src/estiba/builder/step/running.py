@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.builder.step import traces
 from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
-from estiba.builder.step.places import raise_place
+from estiba.builder.step.places import raise_mapped, raise_place
 from estiba.builder.step.users import user_in
 from estiba.errors import InvalidInput, NotFound, Unavailable
 from estiba.linux import mounts
 from estiba.linux.mounts import Mount
 from estiba.linux.namespaces import CLONE_NEWNET, has_root, unshare
 from estiba.linux.overlay import join_lowers
+from estiba.linux.own_ids import HOST_REMEDY, OwnIds, host_id, inside_id
 from estiba.linux.paths import open_in_root
 from estiba.linux.processes import become_subreaper
 from estiba.networks.resolver import hosts
 from estiba.runtime.client import RuntimeClient, RuntimeFailed
-from estiba.runtime.spec import Resources, SpecMount, SpecOptions, container_spec
+from estiba.runtime.spec import IdMapping, Resources, SpecMount, SpecOptions, container_spec
 
 if TYPE_CHECKING:
     from estiba.networks.networks import Networks
@@ -42,16 +43,39 @@ class _Joined(NamedTuple):
     user: UserNetwork | None = None
 
 
-def run(job: Job, action: RunAction, root: str) -> Outcome:
-    """Run the command to its end, with its output on ours.
+def run(job: Job, action: RunAction) -> Outcome:
+    """Raise the step's filesystem and run the command in it to its end, with its output on ours.
 
     Raises:
         NotFound: the user is not in the image, or a mount's source is missing. RuntimeFailed: it could not begin.
+        Unavailable: there are no ids for it.
     """
+    own = _own_ids(action) if action.own_ids else None
+    try:
+        place = f"{job.directory}/rootfs"
+        root = raise_place(job.root, place) if own is None else raise_mapped(job.root, place, own)
+        return _run(job, action, root, own)
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _own_ids(action: RunAction) -> OwnIds:
+    if not action.runtime_is_ours:
+        raise Unavailable("--userns=auto takes Estiba's own runtime", remedy=f"Leave --runtime out. {HOST_REMEDY}")
+    if not has_root():
+        raise Unavailable("--userns=auto takes root: an ordinary user's steps share its ids", remedy=HOST_REMEDY)
+    return OwnIds.take(action.own_ids, network=action.network not in ("host", "none"))
+
+
+def _run(job: Job, action: RunAction, root: str, own: OwnIds | None) -> Outcome:
     runtime = RuntimeClient(action.runtime, action.runtime_root, is_ours=action.runtime_is_ours)
     user = user_in(root, action.user)
-    spec_mounts = [*_own_files(job, action), *(_ready(job, number, each) for number, each in enumerate(action.mounts))]
-    joined = _join(job, action)
+    if own is not None:
+        own.check(user.uid, (user.gid, *user.additional_gids))
+    prepared = (_ready(job, number, each, own) for number, each in enumerate(action.mounts))
+    spec_mounts = [*_own_files(job, action), *prepared]
+    joined = _join(job, action, own)
     try:
         _write(f"{job.directory}/hosts", hosts(hostname=_HOSTNAME, address=joined.address) + _extra(action))
         options = SpecOptions(
@@ -72,9 +96,12 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             resources=Resources(pids=PIDS) if has_root() else Resources(),
             shares_user_namespace=not has_root(),
         )
+        if own is not None:
+            users, groups = (tuple(IdMapping(*row) for row in rows) for rows in (own.users, own.groups))
+            options = options._replace(uid_mappings=users, gid_mappings=groups, user_namespace=own.path)
         if options.uts == "host":
             options = options._replace(hostname="")
-        return _contain(job, action, runtime, container_spec(options), root)
+        return _contain(job, action, runtime, container_spec(options), root, own)
     finally:
         if joined.networks is not None:
             joined.networks.detach(action.container_id)
@@ -82,7 +109,9 @@ def run(job: Job, action: RunAction, root: str) -> Outcome:
             joined.user.end()
 
 
-def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str, object], root: str) -> Outcome:
+def _contain(
+    job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str, object], root: str, own: OwnIds | None
+) -> Outcome:
     _write(f"{job.directory}/config.json", json.dumps(spec))
     destinations = [str(each["destination"]) for each in spec["mounts"]]  # type: ignore[attr-defined]
     found = traces.before(root, [*destinations, action.working_dir, "/dev"])
@@ -106,8 +135,17 @@ def _contain(job: Job, action: RunAction, runtime: RuntimeClient, spec: dict[str
     if job.root.mounts:
         mounts.unmount(root, detach=True)
         if job.root.mounts[-1].type == "overlay":
-            traces.forget_parents(job.writable, found)
+            traces.forget_parents(job.writable, found if own is None else _on_disk(found, own))
     return Outcome()
+
+
+def _on_disk(found: traces.Traces, own: OwnIds) -> traces.Traces:
+    """The owners that are seen through the mapped mounts, as they are on disk."""
+    parents = {
+        path: (mode, inside_id(uid, own.users) or 0, inside_id(gid, own.groups) or 0)
+        for path, (mode, uid, gid) in found.parents.items()
+    }
+    return found._replace(parents=parents)
 
 
 def _end_children() -> None:
@@ -155,25 +193,37 @@ def _own_files(job: Job, action: RunAction) -> list[SpecMount]:
     return found
 
 
-def _ready(job: Job, number: int, mount: StepMount) -> SpecMount:
+def _ready(job: Job, number: int, mount: StepMount, own: OwnIds | None) -> SpecMount:
     """Prepare what a ``--mount`` shows."""
     if mount.kind == "tmpfs":
         size = (f"size={mount.size}",) if mount.size else ()
         return SpecMount(mount.target, "tmpfs", "tmpfs", ("nosuid", "nodev", *size))
     if mount.kind == "secret":
-        return SpecMount(mount.target, "bind", _secret(job, number, mount), ("bind", "ro", "nosuid", "nodev", "noexec"))
-    if mount.items:
         return SpecMount(
-            mount.target, "bind", _selected(job, number, mount), ("bind", "ro") if mount.read_only else ("bind",)
+            mount.target, "bind", _secret(job, number, mount, own), ("bind", "ro", "nosuid", "nodev", "noexec")
         )
-    tree = raise_place(mount.source, f"{job.directory}/mount{number}")
+    if mount.items:
+        selected = _selected(job, number, mount)
+        if own is not None:
+            _give(selected, own)
+        return SpecMount(mount.target, "bind", selected, ("bind", "ro") if mount.read_only else ("bind",))
+    place = f"{job.directory}/mount{number}"
+    tree = raise_place(mount.source, place) if own is None else raise_mapped(mount.source, place, own)
     if mount.kind == "cache":
         options: tuple[str, ...] = ("bind", "ro") if mount.read_only else ("bind",)
         return SpecMount(mount.target, "bind", tree, (*options, "nosuid", "nodev"))
     source = _inside(tree, mount)
     if mount.read_only:
         return SpecMount(mount.target, "bind", source, ("rbind", "ro"))
-    return SpecMount(mount.target, "bind", _writable_copy(job, number, source), ("bind",))
+    return SpecMount(mount.target, "bind", _writable_copy(job, number, source, own), ("bind",))
+
+
+def _give(path: str, own: OwnIds) -> None:
+    """Let a copy of ours, all of which is root's, belong to the root of `own`."""
+    os.lchown(path, *own.root)
+    for top, directories, files in os.walk(path):
+        for name in (*directories, *files):
+            os.lchown(f"{top}/{name}", *own.root)
 
 
 def _selected(job: Job, number: int, mount: StepMount) -> str:
@@ -215,7 +265,7 @@ def _inside(tree: str, mount: StepMount) -> str:
         os.close(descriptor)
 
 
-def _writable_copy(job: Job, number: int, source: str) -> str:
+def _writable_copy(job: Job, number: int, source: str, own: OwnIds | None) -> str:
     """What is written to a ``rw`` bind mount is dropped after the step, so it goes to an overlay on memory."""
     if not stat.S_ISDIR(os.stat(source).st_mode):
         raise InvalidInput("--mount=type=bind,rw needs a directory as its source")
@@ -233,11 +283,17 @@ def _writable_copy(job: Job, number: int, source: str) -> str:
     )
     if not has_root():
         options = (*options, "userxattr")
-    mounts.mount(Mount("overlay", "overlay", "", options), merged)
+    overlay = Mount("overlay", "overlay", "", options)
+    if own is None:
+        mounts.mount(overlay, merged)
+        return merged
+    for name in ("upper", "work"):
+        os.chown(f"{memory}/{name}", *own.root)
+    own.stack((overlay,), merged)
     return merged
 
 
-def _secret(job: Job, number: int, mount: StepMount) -> str:
+def _secret(job: Job, number: int, mount: StepMount, own: OwnIds | None) -> str:
     """A secret's file on memory of this process's own mount namespace: it never reaches a disk."""
     directory = f"{job.directory}/secret{number}"
     os.mkdir(directory, 0o700)
@@ -246,14 +302,18 @@ def _secret(job: Job, number: int, mount: StepMount) -> str:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, mount.data.encode("latin-1"))
-        os.fchown(descriptor, mount.uid, mount.gid)
+        if own is None:
+            os.fchown(descriptor, mount.uid, mount.gid)
+        else:
+            own.check(mount.uid, (mount.gid,))
+            os.fchown(descriptor, host_id(mount.uid, own.users) or 0, host_id(mount.gid, own.groups) or 0)
         os.fchmod(descriptor, 0o400 if mount.mode is None else mount.mode)
     finally:
         os.close(descriptor)
     return path
 
 
-def _join(job: Job, action: RunAction) -> _Joined:
+def _join(job: Job, action: RunAction, own: OwnIds | None) -> _Joined:
     if action.network == "host":
         return _Joined("host")
     if action.network == "none":
@@ -263,7 +323,11 @@ def _join(job: Job, action: RunAction) -> _Joined:
     from estiba.networks.networks import Networks
 
     networks = Networks(root=action.networks_root, run=action.networks_run)
-    descriptor = networks.new_namespace()
+    if own is None:
+        descriptor = networks.new_namespace()
+    else:
+        descriptor = own.network
+        networks.prepare_namespace(descriptor)
     endpoint = networks.attach(descriptor, key=action.container_id, hostname=_HOSTNAME)
     return _Joined(f"path:/proc/{os.getpid()}/fd/{descriptor}", endpoint.address, networks)
 

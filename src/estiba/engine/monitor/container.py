@@ -154,6 +154,7 @@ def begin(
         address=network.networking.address,
         gateway=network.networking.gateway,
         name_server=network.user.place.name_server if network.user else "",
+        owner=own.root if own is not None else (-1, -1),
     )
     given = _surroundings(request, paths, owns_ids=own is not None)
     owners = {} if own is None else {"users": users, "groups": groups}

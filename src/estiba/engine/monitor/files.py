@@ -137,9 +137,16 @@ def fill_volumes(request: StartRequest, rootfs: str, own: OwnIds | None) -> None
 
 
 def write_etc(
-    request: StartRequest, paths: ContainerPaths, *, hostname: str, address: str, gateway: str, name_server: str = ""
+    request: StartRequest,
+    paths: ContainerPaths,
+    *,
+    hostname: str,
+    address: str,
+    gateway: str,
+    name_server: str = "",
+    owner: tuple[int, int] = (-1, -1),
 ) -> None:
-    """Write the files that are shown as /etc/hosts, /etc/hostname and /etc/resolv.conf.
+    """Write the files that are shown as /etc/hosts, /etc/hostname and /etc/resolv.conf; they belong to `owner`.
 
     The network of the host keeps the host's own names. `name_server` is one that the network itself has.
     """
@@ -148,11 +155,11 @@ def write_etc(
     names = tuple((name, gateway or "127.0.0.1" if ip == "host-gateway" else ip) for name, ip in naming.add_hosts)
     names += request.links
     full = f"{hostname}.{naming.domainname}" if naming.domainname else hostname
-    _write(paths.hosts, hosts(hostname=full, address=address, names=names))
-    _write(paths.hostname, hostname + "\n")
+    _write(paths.hosts, hosts(hostname=full, address=address, names=names), owner)
+    _write(paths.hostname, hostname + "\n", owner)
     host_text = _host_file("/etc/resolv.conf")
     if on_host and not (naming.dns or naming.dns_search or naming.dns_options):
-        _write(paths.resolv_conf, host_text)
+        _write(paths.resolv_conf, host_text, owner)
         return
     text = resolv_conf(
         host_text,
@@ -161,7 +168,7 @@ def write_etc(
         search=naming.dns_search,
         options=naming.dns_options,
     )
-    _write(paths.resolv_conf, text)
+    _write(paths.resolv_conf, text, owner)
 
 
 def spec_mounts(
@@ -174,15 +181,15 @@ def spec_mounts(
     Raises:
         InvalidInput: a mount is to have mapped ids, and there are none to map to.
     """
-    # What is the container's own has its owners on disk: 0 is its root, whatever ids it has on the host.
-    ours = ("rbind", "rprivate", "idmap") if users else ("rbind", "rprivate")
+    ours = ("rbind", "rprivate")
     mounts = {
         "/etc/resolv.conf": SpecMount("/etc/resolv.conf", "bind", paths.resolv_conf, ours),
         "/etc/hostname": SpecMount("/etc/hostname", "bind", paths.hostname, ours),
         "/etc/hosts": SpecMount("/etc/hosts", "bind", paths.hosts, ours),
     }
     for number, place in enumerate(request.volumes):
-        options = (*ours, *(("ro",) if place.read_only else ()))
+        # What is the container's own has its owners on disk: 0 is its root, whatever ids it has on the host.
+        options = (*ours, *(("idmap",) if users else ()), *(("ro",) if place.read_only else ()))
         source = f"{paths.bundle}/part-{number}" if place.subpath else place.source
         mounts[place.target] = SpecMount(place.target, "bind", source, options)
     for mount in request.options.mounts:
@@ -232,11 +239,13 @@ def _bind(mount: VolumeMount) -> SpecMount:
     return SpecMount(mount.target, "bind", mount.source, (*mount.options, *propagation, *read_only))
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, owner: tuple[int, int]) -> None:
     # In place: a running container that was restarted by its policy has this very file mounted.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     with open(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, 0o644)
+        if owner != (-1, -1):
+            os.fchown(descriptor, *owner)
         file.write(text)
 
 
