@@ -6,7 +6,7 @@ block that does not shrink in a probe is stored, which makes packing of incompre
 
 Why libdeflate makes the gzip: its bytes depend on its version alone, which pyproject pins. isal is twice as fast, but
 gives other bytes on a CPU without SSE 4.2 and on other architectures; zlib-ng differs between architectures; the zlib
-that Python was built with may be either of them. Level 1 is 2.1 to 2.3 times as fast as zlib's, and 3 to 10 % smaller.
+that Python was built with may be either of them. Level 1 is 2.1 to 2.3 times as fast as zlib's, and 2 to 10 % smaller.
 """
 
 from __future__ import annotations
