@@ -36,6 +36,10 @@ def parsed(text: str) -> dict[str, Any]:
     _check_action(document.get("defaultAction"), "defaultAction")
     if document.get("archMap") and document.get("architectures"):
         raise InvalidInput("the seccomp profile has both architectures and archMap", remedy="Leave one of them out.")
+    if not all(isinstance(entry, dict) for entry in _list(document, "archMap", "the seccomp profile")):
+        raise InvalidInput("the seccomp profile's archMap is no list of objects", remedy=_REMEDY)
+    _texts(document, "architectures", "the seccomp profile")
+    _texts(document, "flags", "the seccomp profile")
     for position, rule in enumerate(document.get("syscalls") or ()):
         _check_rule(rule, f"syscalls[{position}]")
     return document
@@ -66,7 +70,9 @@ def _check_rule(rule: Any, place: str) -> None:
     if rule.get("name") and rule.get("names"):
         raise InvalidInput(f"the seccomp profile's {place} has both name and names", remedy="Leave name out.")
     _check_action(rule.get("action"), f"{place}.action")
-    for argument in rule.get("args") or ():
+    if not isinstance(rule.get("errnoRet") or 0, int):
+        raise InvalidInput(f"the seccomp profile's {place}.errnoRet is no number", remedy=_REMEDY)
+    for argument in _list(rule, "args", place):
         if (
             not isinstance(argument, dict)
             or argument.get("op") not in _OPERATORS
@@ -76,8 +82,23 @@ def _check_rule(rule: Any, place: str) -> None:
     for kind in ("includes", "excludes"):
         if not isinstance(rule.get(kind) or {}, dict):
             raise InvalidInput(f"the seccomp profile's {place}.{kind} is no JSON object", remedy=_REMEDY)
-        if (kernel := (rule.get(kind) or {}).get("minKernel")) is not None:
-            _version(kernel)
+        condition = rule.get(kind) or {}
+        _texts(condition, "caps", f"{place}.{kind}")
+        _texts(condition, "arches", f"{place}.{kind}")
+        if condition.get("minKernel") is not None:
+            _version(condition["minKernel"])
+
+
+def _list(document: Mapping[str, Any], key: str, place: str) -> list[Any]:
+    found = document.get(key) or []
+    if not isinstance(found, list):
+        raise InvalidInput(f"the {key} of {place} in the seccomp profile is no list", remedy=_REMEDY)
+    return found
+
+
+def _texts(document: Mapping[str, Any], key: str, place: str) -> None:
+    if not all(isinstance(text, str) for text in _list(document, key, place)):
+        raise InvalidInput(f"the {key} of {place} in the seccomp profile is no list of names", remedy=_REMEDY)
 
 
 def _check_action(action: object, place: str) -> None:
