@@ -52,8 +52,13 @@ class RuntimeClient:
     Every method waits for the runtime to end, which for `create`, `start` and a detached `exec` is at once.
     """
 
-    def __init__(self, command: tuple[str, ...], root: str, *, is_ours: bool = False) -> None:
+    def __init__(
+        self, command: tuple[str, ...], root: str, *, is_ours: bool = False, ends_with_caller: bool = False
+    ) -> None:
+        """`ends_with_caller`: a `kill -9` of this process, which has one thread and whose part nobody takes over, ends
+        a runtime at work too; else it would finish a container that nobody knows of."""
         self.command = command
+        self._ends_with_caller = ends_with_caller
         self.root = root
         self.is_ours = is_ours
         self.forks = False
@@ -256,13 +261,34 @@ class RuntimeClient:
                 os.close(held[0])
                 executable = f"/proc/self/fd/{moved[-1]}"
         try:
-            pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
+            if self._ends_with_caller:
+                pid = _spawn_mortal(executable, command, moved)
+            else:
+                pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
             _, status = os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
             return (code if code >= 0 else 128 - code), _content(log)
         finally:
             for descriptor in (*moved, silent, log):
                 os.close(descriptor)
+
+
+def _spawn_mortal(executable: str, command: list[str], descriptors: list[int]) -> int:
+    """As posix_spawn, for a child that the end of this process kills; `descriptors` become its 0, 1, 2, … ."""
+    from estiba.linux.processes import die_with_parent
+
+    caller = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            die_with_parent()
+            if os.getppid() == caller:  # else it has ended meanwhile
+                for number, descriptor in enumerate(descriptors):
+                    os.dup2(descriptor, number)
+                os.execve(executable, command, _ENVIRONMENT)
+        finally:
+            os._exit(127)
+    return pid
 
 
 def _anonymous_file(name: str, content: bytes = b"") -> int:

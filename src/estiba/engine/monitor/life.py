@@ -45,7 +45,7 @@ class Life:
         if request.runtime_is_ours:
             self.runtime = RuntimeClient.ours(root=request.runtime_root, creates=True)
         else:
-            self.runtime = RuntimeClient(request.runtime, request.runtime_root)
+            self.runtime = RuntimeClient(request.runtime, request.runtime_root, ends_with_caller=True)
         self.clients: list[Client] = []
         self.starter = self._client(starter)
         self.starter.wants_output = request.attach
