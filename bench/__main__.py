@@ -1,4 +1,4 @@
-"""python -m bench [--runs N] [--scale F] [--only WORD]... [--output FILE]"""
+"""python -m bench [--images] [--runs N] [--scale F] [--only ROW]... [--output FILE]"""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bench import machine, table
 from bench.arena import Arena, arena
+from bench.disk import own_disk
 from bench.measure import Row, interleave
-from bench.rows import build, container_start, copy_files, manifest_requests, push_pull, running_container, runtime
+from bench.rows import (
+    build,
+    container_start,
+    copy_files,
+    image_lists,
+    large_images,
+    manifest_requests,
+    memory,
+    packing,
+    push_pull,
+    running_container,
+    runtime,
+    unpacking,
+)
 from bench.workspace import CommandFailed
 
 ROWS: dict[str, Callable[[Arena], Row]] = {
@@ -24,44 +40,75 @@ ROWS: dict[str, Callable[[Arena], Row]] = {
     "runtime": runtime.row,
     "build": build.uncached,
     "build-cached": build.cached,
-    "copy": copy_files.row,
     "push": push_pull.push,
     "pull": push_pull.pull,
     "manifests": manifest_requests.row,
 }
+IMAGE_ROWS: dict[str, Callable[[Arena], Row]] = {
+    "pack-files": packing.small_files,
+    "pack-text": packing.text,
+    "pack-noise": packing.noise,
+    "unpack-files": unpacking.small_files,
+    "unpack-text": unpacking.text,
+    "unpack-four": unpacking.four_layers,
+    **{
+        f"{word}-{size}": partial(row, make)
+        for size, make in (("files", large_images.small_files), ("large", large_images.large))
+        for word, row in (
+            ("push", large_images.push),
+            ("pull", large_images.pull),
+            ("copy-to", large_images.copy_to_registry),
+            ("copy-from", large_images.copy_from_registry),
+            ("load", large_images.load_archive),
+            ("save", large_images.save_archive),
+        )
+    },
+    "copy": copy_files.row,
+    "memory": memory.row,
+    "images": image_lists.images,
+    "inspect": image_lists.inspect,
+    "df": image_lists.disk_use,
+}
+_RUNS, _IMAGE_RUNS = 10, 3
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=10, help="how often each contender runs (default: 10)")
+    parser.add_argument("--images", action="store_true", help="the rows about layers and images, which take long")
+    parser.add_argument("--runs", type=int, help=f"how often each contender runs ({_RUNS}; images: {_IMAGE_RUNS})")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies sizes and counts (default: 1)")
-    parser.add_argument("--only", action="append", choices=list(ROWS), help="just this row; may be given again")
+    parser.add_argument("--only", action="append", metavar="ROW", help="just this row; may be given again")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
     arguments = parser.parse_args()
+    rows = IMAGE_ROWS if arguments.images else ROWS
+    unknown = [name for name in arguments.only or () if name not in rows]
+    if unknown:
+        parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(rows)}")
     if os.geteuid() != 0:
         print("The benchmarks run containers with a network, which needs root: sudo make bench", file=sys.stderr)
         return 1
-    sections = []
+    runs = arguments.runs or (_IMAGE_RUNS if arguments.images else _RUNS)
+    sections: list[str] = []
     failed = False
-    with tempfile.TemporaryDirectory(prefix="est-bench-") as place, arena(Path(place), scale=arguments.scale) as all_:
-        for name in arguments.only or ROWS:
+    with ExitStack() as stack:
+        clock = stack.enter_context(machine.group_clock()) if arguments.images else machine.cpu_clock()
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="est-bench-")))
+        if arguments.images:
+            place = stack.enter_context(own_disk(place))
+        all_ = stack.enter_context(arena(place, scale=arguments.scale))
+        for name in arguments.only or rows:
             try:
-                row = ROWS[name](all_)
-                results = interleave(
-                    row.contenders,
-                    runs=arguments.runs,
-                    warm_ups=1,
-                    clock=time.perf_counter,
-                    cpu_clock=machine.cpu_clock(),
-                )
+                row = rows[name](all_)
+                results = interleave(row.contenders, runs=runs, warm_ups=1, clock=time.perf_counter, cpu_clock=clock)
             except CommandFailed as failure:
                 print(f"{name}: {failure}", file=sys.stderr)
                 failed = True
                 continue
-            sections.append(table.section(row, results))
+            sections.append(table.section(row._replace(note=f"{row.note} {runs} runs."), results))
             print(sections[-1], flush=True)
     if not failed and not arguments.only:
-        arguments.output.write_text(table.page(machine.describe(), sections, runs=arguments.runs))
+        old = arguments.output.read_text() if arguments.output.exists() else ""
+        arguments.output.write_text(table.page(machine.describe(), sections, old=old))
     return int(failed)
 
 

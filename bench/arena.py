@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.corpus import Corpus
 from bench.measure import Contender
 from bench.peers.base import Engine, Registry
 from bench.peers.buildah import Buildah
@@ -25,6 +26,7 @@ class Arena(NamedTuple):
     engines: tuple[Engine, ...]
     registries: tuple[Registry, ...]
     scale: float
+    corpus: Corpus
 
     def contenders(
         self, run: Callable[[Engine], Callable[[], None]], before: Callable[[Engine], Callable[[], None]] | None = None
@@ -66,4 +68,4 @@ def arena(directory: Path, *, scale: float) -> Iterator[Arena]:
         for registry in registries:
             stack.callback(registry.stop)
             registry.start()
-        yield Arena(workspace, engines, registries, scale)
+        yield Arena(workspace, engines, registries, scale, Corpus(directory / "corpus"))

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 
 class Contender(NamedTuple):
-    """One way to do a row's work. `before` makes ready for each run and is not measured."""
+    """One way to do a row's work. `before` makes ready for each run and is not measured.
+
+    `run` may give the bytes of memory that it took at most.
+    """
 
     name: str
-    run: Callable[[], None]
+    run: Callable[[], int | None]
     before: Callable[[], None] = lambda: None
 
 
@@ -30,10 +33,11 @@ class Row(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One run: wall and CPU time in seconds; CPU is that of the whole machine, so daemons count."""
+    """One run: wall and CPU time in seconds, daemons included; the most memory in bytes where that is measured."""
 
     wall: float
     cpu: float
+    memory: int = 0
 
 
 class Result(NamedTuple):
@@ -56,6 +60,11 @@ class Result(NamedTuple):
         """The median."""
         return statistics.median(sample.cpu for sample in self.samples)
 
+    @property
+    def memory(self) -> int:
+        """The most of all runs."""
+        return max(sample.memory for sample in self.samples)
+
 
 def interleave(
     contenders: Sequence[Contender],
@@ -75,8 +84,8 @@ def interleave(
         for contender in [*contenders[first:], *contenders[:first]]:
             contender.before()
             cpu, wall = cpu_clock(), clock()
-            contender.run()
-            sample = Sample(clock() - wall, cpu_clock() - cpu)
+            memory = contender.run() or 0
+            sample = Sample(clock() - wall, cpu_clock() - cpu, memory)
             if turn >= warm_ups:
                 samples[contender.name].append(sample)
     return [Result(name, tuple(taken)) for name, taken in samples.items()]

@@ -10,32 +10,42 @@ from bench.measure import Result, Row
 def section(row: Row, results: Sequence[Result]) -> str:
     """A row's heading, table and the peers that are missing."""
     with_rate = row.operations > 1
-    rate = " per second |" if with_rate else ""
+    with_memory = any(result.memory for result in results)
+    rate = " per second |" if with_rate else " peak memory |" if with_memory else ""
     lines = [f"## {row.title}", "", row.note, ""]
     lines += [f"| | median | fastest |{rate} CPU | wall, of {results[0].name} | CPU, of {results[0].name} |"]
-    lines += ["|---|--:|--:|" + ("--:|" if with_rate else "") + "--:|--:|--:|"]
+    lines += ["|---|--:|--:|" + ("--:|" if rate else "") + "--:|--:|--:|"]
     base = results[0]
     for result in results:
         speed = f" {row.operations / result.wall:,.0f} |" if with_rate else ""
+        if with_memory:
+            speed = f" {result.memory / 1e6:.0f} MB |"
         lines.append(
             f"| {result.name} | {seconds(result.wall)} | {seconds(result.fastest)} |{speed} {seconds(result.cpu)} "
             f"| {ratio(result.wall, base.wall)} | {ratio(result.cpu, base.cpu)} |"
         )
-    lines += [f"| {name} | not measured: {why} |" + " |" * (4 + with_rate) for name, why in row.missing.items()]
+    lines += [f"| {name} | not measured: {why} |" + " |" * (4 + bool(rate)) for name, why in row.missing.items()]
     return "\n".join(lines) + "\n"
 
 
-def page(machine: str, sections: Iterable[str], *, runs: int) -> str:
-    """The whole page."""
+def page(machine: str, sections: Iterable[str], *, old: str = "") -> str:
+    """The whole page: `sections` in the place of those of the same title in the `old` page, new ones at its end."""
+    kept = {_title(part): f"## {part}" for part in old.split("\n## ")[1:]}
+    for section in sections:
+        kept[_title(section.removeprefix("## "))] = section
     head = (
         "# Benchmarks\n\n"
-        "Written by `make bench`. Every row runs its contenders in turn on the same machine, "
-        f"{runs} times each after a warm-up. Times are medians; CPU is the busy time of the whole machine "
-        "during a run, so that daemons count; the last two columns are multiples of the first line "
-        "(above 1: it takes longer).\n\n"
+        "Written by `make bench` and `make bench-images`. Every row runs its contenders in turn on the same machine, "
+        "after a warm-up. Times are medians. CPU is the busy time of the whole machine during a run, and in the rows "
+        "about layers and images that of everything that the benchmark started: so daemons count. The last two columns "
+        "are multiples of the first line (above 1: it takes longer).\n\n"
         f"{machine}\n"
     )
-    return head + "\n" + "\n".join(sections)
+    return head + "\n" + "\n".join(section.rstrip("\n") + "\n" for section in kept.values())
+
+
+def _title(section: str) -> str:
+    return section.split("\n", 1)[0]
 
 
 def seconds(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -13,7 +13,7 @@ class CommandFailed(Exception):
     """A contender's command did not work: a row without it is better than a wrong number."""
 
 
-def call(command: Sequence[str], *, environment: dict[str, str] | None = None, timeout: float = 120) -> str:
+def call(command: Sequence[str], *, environment: dict[str, str] | None = None, timeout: float = 900) -> str:
     """Runs a command to its end and gives its standard output.
 
     Raises:
@@ -35,6 +35,15 @@ def call(command: Sequence[str], *, environment: dict[str, str] | None = None, t
         said = (done.stderr or done.stdout).strip().splitlines()
         raise CommandFailed(f"{os.path.basename(command[0])}: {said[-1] if said else done.returncode}")
     return done.stdout
+
+
+def calling(*command: str) -> Callable[[], None]:
+    """A function that runs a command and drops what it says."""
+
+    def run() -> None:
+        call(command)
+
+    return run
 
 
 class Workspace:

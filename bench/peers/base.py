@@ -38,7 +38,21 @@ class Engine(Protocol):
 
     def pull(self, reference: str) -> None: ...
 
-    def remove_image(self, reference: str) -> None: ...
+    def remove_image(self, reference: str) -> None:
+        """The image, and whatever else would make the next build, push or pull of it shorter than the first."""
+
+    def load(self, archive: Path) -> None: ...
+
+    def save(self, reference: str, archive: Path) -> None: ...
+
+    def images(self) -> None:
+        """The list of images."""
+
+    def inspect(self, reference: str) -> None:
+        """An image's record."""
+
+    def disk_use(self) -> None:
+        """`system df`."""
 
 
 class Registry(Protocol):

@@ -87,3 +87,18 @@ class Buildah:
 
     def remove_image(self, reference: str) -> None:
         call([*self._command, "rmi", "-f", reference])
+
+    def load(self, archive: Path) -> None:
+        raise CommandFailed("buildah loads no archives")
+
+    def save(self, reference: str, archive: Path) -> None:
+        raise CommandFailed("buildah saves no archives")
+
+    def images(self) -> None:
+        call([*self._command, "images"])
+
+    def inspect(self, reference: str) -> None:
+        call([*self._command, "inspect", "--type", "image", reference])
+
+    def disk_use(self) -> None:
+        raise CommandFailed("buildah does not tell its disk use")

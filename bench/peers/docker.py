@@ -91,3 +91,18 @@ class Docker:
     def remove_image(self, reference: str) -> None:
         call([*self._command, "rmi", "-f", reference])
         call([*self._command, "builder", "prune", "-a", "-f"])
+
+    def load(self, archive: Path) -> None:
+        call([*self._command, "load", "-i", str(archive)])
+
+    def save(self, reference: str, archive: Path) -> None:
+        call([*self._command, "save", "-o", str(archive), reference])
+
+    def images(self) -> None:
+        call([*self._command, "images"])
+
+    def inspect(self, reference: str) -> None:
+        call([*self._command, "image", "inspect", reference])
+
+    def disk_use(self) -> None:
+        call([*self._command, "system", "df"])

@@ -34,8 +34,9 @@ class DockerRegistry:
             self._problem = "docker-registry is not installed"
             return
         self._directory.mkdir(parents=True)
-        port = free_port()
-        self.address = f"127.0.0.1:{port}"
+        if not self.address:
+            self.address = f"127.0.0.1:{free_port()}"
+        port = int(self.address.rpartition(":")[2])
         configuration = self._directory / "config.yml"
         configuration.write_text(_CONFIGURATION.format(storage=self._directory / "storage", address=self.address))
         try:

@@ -18,7 +18,7 @@ class Estiba:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._keeps = False
-        self._command = [
+        self.command = [
             os.path.join(os.path.dirname(sys.executable), "estiba"),
             *("--root", str(directory / "root"), "--run", str(directory / "run")),
         ]
@@ -28,40 +28,58 @@ class Estiba:
 
     def start(self, base: Path) -> None:
         (self._directory / "run").mkdir(parents=True, mode=0o700)
-        call([*self._command, "bootstrap", "busybox"])
+        call([*self.command, "bootstrap", "busybox"])
 
     def stop(self) -> None:
         if self._keeps:
-            call([*self._command, "rm", "-f", "kept"])
-        call([*self._command, "network", "prune", "-f"])
+            call([*self.command, "rm", "-f", "kept"])
+        call([*self.command, "network", "prune", "-f"])
         shutil.rmtree(self._directory)
 
     def run(self, *, network: bool) -> None:
-        call([*self._command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])
+        call([*self.command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])
 
     def keep_one(self) -> None:
         if not self._keeps:
-            call([*self._command, "run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "100000"])
+            call([*self.command, "run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "100000"])
             self._keeps = True
 
     def enter(self) -> None:
-        call([*self._command, "exec", "kept", "true"])
+        call([*self.command, "exec", "kept", "true"])
 
     def list(self) -> None:
-        call([*self._command, "ps"])
+        call([*self.command, "ps"])
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
-        call([*self._command, "build", "-q", *([] if cached else ["--no-cache"]), "-t", tag, str(context)])
+        call([*self.command, "build", "-q", *([] if cached else ["--no-cache"]), "-t", tag, str(context)])
 
     def push(self, reference: str) -> None:
-        call([*self._command, "push", reference])
+        call([*self.command, "push", reference])
 
     def pull(self, reference: str) -> None:
-        call([*self._command, "pull", reference])
+        call([*self.command, "pull", reference])
 
     def remove_image(self, reference: str) -> None:
-        call([*self._command, "rmi", "-f", reference])
-        call([*self._command, "gc"])
+        call([*self.command, "rmi", "-f", reference])
+        call([*self.command, "gc"])
+
+    def load(self, archive: Path) -> None:
+        call([*self.command, "load", "-i", str(archive)])
+
+    def save(self, reference: str, archive: Path) -> None:
+        call([*self.command, "save", "-o", str(archive), reference])
+
+    def images(self) -> None:
+        call([*self.command, "images"])
+
+    def inspect(self, reference: str) -> None:
+        call([*self.command, "image", "inspect", reference])
+
+    def disk_use(self) -> None:
+        call([*self.command, "df"])
+
+    def copy(self, source: str, destination: str) -> None:
+        call([*self.command, "copy", source, destination])
 
 
 class EstibaRegistry:

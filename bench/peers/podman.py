@@ -26,7 +26,7 @@ class Podman:
         self._keeps = False
         self._problem = ""
         places = [f"--{name}={directory}/{name}" for name in ("root", "runroot", "tmpdir")]
-        self._command = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", "--log-level=error"]
+        self.command = ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", "--log-level=error"]
         self._limits: tuple[str, ...] = ()
 
     def problem(self) -> str:
@@ -38,16 +38,16 @@ class Podman:
             return
         self._directory.mkdir(parents=True)
         try:
-            call([*self._command, "import", str(base), "docker.io/library/busybox:latest"])
+            call([*self.command, "import", str(base), "docker.io/library/busybox:latest"])
             self._choose_variant()
         except CommandFailed as failure:
             self._problem = str(failure)
 
     def _choose_variant(self) -> None:
         """The first way to start a container that works here."""
-        plain = self._command
+        plain = self.command
         for flags, limits in _VARIANTS:
-            self._command, self._limits = [*plain, *flags], limits
+            self.command, self._limits = [*plain, *flags], limits
             try:
                 self.run(network=False)
             except CommandFailed as failure:
@@ -58,19 +58,19 @@ class Podman:
 
     def stop(self) -> None:
         if self._directory.exists():
-            call([*self._command, "rm", "--all", "--force"])
+            call([*self.command, "rm", "--all", "--force"])
             unmount_below(self._directory)
             shutil.rmtree(self._directory)
 
     def run(self, *, network: bool) -> None:
         place = ["--network", "podman" if network else "none"]
-        call([*self._command, "run", "--rm", *self._limits, *place, "busybox", "true"])
+        call([*self.command, "run", "--rm", *self._limits, *place, "busybox", "true"])
 
     def keep_one(self) -> None:
         if not self._keeps:
             call(
                 [
-                    *self._command,
+                    *self.command,
                     "run",
                     "-d",
                     "--name",
@@ -86,20 +86,35 @@ class Podman:
             self._keeps = True
 
     def enter(self) -> None:
-        call([*self._command, "exec", "kept", "true"])
+        call([*self.command, "exec", "kept", "true"])
 
     def list(self) -> None:
-        call([*self._command, "ps"])
+        call([*self.command, "ps"])
 
     def build(self, context: Path, tag: str, *, cached: bool) -> None:
         cache = ["--layers"] if cached else ["--layers", "--no-cache"]
-        call([*self._command, "build", "-q", *self._limits, "--network=none", *cache, "-t", tag, str(context)])
+        call([*self.command, "build", "-q", *self._limits, "--network=none", *cache, "-t", tag, str(context)])
 
     def push(self, reference: str) -> None:
-        call([*self._command, "push", "-q", "--tls-verify=false", reference])
+        call([*self.command, "push", "-q", "--tls-verify=false", reference])
 
     def pull(self, reference: str) -> None:
-        call([*self._command, "pull", "-q", "--tls-verify=false", reference])
+        call([*self.command, "pull", "-q", "--tls-verify=false", reference])
 
     def remove_image(self, reference: str) -> None:
-        call([*self._command, "rmi", "-f", reference])
+        call([*self.command, "rmi", "-f", reference])
+
+    def load(self, archive: Path) -> None:
+        call([*self.command, "load", "-i", str(archive)])
+
+    def save(self, reference: str, archive: Path) -> None:
+        call([*self.command, "save", "-o", str(archive), reference])
+
+    def images(self) -> None:
+        call([*self.command, "images"])
+
+    def inspect(self, reference: str) -> None:
+        call([*self.command, "image", "inspect", reference])
+
+    def disk_use(self) -> None:
+        call([*self.command, "system", "df"])

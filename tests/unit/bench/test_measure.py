@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.measure import Contender, Result, Row, Sample, interleave
-from bench.table import seconds, section
+from bench.table import page, seconds, section
 
 
 def test_contenders_take_turns_and_warm_ups_do_not_count() -> None:
@@ -37,6 +37,22 @@ def test_a_section_sets_the_others_against_the_first_and_names_the_missing() -> 
         "| Podman | 500 ms | 500 ms | 20 | 200 ms | 10.00 | 10.00 |",
         "| Docker | not measured: not installed | | | | | |",
     ]
+
+
+def test_memory_is_told_where_it_was_measured() -> None:
+    row = Row("Memory", "Peaks.", (), {})
+    results = [Result("Estiba", (Sample(1, 1, 30_000_000), Sample(1, 1, 50_000_000)))]
+    assert section(row, results).splitlines()[4:] == [
+        "| | median | fastest | peak memory | CPU | wall, of Estiba | CPU, of Estiba |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        "| Estiba | 1.00 s | 1.00 s | 50 MB | 1.00 s | 1.00 | 1.00 |",
+    ]
+
+
+def test_a_page_takes_new_sections_in_the_place_of_old_ones_and_keeps_the_others() -> None:
+    old = page("A machine.", ["## One\n\nold\n", "## Two\n\nkept\n"])
+    new = page("A machine.", ["## One\n\nnew\n", "## Three\n\nmore\n"], old=old)
+    assert new == page("A machine.", ["## One\n\nnew\n", "## Two\n\nkept\n", "## Three\n\nmore\n"])
 
 
 def test_times_are_told_in_their_own_unit() -> None:
