@@ -11,6 +11,7 @@ SYSFS = 0x62656572
 DEVPTS = 0x1CD1
 TMPFS = 0x01021994
 OVERLAY = 0x794C7630
+SELINUX = 0xF97CFF8C
 
 
 def filesystem_type(descriptor: int) -> int:

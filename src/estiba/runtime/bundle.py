@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
-# properties of `linux` and of `process` that are refused unless they are empty
-_NOT_THERE = {
-    "linux": ("intelRdt", "mountLabel"),
-    "process": ("selinuxLabel",),
-}
-_LABELS = ("mountLabel", "selinuxLabel")
+_LABELS = ("selinuxLabel", "mountLabel", "apparmorProfile")
 _OFFSET_CLOCKS = ("monotonic", "boottime")
 
 
@@ -77,7 +72,23 @@ def check_process(process: Mapping[str, Any]) -> None:
     kinds = [limit.get("type") for limit in process.get("rlimits") or ()]
     if len(set(kinds)) < len(kinds):
         raise BadBundle("process.rlimits names one limit twice")
-    _refuse("process", process)
+    _check_labels(process, "process")
+
+
+def _check_labels(document: Mapping[str, Any], kind: str) -> None:
+    asked = [name for name in _LABELS if document.get(name)]
+    if not asked:
+        return
+    # Loaded here for the container's first process too, which can load nothing any more.
+    from estiba.linux import labels
+
+    for name in asked:
+        module = "AppArmor" if name == "apparmorProfile" else "selinux"
+        if not (labels.has_apparmor() if module == "AppArmor" else labels.has_selinux()):
+            raise BadBundle(
+                f"{kind}.{name} is given, but {module} is disabled or not supported",
+                remedy="Leave it out, or boot a kernel that has it.",
+            )
 
 
 def drop_unknown_capabilities(process: Mapping[str, Any]) -> list[str]:
@@ -116,7 +127,9 @@ def _check(bundle: Bundle) -> None:
         if config.get(name):
             raise BadBundle(f"config.json is for another platform: it has {name!r}")
     linux = config.get("linux") or {}
-    _refuse("linux", linux)
+    if linux.get("intelRdt"):
+        raise NotThereYet("the property linux.intelRdt is not there yet")
+    _check_labels(linux, "linux")
     propagation = linux.get("rootfsPropagation")
     if propagation and propagation not in PROPAGATION_OPTIONS:
         raise BadBundle(f"there is no propagation {propagation!r}")
@@ -196,11 +209,3 @@ def _check_namespaces(linux: Mapping[str, Any]) -> None:
         raise BadBundle("linux.namespaces names one twice")
     if "mount" not in kinds:
         raise BadBundle("linux.namespaces lacks the mount namespace, without which the host's mounts would change")
-
-
-def _refuse(kind: str, document: Mapping[str, Any]) -> None:
-    for name in _NOT_THERE[kind]:
-        if document.get(name):
-            if name in _LABELS and not os.path.exists("/sys/fs/selinux/enforce"):
-                raise BadBundle(f"{kind}.{name} is given, but selinux is disabled or not supported")
-            raise NotThereYet(f"the property {kind}.{name} is not there yet")

@@ -121,7 +121,8 @@ def test_features_are_those_of_the_spec(box):
     assert {"idmap", "ridmap", "rro", "rprivate", "tmpcopyup"} <= set(features["mountOptions"])
     assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
     assert linux["seccomp"]["knownFlags"] == linux["seccomp"]["supportedFlags"]
-    assert linux["intelRdt"]["enabled"] is linux["selinux"]["enabled"] is False
+    assert linux["intelRdt"]["enabled"] is False
+    assert linux["selinux"]["enabled"] is linux["apparmor"]["enabled"] is True
     assert "MPOL_BIND" in linux["memoryPolicy"]["modes"]
 
 

@@ -88,9 +88,21 @@ def _build_container(plan: Plan, config: dict[str, Any], channel: Channel) -> by
         if value:
             checked(call(value, len(value)), f"set the {name} {config[name]!r}")
     if plan.new_keyring:
-        join_new_session_keyring("_ses." + plan.id)
+        _take_keyring(plan)
     _take_traits(plan.linux)
     return seccomp
+
+
+def _take_keyring(plan: Plan) -> None:
+    label = plan.process.get("selinuxLabel")
+    if not label:
+        join_new_session_keyring("_ses." + plan.id)
+        return
+    from estiba.linux import labels
+
+    labels.set_keyring_label(label)
+    join_new_session_keyring("_ses." + plan.id)
+    labels.set_keyring_label("")
 
 
 def _take_traits(linux: dict[str, Any]) -> None:
@@ -155,7 +167,7 @@ def _join_container(plan: Plan, channel: Channel, *, is_new: bool = False) -> by
     if is_new:
         return seccomp
     if plan.new_keyring:
-        join_new_session_keyring("_ses." + plan.id)
+        _take_keyring(plan)
     _take_traits(plan.linux)
     return seccomp
 

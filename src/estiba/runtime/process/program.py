@@ -12,9 +12,7 @@ import resource
 import stat
 
 from estiba.linux import capabilities, scheduling
-from estiba.linux.filesystems import PROC, filesystem_type
 from estiba.linux.libc import checked, libc
-from estiba.linux.paths import IN_ROOT_NO_LINKS, RESOLVE_NO_XDEV, open_in_root
 from estiba.linux.processes import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, close_on_exec_from, prctl
 from estiba.linux.seccomp import NEW_LISTENER, load_filter
 from estiba.linux.signals import restore_defaults
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST_PASSWD = 1 << 20
-_ROOT_OF_PROC = 1  # the inode's number (PROC_ROOT_INO)
 _FALLBACK_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PERSONALITIES = {"LINUX": 0x0000, "LINUX32": 0x0008}
 
@@ -60,7 +57,7 @@ def prepare(
     no_new_privileges = bool(process.get("noNewPrivileges"))
     _set_limits(process.get("rlimits") or ())
     _set_priorities(process)
-    _set_apparmor(process.get("apparmorProfile") or "")
+    _set_labels(process)
     user = process.get("user") or {}
     _own_streams(user.get("uid") or 0)
     if seccomp and not no_new_privileges:
@@ -183,39 +180,21 @@ def _least(one: int, other: int) -> int:
     return min(one, other)
 
 
-def _set_apparmor(profile: str) -> None:
-    if not profile:
+def _set_labels(process: Mapping[str, Any]) -> None:
+    """What the security modules are told of the program; that the kernel has them was seen when the bundle was read."""
+    profile, label = process.get("apparmorProfile") or "", process.get("selinuxLabel") or ""
+    if not profile and not label:
         return
-    for name in ("attr/apparmor/exec", "attr/exec"):
-        try:
-            descriptor = _open_own(name)
-        except OSError:
-            continue
-        try:
-            os.write(descriptor, f"exec {profile}".encode())
-        except OSError as error:
-            raise BadBundle(f"the AppArmor profile {profile!r} was refused: {error.strerror}") from None
-        finally:
-            os.close(descriptor)
-        return
-    raise BadBundle(f"AppArmor is not there, so its profile {profile!r} cannot be applied")
+    from estiba.linux import labels
 
-
-def _open_own(name: str) -> int:
-    """A file of this very process in procfs, for writing: no link and no mount below /proc leads to another file of
-    procfs, which would swallow what is written or obey it (CVE-2025-52881).
-
-    Raises:
-        OSError: there is none, or /proc is something else.
-    """
-    place = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if filesystem_type(place) != PROC or os.fstat(place).st_ino != _ROOT_OF_PROC:
-            raise NotADirectoryError(errno.ENOTDIR, "/proc is not procfs")
-        path = f"{os.readlink('self', dir_fd=place)}/{name}"
-        return open_in_root(place, path, os.O_WRONLY, resolve=IN_ROOT_NO_LINKS | RESOLVE_NO_XDEV)
-    finally:
-        os.close(place)
+        if profile:
+            labels.set_profile(profile, has_no_new_privileges=bool(process.get("noNewPrivileges")))
+        if label:
+            labels.set_program_label(label)
+    except OSError as error:
+        name = f"AppArmor profile {profile!r}" if profile and not label else f"SELinux label {label!r}"
+        raise BadBundle(f"the {name} was refused: {error.strerror}") from None
 
 
 def _own_streams(uid: int) -> None:

@@ -52,14 +52,15 @@ def build(
     linux = config.get("linux") or {}
     wanted = config.get("mounts") or []
     for position, mount in enumerate(wanted):
-        mounts.make(root, mount, bundle=bundle, group=group, tree=mapped.get(position, -1))
+        tree = mapped.get(position, -1)
+        mounts.make(root, mount, bundle=bundle, group=group, tree=tree, label=linux.get("mountLabel") or "")
     if devices.are_ours(wanted):
         devices.populate(root, linux.get("devices") or [], bind_host=in_user_namespace)
     kinds = [namespace["type"] for namespace in linux.get("namespaces") or ()]
     guards.apply_sysctl(root, linux.get("sysctl") or {}, namespaces=kinds)
     _make_working_directory(root, config["process"]["cwd"])
     guards.make_read_only(root, linux.get("readonlyPaths") or [])
-    guards.mask(root, linux.get("maskedPaths") or [])
+    guards.mask(root, linux.get("maskedPaths") or [], label=linux.get("mountLabel") or "")
 
 
 def seal(root: int, config: dict[str, Any]) -> None:

@@ -22,8 +22,16 @@ _IPC_PARAMETERS = frozenset(
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-def mask(root: int, paths: Iterable[str]) -> None:
-    """Cover files with the null device and directories with an empty read-only tmpfs; what is absent stays absent."""
+def mask(root: int, paths: Iterable[str], *, label: str = "") -> None:
+    """Cover files with the null device and directories with an empty read-only tmpfs; what is absent stays absent.
+
+    `label` is the SELinux label of those.
+    """
+    options = "nr_inodes=1"
+    if label:
+        from estiba.linux import labels
+
+        options = ",".join(labels.labelled([options], label))
     null = -1
     try:
         for path in paths:
@@ -32,9 +40,7 @@ def mask(root: int, paths: Iterable[str]) -> None:
                 continue
             try:
                 if stat.S_ISDIR(os.fstat(place).st_mode):
-                    mp.raw_mount(
-                        "tmpfs", f"/proc/self/fd/{place}", "tmpfs", mp.MS_RDONLY, "nr_inodes=1", f"mask {path}"
-                    )
+                    mp.raw_mount("tmpfs", f"/proc/self/fd/{place}", "tmpfs", mp.MS_RDONLY, options, f"mask {path}")
                     continue
                 if null < 0:
                     null = open_null(root)

@@ -37,8 +37,17 @@ _OVER_PROC = frozenset(
 )
 
 
-def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | None, tree: int = -1) -> None:
+# The kernel labels the files of these by their names, and of a message queue's only the directory can be labelled.
+_UNLABELLED = ("proc", "sysfs", "mqueue")
+
+
+def make(
+    root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | None, tree: int = -1, label: str = ""
+) -> None:
     """Mount one entry; where its source is a detached mount already (`mapped.clone_all`), `tree` is that.
+
+    `label` is the SELinux label of a new filesystem (config-linux.md, mountLabel): neither of what is bound nor of a
+    view of the kernel.
 
     Raises:
         BadBundle: the source is missing, or the destination may not be one.
@@ -54,9 +63,9 @@ def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | Non
     elif kind in ("bind", "rbind", "none") or "bind" in options or "rbind" in options:
         _bind(root, os.path.join(bundle, mount.get("source") or ""), destination, options, kind)
     elif kind in ("cgroup", "cgroup2"):
-        _cgroups(root, destination, options, group)
+        _cgroups(root, destination, options, group, label)
     elif kind == "tmpfs":
-        _tmpfs(root, mount.get("source") or "tmpfs", destination, options)
+        _tmpfs(root, mount.get("source") or "tmpfs", destination, _labelled(options, label))
     else:
         # A link here would put procfs somewhere else and leave /proc to the image (CVE-2019-16884, CVE-2023-27561).
         resolve = IN_ROOT_NO_LINKS if kind in ("proc", "sysfs") else IN_ROOT
@@ -64,9 +73,31 @@ def make(root: int, mount: Mapping[str, Any], *, bundle: str, group: Group | Non
         try:
             if kind != "proc":
                 _check_place(place, destination)
+            if kind not in _UNLABELLED:
+                options = _labelled(options, label)
             _mount(root, kind, mount.get("source") or kind, place, destination, options)
         finally:
             os.close(place)
+        if kind == "mqueue" and label:
+            _label(root, destination, label)
+
+
+def _labelled(options: list[str], label: str) -> list[str]:
+    if not label:
+        return options
+    from estiba.linux import labels
+
+    return labels.labelled(options, label)
+
+
+def _label(root: int, destination: str, label: str) -> None:
+    from estiba.linux import labels
+
+    made = open_in_root(root, destination, os.O_PATH)
+    try:
+        labels.set_file_label(f"/proc/self/fd/{made}", label)
+    finally:
+        os.close(made)
 
 
 def _mount(root: int, kind: str, source: str, place: int, destination: str, options: list[str]) -> None:
@@ -142,7 +173,7 @@ def _tmpfs(root: int, source: str, destination: str, options: list[str]) -> None
         os.close(place)
 
 
-def _cgroups(root: int, destination: str, options: list[str], group: Group | None) -> None:
+def _cgroups(root: int, destination: str, options: list[str], group: Group | None, label: str) -> None:
     """The container's own control group, as its root: what a cgroup mount shows from inside its namespace."""
     if group is None:
         raise BadBundle("a cgroup mount needs a control group, which this container does not have")
@@ -154,7 +185,7 @@ def _cgroups(root: int, destination: str, options: list[str], group: Group | Non
             _bind_group(group.layout.unified + group.path, place, parsed, destination)
             return
         quiet = [option for option in options if option in mp.FLAG_OPTIONS and option != "ro"]
-        _mount(root, "tmpfs", "tmpfs", place, destination, [*quiet, "mode=755"])
+        _mount(root, "tmpfs", "tmpfs", place, destination, _labelled([*quiet, "mode=755"], label))
     finally:
         os.close(place)
     hierarchies = group.layout.hierarchies()

@@ -40,7 +40,7 @@ def run() -> int:
                 "supportedFlags": list(seccomp_filter.FLAGS),
             },
             "apparmor": {"enabled": True},
-            "selinux": {"enabled": False},
+            "selinux": {"enabled": True},
             "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
             "memoryPolicy": {"modes": list(scheduling.MEMORY_MODES), "flags": list(scheduling.MEMORY_FLAGS)},
             "mountExtensions": {"idmap": {"enabled": True}},
