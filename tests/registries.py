@@ -187,9 +187,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Misbehaving:
-    """A server in a thread, whose handler a test writes; `seen` are the requests."""
+    """A server in a thread, whose handler a test writes; `seen` are the requests.
 
-    def __init__(self, handler: Handler) -> None:
+    ``/v2/`` is answered for the handler, unless it `takes_all`: the client asks there whether a loopback registry wants
+    TLS.
+    """
+
+    def __init__(self, handler: Handler, *, takes_all: bool = False) -> None:
+        self._takes_all = takes_all
         self.seen: list[str] = []
         self._handler = handler
         self._loop = asyncio.new_event_loop()
@@ -209,7 +214,7 @@ class Misbehaving:
 
     async def _serve(self) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if request.path == "/v2/":  # the client asks first whether a loopback registry wants TLS
+            if request.path == "/v2/" and not self._takes_all:
                 return web.Response()
             self.seen.append(f"{request.method} {request.path}")
             return await self._handler(request)

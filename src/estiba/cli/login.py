@@ -27,10 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
-    from estiba.registry.client.login import login, registry_named
+    from estiba.registry.client.aws import EcrRegistry
+    from estiba.registry.client.login import login, login_to_ecr, registry_named
 
     if args.azure:
         return _login_to_azure(args, house)
+    if not args.username and EcrRegistry.parse(args.registry):
+        login_to_ecr(args.registry, routes=house.routes)
+        print("Login Succeeded (nothing is kept: each command asks AWS for a password)")
+        return 0
     if args.password and args.password_stdin:
         raise InvalidInput("--password and --password-stdin exclude each other", remedy="Give one of them.")
     if args.password_stdin and not args.username:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from estiba.oci.platform import Platform
-from estiba.oci.reference import Reference
 from estiba.values import TYPE_CHECKING
-from estiba.wiring.settings import Settings
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -14,6 +11,8 @@ if TYPE_CHECKING:
     from estiba.engine.engine import Engine
     from estiba.engine.userns import Users
     from estiba.networks.networks import Networks
+    from estiba.oci.platform import Platform
+    from estiba.oci.reference import Reference
     from estiba.registry.client.ask import Registries
     from estiba.registry.client.credentials import CredentialFile
     from estiba.registry.client.routes import Routes
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
     from estiba.wiring.images import ImageSource
+    from estiba.wiring.settings import Settings
 
 
 class House:
@@ -96,10 +96,11 @@ class House:
 
     @property
     def credentials(self) -> CredentialFile:
-        """The credentials that `login` keeps."""
+        """The credentials that `login` keeps, and those that AWS gives for its registries."""
+        from estiba.registry.client.aws import EcrLogins
         from estiba.registry.client.credentials import CredentialFile
 
-        return CredentialFile(self.settings.credentials)
+        return CredentialFile(self.settings.credentials, (EcrLogins(),))
 
     @property
     def routes(self) -> Routes:

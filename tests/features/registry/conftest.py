@@ -54,8 +54,8 @@ def misbehave() -> Iterator[Callable]:
     """Starts servers in threads, each with a handler that the test has written."""
     running = []
 
-    def start(handler):
-        running.append(registries.Misbehaving(handler))
+    def start(handler, **options):
+        running.append(registries.Misbehaving(handler, **options))
         return running[-1]
 
     yield start

@@ -58,24 +58,34 @@ class HelperFailed(Unavailable):
 
 
 class CredentialFile:
-    """The file at `path`, which need not exist. It is read at each question: other tools write it too."""
+    """The file at `path`, which need not exist. It is read at each question: other tools write it too.
 
-    def __init__(self, path: str) -> None:
+    `others` are asked, in order, for a login that it does not have.
+    """
+
+    def __init__(self, path: str, others: tuple[CredentialSource, ...] = ()) -> None:
         self.path = path
+        self._others = others
 
     def get(self, key: str) -> Login | None:
         """The login for a registry.
 
         Raises:
-            InvalidInput: the file is malformed. HelperFailed.
+            InvalidInput: the file is malformed. HelperFailed. What the others raise.
         """
         value = self._read()
         helper = _helper(value, key)
         if helper:
-            return _from_helper(helper, key)
+            return _from_helper(helper, key) or self._from_others(key)
         for name in _spellings(key):
             entry = _object(value, "auths").get(name)
             if isinstance(entry, dict) and (login := _from_entry(entry, self.path, name)):
+                return login
+        return self._from_others(key)
+
+    def _from_others(self, key: str) -> Login | None:
+        for source in self._others:
+            if (login := source.get(key)) is not None:
                 return login
         return None
 

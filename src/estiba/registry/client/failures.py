@@ -30,7 +30,10 @@ class RateLimited(Unavailable):
 
 
 class AccessDenied(PermissionDenied):
+    """`reason` is what the registry said."""
+
     def __init__(self, registry: str, what: str, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"the registry {registry} denied access to {what}: {reason}",
             remedy=f"Check the name, and log in with `estiba login {registry}`.",
