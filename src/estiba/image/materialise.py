@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from estiba.errors import Corrupt, NotFound
 from estiba.layers import compression as compressions
 from estiba.layers.pack import PackedLayer, compress_tar, pack
@@ -49,12 +51,19 @@ class BlobsLost(Corrupt):
         )
 
 
-def materialise(store: Store, image_id: Digest, *, compression: str = compressions.GZIP) -> Descriptor:
+def materialise(
+    store: Store,
+    image_id: Digest,
+    *,
+    compression: str = compressions.GZIP,
+    on_layer: Callable[[Descriptor], None] = lambda _: None,
+) -> Descriptor:
     """The manifest of the image; every blob that it names is stored when this returns.
 
     An image that came with a manifest, or has got one already, keeps it, whatever `compression` (``gzip``, ``zstd`` or
     ``none``) is. Else each layer is compressed unless a compressed form is known; the same image gives the same bytes
-    on every machine. The blobs belong to the image from then on.
+    on every machine. The blobs belong to the image from then on. `on_layer` gets each layer as soon as it is stored,
+    lowest first, where layers are compressed now; what it raises ends the work.
 
     Raises:
         NotFound: no such image. LayerChanged: a tree was altered. Unavailable: no space.
@@ -66,7 +75,7 @@ def materialise(store: Store, image_id: Digest, *, compression: str = compressio
             raise NotFound(f"no such image: {image_id}")
         manifest = existing_manifest(store, record)
         if manifest is None:
-            manifest = _make(store, record, compression)
+            manifest = _make(store, record, compression, on_layer)
             if record.manifest is not None and manifest.digest != record.manifest:
                 raise BlobsLost(image_id, record.manifest)
             store.blobs.put(manifest.raw)
@@ -90,14 +99,14 @@ def compression_of(layer: Descriptor) -> str:
     return _COMPRESSIONS.get(layer.media_type, compressions.NONE)
 
 
-def _make(store: Store, record: ImageRecord, compression: str) -> Manifest:
+def _make(store: Store, record: ImageRecord, compression: str, on_layer: Callable[[Descriptor], None]) -> Manifest:
     content = store.images.content(record.id)
-    layers = tuple(
-        _layer(store, record.id, position, diff_id, chain_id, compression)
-        for position, (diff_id, chain_id) in enumerate(zip(content.diff_ids, content.chain_ids, strict=True), start=1)
-    )
+    layers = []
+    for position, (diff_id, chain_id) in enumerate(zip(content.diff_ids, content.chain_ids, strict=True), start=1):
+        layers.append(_layer(store, record.id, position, diff_id, chain_id, compression))
+        on_layer(layers[-1])
     config = Descriptor(mediatypes.OCI_CONFIG, record.id, store.blobs.size(record.id))
-    return Manifest.make(config, layers)
+    return Manifest.make(config, tuple(layers))
 
 
 def _layer(

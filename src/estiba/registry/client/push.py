@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from estiba.image.materialise import materialise
@@ -74,17 +75,16 @@ def push(
     tell = progress or Silence()
     tell.line(f"The push refers to repository [{reference.familiar_name}]")
     with store.leases.hold(f"push {reference.familiar}"):
-        manifest = _manifest(store, image_id, compression)
-        result = asyncio.run(_send(store, reference, manifest, credentials, tell, patience, routes))
+        result = asyncio.run(_send(store, image_id, reference, compression, credentials, tell, patience, routes))
         known = store.references.get(reference)
         if known is not None and known.target == image_id:
-            store.references.set(reference, image_id, manifest=manifest.digest)
+            store.references.set(reference, image_id, manifest=result.digest)
     return result
 
 
-def _manifest(store: Store, image_id: Digest, compression: str) -> Manifest:
-    """The image's manifest; each layer is compressed now if it never was."""
-    descriptor = materialise(store, image_id, compression=compression)
+def _manifest(store: Store, image_id: Digest, compression: str, on_layer: Callable[[Descriptor], None]) -> Manifest:
+    """The image's manifest; each layer is compressed now if it never was, and told to `on_layer` as it is there."""
+    descriptor = materialise(store, image_id, compression=compression, on_layer=on_layer)
     manifest = parse_manifest(store.blobs.read(descriptor.digest, limit=MAXIMUM_SIZE))
     if not isinstance(manifest, Manifest):
         raise UnexpectedContent(f"{descriptor.digest} is an index, not the manifest of one image")
@@ -93,28 +93,92 @@ def _manifest(store: Store, image_id: Digest, compression: str) -> Manifest:
 
 async def _send(
     store: Store,
+    image_id: Digest,
     reference: Reference,
-    manifest: Manifest,
+    compression: str,
     credentials: CredentialSource,
     progress: Progress,
     patience: Patience | None,
     routes: Routes,
 ) -> PushResult:
-    """Every blob, then the manifest that names them."""
+    """Every blob, the layers while the next are compressed, then the manifest that names them."""
     async with connect(reference.registry, credentials=credentials, patience=patience, routes=routes) as connection:
         courier = _Courier(
             store, connection, reference, progress, LayerSources(store.database), PendingUploads(store.database)
         )
-        layers = [layer for layer in manifest.layers if layer.media_type not in mediatypes.FOREIGN_LAYERS]
-        done = await courier.bring_all((*layers, manifest.config))
+        round_ = _Round(courier)
+        manifest = await round_.bring(lambda on_layer: _manifest(store, image_id, compression, on_layer))
+        done = round_.done
         await manifests.send(connection, reference, manifest, scopes=courier.scopes)
     courier.sources.remember(reference.registry, reference.repository, done, now=int(time.time()))
     return PushResult(
         manifest.digest,
-        tuple(done[layer.digest] for layer in layers),
+        tuple(done[layer.digest] for layer in _distributed(manifest)),
         done[manifest.config.digest],
         len(manifest.raw),
     )
+
+
+def _distributed(manifest: Manifest) -> list[Descriptor]:
+    return [layer for layer in manifest.layers if layer.media_type not in mediatypes.FOREIGN_LAYERS]
+
+
+class _Round:
+    """All blobs of one image on their way, a few at a time; `done` are those that have arrived."""
+
+    def __init__(self, courier: _Courier) -> None:
+        self.done: dict[Digest, PushedBlob] = {}
+        self._courier = courier
+        self._gate = asyncio.Semaphore(_PARALLEL)
+        self._begun: set[Digest] = set()
+        self._is_over = False
+
+    async def bring(self, prepare: Callable[[Callable[[Descriptor], None]], Manifest]) -> Manifest:
+        """Run `prepare` in a thread, bring the layers that it gives meanwhile, and then what else the manifest names.
+
+        One that fails stops the others. Raises what `prepare` and bringing a blob raise.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as group:
+
+                def on_layer(blob: Descriptor) -> None:
+                    if self._is_over:
+                        raise _Stopped
+                    loop.call_soon_threadsafe(self._begin, group, blob)
+
+                preparing = loop.run_in_executor(None, prepare, on_layer)
+                try:
+                    manifest = await asyncio.shield(preparing)
+                except asyncio.CancelledError:
+                    self._is_over = True
+                    await asyncio.wait([preparing])
+                    preparing.exception()  # a blob that failed is why; that one is told
+                    raise
+                for blob in (*_distributed(manifest), manifest.config):
+                    self._begin(group, blob)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return manifest
+
+    def _begin(self, group: asyncio.TaskGroup, blob: Descriptor) -> None:
+        if self._is_over or blob.digest in self._begun:
+            return
+        self._begun.add(blob.digest)
+        self._courier.progress.blob(blob.digest, statuses.PREPARING)
+        group.create_task(self._bring(blob))
+
+    async def _bring(self, blob: Descriptor) -> None:
+        try:
+            async with self._gate:
+                self.done[blob.digest] = await self._courier.bring(blob)
+        except BaseException:
+            self._is_over = True
+            raise
+
+
+class _Stopped(Exception):
+    """There is no more use in compressing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +195,6 @@ class _Courier:
     @property
     def scopes(self) -> Scopes:
         return frozenset({push_scope(self.reference.repository)})
-
-    async def bring_all(self, blobs: tuple[Descriptor, ...]) -> dict[Digest, PushedBlob]:
-        """A few at a time; one that fails stops the others."""
-        gate = asyncio.Semaphore(_PARALLEL)
-
-        async def bring(blob: Descriptor) -> PushedBlob:
-            async with gate:
-                return await self.bring(blob)
-
-        different = {blob.digest: blob for blob in blobs}
-        for digest in different:
-            self.progress.blob(digest, statuses.PREPARING)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {digest: group.create_task(bring(blob)) for digest, blob in different.items()}
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return {digest: task.result() for digest, task in tasks.items()}
 
     async def bring(self, blob: Descriptor) -> PushedBlob:
         """The cheapest way first: it is there, it can be mounted, it must travel."""

@@ -184,7 +184,8 @@ class _Run:
 
     async def _blob(self, blob: Descriptor) -> None:
         async with self._gate:
-            self.bytes_sent += await self._destination.blob(blob, self._source)
+            sent = await self._destination.blob(blob, self._source)
+        self.bytes_sent += sent  # not in one step with the waiting: another blob adds to it meanwhile
 
 
 def _open_archive(place: Place, scratch: Scratch) -> ArchiveSource:
