@@ -44,6 +44,8 @@ def run(args: argparse.Namespace, house: House) -> int:
         _row("Local Volumes", usage.volumes),
         _row("Build Cache", usage.build_cache),
     ]
+    if usage.trash.total:
+        rows.append(_row("Volume Trash", usage.trash))
     print(render(rows, columns, form=args.format), end="")
     return 0
 

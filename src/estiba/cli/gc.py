@@ -7,7 +7,8 @@ from estiba.values import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from estiba.store.gc import Plan
+    from estiba.engine.trash import Trashed
+    from estiba.store.gc import Plan, Removal
     from estiba.wiring.house import House
 
 
@@ -36,14 +37,26 @@ def run(args: argparse.Namespace, house: House) -> int:
                 print(sentence)
     options = gc.Options(dangling=args.dangling, build_cache=args.build_cache, grace=args.grace, partial=args.partial)
     plan = gc.plan(gc.gather(house.store, options), options)
+    expired = house.engine.volumes.trash.expired()
+    emptied = tuple(map(_of_trash, expired))
+    plan = plan._replace(removals=(*plan.removals, *emptied))
     if not args.quiet:
         show(plan)
     if args.dry_run:
         print(_total("Would free", plan))
         return 0
     done = gc.apply(house.store, plan, options)
-    print(_total("Freed", done))
+    house.engine.volumes.trash.empty(expired)
+    print(_total("Freed", done._replace(removals=(*done.removals, *emptied))))
     return 0
+
+
+def _of_trash(volume: Trashed) -> Removal:
+    from estiba.store.gc import Removal
+    from estiba.store.scratch import size_on_disk
+
+    reason = "its time in the trash is over"
+    return Removal("volume in trash", volume.name, reason, size_on_disk(volume.directory))
 
 
 def show(plan: Plan) -> None:

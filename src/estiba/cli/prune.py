@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,11 +34,12 @@ def run(args: argparse.Namespace, house: House) -> int:
 
     plans = Plans(house.store.paths)
     if args.apply:
-        plan, options = plans.get(args.apply)
-        status = _apply(house, plan, options)
+        plan, options, made = plans.get(args.apply)
+        status = _apply(house, plan, options, made=made)
         plans.forget(args.apply)
         return status
     options = Options(dangling=True, unused=args.all, build_cache=args.all)
+    made = time.time()
     plan = prune.plan(house.engine, options, volumes=args.volumes)
     show(plan)
     print(f"{human_size(plan.size, digits=4)} in {len(plan.removals)} things.")
@@ -47,18 +50,22 @@ def run(args: argparse.Namespace, house: House) -> int:
         return 0
     if not args.force and not agrees("Remove this?"):
         return 1
-    return _apply(house, plan, options)
+    return _apply(house, plan, options, made=made)
 
 
-def _apply(house: House, plan: Plan, options: Options) -> int:
-    from estiba.cli.units import human_size
+def _apply(house: House, plan: Plan, options: Options, *, made: float) -> int:
+    from estiba.cli.units import human_duration, human_size
     from estiba.engine import prune
+    from estiba.engine.trash import parse_time
 
-    done = prune.apply(house.engine, plan, options)
+    keep = parse_time(house.settings.volume_trash)
+    done = prune.apply(house.engine, plan, options, keep=keep, made=made)
     for reason in done.refused:
         print(f"stays: {reason}")
     left = len(plan.removals) - len(done.removed.removals) - len(done.refused)
     if left > 0:
         print(f"{left} things of the plan are gone already, or are in use now.")
+    if done.trashed:
+        print(f"{len(done.trashed)} volumes can be taken back for {human_duration(keep)}: estiba volume undo NAME")
     print(f"Total reclaimed space: {human_size(done.removed.size, digits=4)}")
     return 0

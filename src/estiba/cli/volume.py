@@ -1,4 +1,4 @@
-"""`estiba volume …`: ls, create, inspect, rm, prune."""
+"""`estiba volume …`: ls, create, inspect, rm, prune; undo and trash, for those that were removed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect = commands.add_parser("inspect", help="show all about volumes")
     inspect.add_argument("-f", "--format", default="", metavar="TEMPLATE")
     inspect.add_argument("names", nargs="+", metavar="NAME")
-    remove = commands.add_parser("rm", aliases=["remove"], help="remove volumes")
+    remove = commands.add_parser("rm", aliases=["remove"], help="remove volumes; `undo` takes them back for a time")
     remove.add_argument("-f", "--force", action="store_true", help="a missing volume is no error")
     remove.add_argument("names", nargs="+", metavar="NAME")
     prune = commands.add_parser("prune", help="remove anonymous volumes that no container has")
     prune.add_argument("-a", "--all", action="store_true", help="those with a name too")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.add_argument("--filter", action="append", default=[], metavar="KEY=VALUE", help="label, label!")
+    for each in (remove, prune):
+        each.add_argument("--keep", default="", metavar="TIME", help="how long it can be taken back: 7d, 12h; 0: not")
+    undo = commands.add_parser("undo", help="take a removed volume back")
+    undo.add_argument("--as", dest="new_name", default="", metavar="NEW", help="under another name")
+    undo.add_argument("name", metavar="NAME|ID")
+    trash = commands.add_parser("trash", help="volumes that can be taken back")
+    trashed = trash.add_subparsers(dest="trash_action", metavar="COMMAND", required=True)
+    trash_ls = trashed.add_parser("ls", aliases=["list"], help="list them, what was removed last first")
+    trash_ls.add_argument("-q", "--quiet", action="store_true", help="only names")
+    trash_ls.add_argument("--format", default="", help="table, json, 'table TEMPLATE' or a template")
+    empty = trashed.add_parser("empty", help="remove them for good")
+    empty.add_argument("-f", "--force", action="store_true", help="do not ask")
+    empty.add_argument("--expired", action="store_true", help="only those whose time is over")
+    empty.add_argument("names", nargs="*", metavar="NAME|ID", help="only these")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
-    actions = {"ls": _list, "list": _list, "create": _create, "inspect": _inspect, "rm": _remove, "remove": _remove}
+    from estiba.cli import volume_trash
+
+    actions = {
+        "ls": _list,
+        "list": _list,
+        "create": _create,
+        "inspect": _inspect,
+        "rm": _remove,
+        "remove": _remove,
+        "undo": volume_trash.undo,
+        "trash": volume_trash.run,
+    }
     return actions.get(arguments.action, _prune)(arguments, house)
 
 
@@ -66,8 +92,7 @@ def _matches(volume: Volume, filters: list[str], house: House) -> bool:
         if key == "name":
             matches = value in volume.name
         elif key == "label":
-            name, equals, wanted = value.partition("=")
-            matches = name in volume.labels and (not equals or volume.labels[name] == wanted)
+            matches = _matches_label(volume, value)
         elif key == "dangling":
             matches = (value.lower() in ("true", "1")) == (not house.engine.volumes.users(volume.name))
         else:
@@ -75,6 +100,11 @@ def _matches(volume: Volume, filters: list[str], house: House) -> bool:
         if not matches:
             return False
     return True
+
+
+def _matches_label(volume: Volume, text: str) -> bool:
+    name, equals, wanted = text.partition("=")
+    return name in volume.labels and (not equals or volume.labels[name] == wanted)
 
 
 def _create(arguments: argparse.Namespace, house: House) -> int:
@@ -99,13 +129,21 @@ def _inspect(arguments: argparse.Namespace, house: House) -> int:
     return show(arguments.names, [inspect], form=arguments.format, what="volume")
 
 
+def _keep(arguments: argparse.Namespace, house: House) -> float:
+    from estiba.engine.trash import parse_time
+
+    return parse_time(arguments.keep or house.settings.volume_trash)
+
+
 def _remove(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.each import for_each
     from estiba.engine.volumes import NoSuchVolume
 
+    keep = _keep(arguments, house)
+
     def remove(name: str) -> str | None:
         try:
-            house.engine.volumes.remove(name)
+            house.engine.volumes.remove(name, keep=keep)
         except NoSuchVolume:
             if not arguments.force:
                 raise
@@ -118,9 +156,13 @@ def _remove(arguments: argparse.Namespace, house: House) -> int:
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
     from estiba.cli.questions import agrees
+    from estiba.cli.units import human_duration, human_size
+    from estiba.engine.volumes import NoSuchVolume, VolumeInUse
+    from estiba.store.scratch import size_on_disk
 
+    keep = _keep(arguments, house)
     volumes = house.engine.volumes
-    plan = volumes.unused(also_named=arguments.all)
+    plan = [one for one in volumes.unused(also_named=arguments.all) if _is_wanted(one, arguments.filter)]
     if not plan:
         print("No unused volumes.")
         return 0
@@ -129,7 +171,30 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
         print(f"  {volume.name}")
     if not arguments.force and not agrees("Go on?"):
         return 1
+    freed, trashed, removed = 0, 0, 0
     for volume in plan:
-        volumes.remove(volume.name)
-    print(f"Removed {len(plan)} volumes.")
+        size = size_on_disk(volume.mountpoint)
+        try:
+            lies_in_trash = volumes.remove(volume.name, keep=keep, made_before=volume.created)
+        except (NoSuchVolume, VolumeInUse) as error:
+            print(f"stays: {error.message}")
+            continue
+        removed += 1
+        trashed += lies_in_trash
+        freed += 0 if lies_in_trash else size
+    print(f"Removed {removed} volumes.")
+    if trashed:
+        print(f"{trashed} can be taken back for {human_duration(keep)}: estiba volume undo NAME")
+    print(f"Total reclaimed space: {human_size(freed, digits=4)}")
     return 0
+
+
+def _is_wanted(volume: Volume, filters: list[str]) -> bool:
+    """Docker's filters of prune: ``label=NAME[=VALUE]`` and ``label!=NAME[=VALUE]``."""
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if not equals or key not in ("label", "label!"):
+            raise InvalidInput(f"invalid filter {text!r}", remedy="Keys are label and label!.")
+        if _matches_label(volume, value) == (key == "label!"):
+            return False
+    return True

@@ -202,8 +202,9 @@ class Engine:
         except frames.MonitorGone:
             self._settle(record)
 
-    def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> ContainerRecord:
-        """Remove the container; `force` kills it first, `volumes` removes its anonymous volumes too.
+    def remove(self, text: str, *, force: bool = False, volumes: bool = False, keep: float = 0) -> ContainerRecord:
+        """Remove the container; `force` kills it first, `volumes` removes its anonymous volumes too, which lie in the
+        trash for `keep` seconds.
 
         Raises:
             NoSuchContainer. WrongState: it runs, and `force` was not given.
@@ -228,7 +229,7 @@ class Engine:
                 return record
             lifecycle.must_act("remove", current.state, name=current.name)
             recovery.clear_remains(self, current)
-            remove_container(self.store, self.containers, self.volumes, paths, anonymous_volumes=volumes)
+            remove_container(self.store, self.containers, self.volumes, paths, anonymous_volumes=volumes, keep=keep)
         return record
 
     def rename(self, text: str, name: str) -> None:

@@ -32,6 +32,7 @@ def clear(engine: Engine) -> list[str]:
     known = {record.id for record in engine.containers.all()}
     for directory in (f"{engine.store.paths.root}/containers", f"{engine.run}/containers"):
         done += [f"Removed {path}, which belongs to no container." for path in _strays(engine, directory, known)]
+    done += [f"Volume {name} is back: its removal was killed." for name in engine.volumes.trash.take_back()]
     done += [f"Removed {path}, which was to become a volume." for path in _half_made_volumes(engine)]
     for key in engine.networks_at(engine.run).reconcile(known):
         done.append(f"Gave back what {key[:12]} had of its networks.")

@@ -18,10 +18,13 @@ VOLUME = "volume"
 
 
 class Pruned(NamedTuple):
-    """`removed` is what went; `refused` says of what else why it stays."""
+    """`removed` is what went; `refused` says of what else why it stays; the volumes in `trashed` can be taken back, and
+    free nothing yet.
+    """
 
     removed: Plan
     refused: tuple[str, ...]
+    trashed: tuple[str, ...] = ()
 
 
 def plan(engine: Engine, options: Options, *, volumes: bool = False) -> Plan:
@@ -48,16 +51,22 @@ def plan(engine: Engine, options: Options, *, volumes: bool = False) -> Plan:
     return rest._replace(removals=(*removals, *others))
 
 
-def apply(engine: Engine, wanted: Plan, options: Options) -> Pruned:
-    """Remove what `wanted` names, as far as it is unused still."""
+def apply(engine: Engine, wanted: Plan, options: Options, *, keep: float = 0, made: float = 0) -> Pruned:
+    """Remove what `wanted` names, as far as it is unused still; volumes go to the trash for `keep` seconds.
+
+    `made` is when the plan was made, in seconds since 1970: a volume that has got the same name since is another one.
+    """
     removed: list[Removal] = []
     refused: list[str] = []
+    trashed: list[str] = []
     for removal in wanted.removals:
         try:
             if removal.kind == CONTAINER:
                 engine.remove(removal.target)
             elif removal.kind == VOLUME:
-                engine.volumes.remove(removal.target)
+                if engine.volumes.remove(removal.target, keep=keep, made_before=made):
+                    trashed.append(removal.target)
+                    removal = removal._replace(size=0)
             else:
                 continue
         except EstibaError as error:
@@ -65,7 +74,7 @@ def apply(engine: Engine, wanted: Plan, options: Options) -> Pruned:
         else:
             removed.append(removal)
     done = gc.apply(engine.store, wanted, options)
-    return Pruned(Plan((*removed, *done.removals), done.kept), tuple(refused))
+    return Pruned(Plan((*removed, *done.removals), done.kept), tuple(refused), tuple(trashed))
 
 
 def _snapshot_size(engine: Engine, container_id: str) -> int:

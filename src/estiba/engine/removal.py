@@ -26,11 +26,18 @@ def holder(container_id: str) -> str:
 
 
 def remove_container(
-    store: Store, containers: Containers, volumes: Volumes, paths: ContainerPaths, *, anonymous_volumes: bool
+    store: Store,
+    containers: Containers,
+    volumes: Volumes,
+    paths: ContainerPaths,
+    *,
+    anonymous_volumes: bool,
+    keep: float = 0,
 ) -> None:
     """Remove everything of a container that has no process any more; its lock is held by the caller.
 
-    With `anonymous_volumes` those of its volumes that have no name of their own go too.
+    With `anonymous_volumes` those of its volumes that have no name of their own go too, into the trash for `keep`
+    seconds.
     """
     from estiba.store.snapshots.trees import remove_tree
 
@@ -47,6 +54,6 @@ def remove_container(
         for name in sorted(mine):
             try:
                 if volumes.get(name).is_anonymous:
-                    volumes.remove(name)
+                    volumes.remove(name, keep=keep)
             except (NoSuchVolume, VolumeInUse):
                 pass  # another container took it over meanwhile

@@ -6,6 +6,7 @@ import os
 import time
 
 from estiba.engine.paths import volume_data
+from estiba.engine.trash import Trash
 from estiba.errors import AlreadyExists, Conflict, NotFound
 from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -45,6 +46,14 @@ def take_away(store: Store, directory: str) -> None:
         os.close(descriptor)
 
 
+def _has_files(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:
+        return False
+
+
 class NoSuchVolume(NotFound):
     def __init__(self, name: str) -> None:
         super().__init__(f"no such volume: {name}", remedy="See those that there are with: estiba volume ls")
@@ -75,6 +84,7 @@ class Volumes:
         self._database = store.database
         self._containers = containers
         self._root = store.paths.root
+        self.trash = Trash(store)
         store.database.migrate("engine.volumes", SCHEMA)
 
     def ensure(self, name: str, *, is_anonymous: bool = False, labels: Mapping[str, str] | None = None) -> Volume:
@@ -86,6 +96,8 @@ class Volumes:
         from estiba.engine.mount_syntax import checked_volume_name
 
         checked_volume_name(name)
+        if not os.path.isdir(volume_data(self._root, name)):
+            self.trash.take_back(name)
         os.makedirs(volume_data(self._root, name), mode=0o755, exist_ok=True)
         row = (name, time.time(), is_anonymous, json_text.dumps(dict(labels or {})))
         with self._database.transaction(durable=not is_anonymous) as connection:
@@ -128,19 +140,30 @@ class Volumes:
         """Volumes that no container has: the anonymous ones, or all."""
         return [v for v in self.all() if (v.is_anonymous or also_named) and not self.users(v.name)]
 
-    def remove(self, name: str) -> None:
-        """Remove a volume and its files.
+    def remove(self, name: str, *, keep: float = 0, made_before: float = 0) -> bool:
+        """Remove a volume; its files lie in the trash for `keep` seconds, 0: they go at once.
+
+        `made_before`, where it is given, spares a volume of the same name that was made since. Gives whether something
+        lies in the trash: an empty volume has nothing to take back.
 
         Raises:
             NoSuchVolume. VolumeInUse: a container has it.
         """
         with self._database.transaction() as connection:
-            self.get(name)
+            volume = self.get(name)
+            if made_before and volume.created > made_before:
+                raise NoSuchVolume(name)
             if users := self.users(name):
                 raise VolumeInUse(name, users)
             connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
+            if keep > 0 and _has_files(volume.mountpoint):
+                self.trash.put(
+                    name, created=volume.created, is_anonymous=volume.is_anonymous, labels=volume.labels, keep=keep
+                )
+                return True
             # While nobody else can take the name; what a kill leaves of it after this is gone by the next removal.
             take_away(self._store, os.path.dirname(volume_data(self._root, name)))
+        return False
 
     def _volume(self, row: tuple[str, float, int, str]) -> Volume:
         name, created, is_anonymous, labels = row

@@ -11,6 +11,7 @@ ROOT/                       mode 0700: images hold set-user-ID programs, which m
 │   └── partial.sha256.HEX  the first bytes of a blob, for the next who fetches it
 ├── containers/ID/          one container: bundle, logs (room `engine`)
 ├── volumes/NAME/           one volume (room `engine`)
+├── trash/ID/NAME/          volumes that were removed and can be taken back (room `engine`)
 ├── mounts/NAME/            files that RUN --mount=type=cache keeps between builds (room `builder`)
 ├── plans/ID.json           plans of `estiba prune` that nobody has applied yet
 ├── manifests/HEX.json      lists that `estiba manifest create` has begun (room `registry`)
@@ -68,6 +69,10 @@ class StorePaths(NamedTuple):
 
     def volume(self, name: str) -> str:
         return f"{self.root}/volumes/{name}"
+
+    @property
+    def trash(self) -> str:
+        return f"{self.root}/trash"
 
     @property
     def mounts(self) -> str:

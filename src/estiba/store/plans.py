@@ -44,8 +44,8 @@ class Plans:
             raise translated(error, path) from error
         return identifier
 
-    def get(self, identifier: str) -> tuple[Plan, Options]:
-        """The plan `identifier`.
+    def get(self, identifier: str) -> tuple[Plan, Options, float]:
+        """The plan `identifier`, what it was made with, and when it was kept first, in seconds since 1970.
 
         Raises:
             NoSuchPlan. InvalidInput: no ID. Corrupt: the file is damaged.
@@ -55,8 +55,9 @@ class Plans:
         path = self._path(identifier)
         try:
             with open(path, "rb") as file:
+                made = os.fstat(file.fileno()).st_mtime
                 value = json.load(file)
-            return Plan(tuple(Removal(*row) for row in value["removals"])), Options(**value["options"])
+            return Plan(tuple(Removal(*row) for row in value["removals"])), Options(**value["options"]), made
         except FileNotFoundError:
             raise NoSuchPlan(identifier) from None
         except (ValueError, KeyError, TypeError):

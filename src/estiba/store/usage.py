@@ -32,13 +32,14 @@ class ImageUsage(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Bytes as du(1) counts them; `details` are the images, the newest first."""
+    """Bytes as du(1) counts them; `details` are the images, the newest first; `trash` are removed volumes."""
 
     images: Line
     containers: Line
     volumes: Line
     build_cache: Line
     details: tuple[ImageUsage, ...]
+    trash: Line = Line(0, 0, 0, 0)
 
 
 def measure(
@@ -61,6 +62,7 @@ def measure(
         _volumes(store, volumes_in_use),
         _build_cache(store, sizes, {part for parts in in_images.values() for part in parts}),
         details,
+        _line({name: size_on_disk(f"{store.paths.trash}/{name}") for name in _names(store.paths.trash)}, ()),
     )
 
 

@@ -21,7 +21,7 @@ class Settings(NamedTuple):
     `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
     or a path. `userns` is what a container without --userns gets ("": the host's ids). `credentials` is the file that
     `login` writes and Docker's tools share. `environment` is what a client passes on to others (proxies, terminal),
-    never read again below.
+    never read again below. `volume_trash` is for how long a removed volume can be taken back, as people write times.
     """
 
     root: str
@@ -34,6 +34,7 @@ class Settings(NamedTuple):
     user_id: int
     debug: bool
     environment: dict[str, str]
+    volume_trash: str = "7d"
 
     @property
     def is_root(self) -> bool:
@@ -68,6 +69,7 @@ def read(
         user_id=user_id,
         debug=debug or bool(environment.get("ESTIBA_DEBUG")),
         environment=environment,
+        volume_trash=environment.get("ESTIBA_VOLUME_TRASH") or "7d",
     )
 
 
