@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
-from estiba.errors import Corrupt
+from estiba.errors import Corrupt, EstibaError
 from estiba.oci.descriptor import Descriptor
 from estiba.registry.client.connection import Connection
 from estiba.registry.client.failures import NotInRegistry, RegistryUnreachable, UnexpectedContent
@@ -22,6 +22,7 @@ from estiba.web.client import CONNECTION_ERRORS, is_hopeless, reason, unread
 
 _BUFFER = 1 << 20
 _MOST_PARTS = 512  # writev(2) takes 1024
+_MOMENT = 0.02
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.25
 
 
@@ -136,29 +137,81 @@ async def _fetch(
 
 
 async def _receive(stream: aiohttp.StreamReader, partial: Partial, skip: int, on_bytes: Callable[[int], None]) -> None:
-    """The body without its first `skip` bytes, a megabyte at a time."""
-    parts: list[bytes] = []
-    held = 0
+    """The body without its first `skip` bytes, into the file."""
+    held = _Held(partial, on_bytes)
     error: BaseException | None = None
-    while error is None:
-        try:
-            part = await stream.readany()
-        except CONNECTION_ERRORS as cut:
-            error, part = cut, unread(stream)
-        is_end = error is not None or (not part and stream.at_eof())
-        if skip:
-            part, skip = part[skip:], max(skip - len(part), 0)
-        if part:
-            parts.append(part)
-            held += len(part)
-        if parts and (is_end or held >= _BUFFER or len(parts) >= _MOST_PARTS):
-            partial.write(parts)
-            parts, held = [], 0
-            on_bytes(partial.received)
-        if is_end:
-            break
+    try:
+        while error is None:
+            try:
+                part = await stream.readany()
+            except CONNECTION_ERRORS as cut:
+                error, part = cut, unread(stream)
+            is_end = error is not None or (not part and stream.at_eof())
+            if skip:
+                part, skip = part[skip:], max(skip - len(part), 0)
+            if part:
+                held.add(part)
+            if is_end:
+                break
+        held.write()
+    finally:
+        held.close()
     if error is not None:
         raise _Cut(error)
+
+
+class _Held:
+    """What has come and is not in the file yet: at most a megabyte, and nothing for longer than a moment, so that a
+    command that is killed loses hardly a byte.
+    """
+
+    def __init__(self, partial: Partial, on_bytes: Callable[[int], None]) -> None:
+        self._partial = partial
+        self._on_bytes = on_bytes
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure: EstibaError | None = None
+
+    def add(self, part: bytes) -> None:
+        """Hold one part more, or write them all. Raises what `Partial.write` does, perhaps for earlier ones."""
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size >= _BUFFER or len(self._parts) >= _MOST_PARTS or self._failure is not None:
+            self.write()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._write_late)
+
+    def write(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._stop_waiting()
+        if self._parts:
+            parts, self._parts, self._size = self._parts, [], 0
+            self._partial.write(parts)
+            self._on_bytes(self._partial.received)
+
+    def close(self) -> None:
+        """What is held goes into the file as well, if that is open: another error is on its way."""
+        self._stop_waiting()
+        if self._parts and self._failure is None and self._partial.descriptor != -1:
+            try:
+                self._partial.write(self._parts)
+            except EstibaError:
+                pass  # the file is gone with it
+        self._parts = []
+
+    def _write_late(self) -> None:
+        self._timer = None
+        try:
+            self.write()
+        except EstibaError as error:
+            self._failure = error
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 async def stream(
