@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from estiba.errors import InvalidInput
 from estiba.values import NamedTuple
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 # What uname(2) and people call an architecture -> (architecture, variant) as Go and the image-spec call it.
 _ARCHITECTURES = {
@@ -58,7 +56,7 @@ class Platform(NamedTuple):
             InvalidInput: another number of parts, or an odd character.
         """
         parts = text.split("/")
-        if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+        if not 2 <= len(parts) <= 3 or not all(part and _ALLOWED.issuperset(part) for part in parts):
             raise InvalidInput(
                 f"invalid platform {text!r}",
                 remedy="Write OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7.",

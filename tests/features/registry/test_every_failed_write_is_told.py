@@ -86,7 +86,7 @@ def test_a_call_of_a_command_fails(bench: Bench, name: str, tmp_path) -> None:
             succeeds_now(bench, deed, number, goal)
         except AssertionError as problem:
             wrong.append(f"{step.at} {step.call} {step.files} {errno.errorcode[error]}: {problem}")
-    assert wrong == []
+    assert not wrong, "\n\n".join(wrong)
 
 
 def assert_told(errors: str, status: int | None) -> None:

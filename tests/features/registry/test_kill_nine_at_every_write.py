@@ -57,5 +57,5 @@ def test_a_command_is_killed_at_a_write(bench: Bench, name: str) -> None:
             succeeds_now(bench, deed, number, goal)
         except AssertionError as error:
             failures.append(f"{at} {step.call} {step.files}: {error}")
-    assert failures == []
+    assert not failures, "\n\n".join(failures)
     assert struck >= len(points) * 2 // 3, "a command does the same each time, but for a few steps"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from estiba.oci.digest import Digest, InvalidDigest
-from estiba.oci.reference import REPOSITORY, TAG
+from estiba.oci.reference import is_repository, is_tag
 from estiba.registry.protocol import errors
 from estiba.registry.protocol.errors import ProtocolError
 
@@ -23,7 +23,7 @@ def check_repository(text: str) -> str:
         raise ProtocolError(
             errors.NAME_INVALID, f"the repository name has {len(text)} characters; the limit is {LONGEST_REPOSITORY}"
         )
-    if not REPOSITORY.fullmatch(text):
+    if not is_repository(text):
         raise ProtocolError(
             errors.NAME_INVALID,
             f"{text!r} is not a repository name: lower-case letters, digits and single separators, parts joined by '/'",
@@ -38,7 +38,7 @@ def check_tag(text: str) -> str:
     Raises:
         ProtocolError: TAG_INVALID.
     """
-    if not TAG.fullmatch(text):
+    if not is_tag(text):
         raise ProtocolError(
             errors.TAG_INVALID,
             f"{text!r} is not a tag: letters, digits, '_', '.' and '-', at most 128, not beginning with '.' or '-'",
