@@ -6,8 +6,8 @@ A step is a system call that changes something outside of its process: what thes
 and nothing is known here of the command. Every process has a path in the tree of forks (``0`` is the command, ``0.1``
 its second child), so that a step, ``PATH:N``, is the same one in every run. With the step ``-`` nothing is killed, and
 the steps are printed, one a line: ``PATH:N NAME``, and ``ended`` when the command has. ``+`` prints a JSON text after
-each: the paths of the files that the call is about. With a step, one line says ``struck NAME`` or ``missed``; and then
-``status N`` what became of the command.
+each: the paths of the files that the call is about. With a step, one line says ``struck NAME``, or ``missed`` in the
+end; ``ended`` that the command has; and then ``status N`` what became of it.
 
 ``PATH:N`` kills the process that takes this step, ``PATH:N*`` all of them at once, and ``PATH:N=ERRNO`` kills nobody:
 the call is not made, and fails with that number.
@@ -178,8 +178,7 @@ def main(step: str, command: list[str], *, errors: str = os.devnull) -> None:
         if not os.WIFSTOPPED(status):
             if pid == first:
                 told = os.waitstatus_to_exitcode(status)
-                if step in "-+":
-                    print("ended", flush=True)
+                print("ended", flush=True)
             paths.pop(pid, None)
             continue
         number, event, passed = os.WSTOPSIG(status), status >> 16, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ class Struck:
         assert self._process.stdout is not None
         first = self._process.stdout.readline().split()
         self.word = first[1] if first[:1] == ["struck"] else ""
+        self._has_ended = not self.word
 
     def __enter__(self) -> Struck:
         return self
@@ -48,6 +50,13 @@ class Struck:
     def __exit__(self, *_: object) -> None:
         with self._process:
             self._process.kill()  # and with it all that it traces
+
+    def settle(self) -> None:
+        """Until the command itself has ended, whatever lives on of it."""
+        assert self._process.stdout is not None
+        while not self._has_ended:
+            assert select.select([self._process.stdout], [], [], PATIENCE)[0], "the struck command does not end"
+            self._has_ended = self._process.stdout.readline() in ("ended\n", "")
 
     def wait(self) -> None:
         """Until no process of the command, and none that came of it, is left."""
@@ -74,21 +83,28 @@ def trace(command: Sequence[str]) -> list[Step]:
     return [Step(at, call, tuple(json.loads(files))) for at, call, files in words]
 
 
-def steps_of(command: list[str], *, afterwards: Callable[[], object] = lambda: None) -> list[str]:
+def steps_of(
+    command: list[str], *, afterwards: Callable[[], object] = lambda: None, between: str | None = None
+) -> list[str]:
     """Every step of a command that is left alone, or some of them.
 
-    `afterwards` is called when the command itself has ended, and ends what it left running.
+    `afterwards` is called when the command itself has ended, and ends what it left running. With `between`, only those
+    steps count, of any process, that come between the first two at which a directory is made whose path begins so.
     """
-    tracer = subprocess.Popen([*_TRACER, "-", *command], stdout=subprocess.PIPE, text=True)
+    tracer = subprocess.Popen([*_TRACER, "-" if between is None else "+", *command], stdout=subprocess.PIPE, text=True)
+    found, marks = [], 0
     with tracer:
         try:
             assert tracer.stdout is not None
-            found = []
             for line in tracer.stdout:
                 if line == "ended\n":
                     afterwards()
-                else:
-                    found.append(line.split()[0])
+                    continue
+                at, call, *files = line.split(" ", 2)
+                if between is not None and call == "mkdir" and json.loads(files[0])[0].startswith(between):
+                    marks += 1
+                elif between is None or marks == 1:
+                    found.append(at)
         except BaseException:
             tracer.kill()
             raise

@@ -7,6 +7,8 @@ process are killed right before one of them. `scripts/stress` strikes at all of 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 
 import pytest
 
@@ -30,19 +32,30 @@ def groups_of(names: set[str]) -> list[str]:
     return [path for path, _, _ in os.walk("/sys/fs/cgroup") if os.path.basename(path) in names] if names else []
 
 
+SLEEP = ("busybox", "sleep", "1000")
 RUNS = {
     "in the foreground": ["run", "--rm", "--name", "one", "--network", "none", "busybox", "true"],
     "with a network, a port and a volume": [
         *("run", "-d", "--name", "one", "-p", "80", "-v", "data:/data", "-v", "/anonymous"),
         *("busybox", "sleep", "0.2"),
     ],
+    "with a terminal and an init": ["run", "-dt", "--init", "--name", "one", "--network", "none", "busybox", "true"],
+    "with ids of its own": ["run", "--rm", "--userns=auto", "--name", "one", "busybox", "true"],
+    "started again and again": [
+        *("run", "-d", "--restart", "on-failure:2", "--name", "one", "--network", "none", "busybox", "false"),
+    ],
+    "by crun": ["--runtime", "crun", "run", "--rm", "--name", "one", "--network", "none", "busybox", "true"],
+    "only created": ["create", "--name", "one", "-p", "80", "-v", "data:/data", "-v", "/anonymous", *SLEEP],
 }
 
 
 @pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
 def test_run_is_killed(busybox_host, words):
-    command = [*busybox_host.home.command, *words]
-    busybox_host.estiba(*words)  # the first one makes what the next ones find: a bridge, a volume
+    """The command, its monitor, the runtime and the container's first process, at every step of a whole life."""
+    if "crun" in words and shutil.which("crun") is None:
+        pytest.skip("crun is not installed")
+    command = busybox_host.command(*words)
+    busybox_host.estiba(*words, check=False)  # the first one makes what the next ones find: a bridge, a volume
     struck = 0
     clean(busybox_host, set())
     steps = steps_of(command)
@@ -60,30 +73,54 @@ def test_run_is_killed(busybox_host, words):
     assert struck >= len(steps) * 2 // 3, "a command does the same each time, but for a few steps"
 
 
-@pytest.mark.parametrize("words", [["exec", "one", "true"], ["stop", "-t", "0", "one"], ["rm", "-f", "one"]], ids=str)
-def test_a_command_with_a_running_container_is_killed(busybox_host, words):
-    """An `exec` that is killed leaves its container alone."""
-    command = [*busybox_host.home.command, *words]
+ACTS = {
+    "start": (["create", "--name", "one", "-p", "80", *SLEEP], ["start", "one"]),
+    "exec": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["exec", "one", "true"]),
+    "exec with a terminal": (["run", "-d", "--name", "one", *SLEEP], ["exec", "-t", "one", "true"]),
+    "exec by crun": (["--runtime", "crun", "run", "-d", "--name", "one", *SLEEP], ["exec", "one", "true"]),
+    "stop": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["stop", "-t", "0", "one"]),
+    "kill": (["run", "-d", "--rm", "--name", "one", *SLEEP], ["kill", "one"]),
+    "restart": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["restart", "-t", "0", "one"]),
+    "rm": (["run", "-d", "--name", "one", "-p", "80", "-v", "/anonymous", *SLEEP], ["rm", "-f", "-v", "one"]),
+}
 
-    def begin() -> None:
+
+@pytest.mark.parametrize(("first", "words"), ACTS.values(), ids=ACTS)
+def test_what_is_done_to_a_container_is_killed(busybox_host, first, words):
+    """The command, the container's monitor or any other process, while the command is at work.
+
+    An `exec` that is killed leaves its container alone, unless it was the monitor that was killed.
+    """
+    if "crun" in first and shutil.which("crun") is None:
+        pytest.skip("crun is not installed")
+    mark = f"{busybox_host.home.directory}/mark"
+    script = f'{shlex.join(busybox_host.command(*first))}; mkdir {mark}1; "$@"; mkdir {mark}2'
+    command = ["/bin/sh", "-c", script, "sh", *busybox_host.command(*words)]
+
+    def remove() -> None:
         busybox_host.estiba("rm", "-f", "-v", "one", check=False)
-        busybox_host.estiba("run", "-d", "--name", "one", "-p", "80", "busybox", "sleep", "1000")
 
-    begin()
-    steps = steps_of(command)
-    begin()
+    busybox_host.estiba(*first)  # the first one makes what the next ones find: a bridge
+    remove()
+    struck = 0
+    steps = steps_of(command, afterwards=remove, between=mark)
+    remove()
     for step in steps:
-        if words[0] != "exec" or busybox_host.estiba("ps", "-q").stdout == "":
-            begin()
-        seen = names_in(f"{busybox_host.root}/containers")
         with Struck(step, command) as one:
+            struck += bool(one.word)
+            one.settle()
+            where = f"{step} {one.word}"
+            seen = names_in(f"{busybox_host.root}/containers") | names_in(f"{busybox_host.run_directory}/containers")
+            if one.word:  # else it may meet what is asked now
+                tell_the_truth(busybox_host, where)
+            if one.word and words[0] == "exec" and len(busybox_host.monitors()) == 1:
+                assert busybox_host.estiba("exec", "one", "echo", "well").stdout == "well\n", f"after {where}"
+            remove()
             one.wait()
-        tell_the_truth(busybox_host, f"{step} {one.word}")
-        if words[0] == "exec":
-            assert busybox_host.estiba("exec", "one", "echo", "well").stdout == "well\n", f"after {step} {one.word}"
-        else:
-            busybox_host.estiba("rm", "-f", "-v", "one", check=False)
-            clean(busybox_host, seen)
+        if words[0] == "rm":  # whether its volumes were to go too, a killed one has told nobody
+            busybox_host.estiba("volume", "prune", "-f")
+        clean(busybox_host, seen)
+    assert struck >= len(steps) * 2 // 3, "a command does the same each time, but for a few steps"
 
 
 def tell_the_truth(host, where: str) -> None:

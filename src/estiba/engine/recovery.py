@@ -12,13 +12,13 @@ import time
 from estiba.engine.lifecycle import CREATED, EXITED, HAS_MONITOR, REMOVING, STARTING
 from estiba.engine.locks import Lock, try_lock
 from estiba.engine.paths import ContainerPaths
-from estiba.engine.removal import remove_container
 from estiba.errors import EstibaError, NotFound
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.engine import Engine
     from estiba.engine.records import ContainerRecord
+    from estiba.runtime.client import RuntimeClient
 
 KILLED = 137
 REBOOTED = 255
@@ -57,6 +57,8 @@ def recover(engine: Engine, record: ContainerRecord) -> ContainerRecord | None:
         clear_remains(engine, current)
         goes_by_itself = current.parsed_options().auto_remove
         if current.state == REMOVING or goes_by_itself:
+            from estiba.engine.removal import remove_container
+
             # Nobody knows whether a killed removal had been asked for the volumes too: what may be wanted stays.
             remove_container(engine.store, engine.containers, engine.volumes, paths, anonymous_volumes=goes_by_itself)
             return None
@@ -80,12 +82,22 @@ def clear_remains(engine: Engine, record: ContainerRecord) -> None:
     run = record.run or engine.run
     bundle = ContainerPaths(engine.store.paths.root, run, record.id).bundle
     if os.path.isdir(bundle):
-        try:
-            engine.runtime_of(record).delete(record.id, force=True)
-        except NotFound:
-            pass
-        except EstibaError:
-            if os.path.isdir(f"{run}/runtime/{record.id}"):
-                raise
+        runtime = engine.runtime_of(record)
+        if record.runtime:
+            from estiba.engine import another_runtime
+
+            another_runtime.clear(runtime, record.id, config=f"{bundle}/config.json")
+        else:
+            _delete(runtime, record.id)
     engine.networks_at(run).detach(record.id)
     remove_tree(bundle)
+
+
+def _delete(runtime: RuntimeClient, container_id: str) -> None:
+    try:
+        runtime.delete(container_id, force=True)
+    except NotFound:
+        pass
+    except EstibaError:
+        if os.path.isdir(f"{runtime.root}/{container_id}"):
+            raise

@@ -184,6 +184,7 @@ def begin(
         uid_mappings=users,
         gid_mappings=groups,
         user_namespace=own.path if own is not None else "",
+        cgroups_path=_group_of_another_runtime(request),
         shares_user_namespace=ordinary_user.is_root_of_own_namespace(),
     )
     try:
@@ -195,6 +196,13 @@ def begin(
     finally:
         if given is not None:
             given.close()
+
+
+def _group_of_another_runtime(request: StartRequest) -> str:
+    """A place that we know, should the runtime be killed; "" for our own, which keeps a record."""
+    if request.runtime_is_ours or request.options.cgroup_parent or not has_root():
+        return ""
+    return f"/{request.container_id}"
 
 
 def _surroundings(request: StartRequest, paths: ContainerPaths, *, owns_ids: bool) -> Surroundings | None:
@@ -241,15 +249,7 @@ def _start(
 ) -> Run:
     listener = listen(paths.bundle, CONSOLE_SOCKET) if streams.tty else None
     try:
-        pid = runtime.create(
-            request.container_id,
-            bundle=paths.bundle,
-            pid_file=paths.pid_file,
-            console_socket=console_path(paths.bundle) if listener else None,
-            stdin=streams.stdin,
-            stdout=streams.stdout,
-            stderr=streams.stderr,
-        )
+        pid = _create(request, paths, runtime, streams, console_path(paths.bundle) if listener else None)
         try:
             if listener:
                 streams.take_terminal(listener)
@@ -271,6 +271,27 @@ def _start(
             listener.close()
             os.unlink(f"{paths.bundle}/{CONSOLE_SOCKET}")
     return run
+
+
+def _create(
+    request: StartRequest, paths: ContainerPaths, runtime: RuntimeClient, streams: Streams, console_socket: str | None
+) -> int:
+    try:
+        return runtime.create(
+            request.container_id,
+            bundle=paths.bundle,
+            pid_file=paths.pid_file,
+            console_socket=console_socket,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
+        )
+    except EstibaError:
+        if not request.runtime_is_ours:
+            from estiba.engine import another_runtime
+
+            another_runtime.clear(runtime, request.container_id, config=paths.config)
+        raise
 
 
 def console_path(directory: str) -> str:
