@@ -47,9 +47,8 @@ def _open(path: str, container_id: str, annotations: dict[str, str]) -> ScopeGro
 
     is_user = not has_root()
     if is_user:
-        directory = os.environ.get("XDG_RUNTIME_DIR")
-        fallback = f"unix:path={directory}/bus" if directory else bus.user_bus(bus.own_user())
-        address = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or fallback
+        directory = os.environ.get("XDG_RUNTIME_DIR", "")
+        address = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or bus.user_address(directory)
     else:
-        address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or bus.SYSTEM_BUS
+        address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or bus.system_address()
     return open_scope(path, container_id, annotations=annotations, address=address, is_user=is_user)

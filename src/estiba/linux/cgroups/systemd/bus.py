@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from estiba.linux.cgroups.systemd.properties import Property
 
-SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
+_SYSTEM_BUS = "/run/dbus/system_bus_socket"
+# Where systemd itself listens, with or without a bus: for root, and for the user whose manager it is.
+_DIRECT = "/systemd/private"
 NAME = "org.freedesktop.systemd1"
 _PATH = "/org/freedesktop/systemd1"
 _MANAGER = f"{NAME}.Manager"
@@ -50,9 +52,11 @@ class Manager:
             Unavailable: nobody listens there, or no systemd is on that bus.
         """
         self.address = address
-        self._connection = _connect(address)
+        self._is_direct = address.endswith(_DIRECT)
+        self._connection = _connect(address, is_direct=self._is_direct)
         try:
-            self._refuse_where_missing()
+            if not self._is_direct:
+                self._refuse_where_missing()
             self.version = version_of(str(self._manager_property("Version")))
             root = str(self._manager_property("ControlGroup"))
         except BaseException:
@@ -166,7 +170,8 @@ class Manager:
         rule = MatchRule(type="signal", interface=_MANAGER, member="JobRemoved", path=_PATH)
         ended: deque[Message] = deque()
         with self._connection.filter(rule, queue=ended):
-            self._ask(message_bus.AddMatch(rule))
+            if not self._is_direct:
+                self._ask(message_bus.AddMatch(rule))
             try:
                 self._call("Subscribe", "", ())
             except Refused:
@@ -208,9 +213,19 @@ class Manager:
         return body
 
 
-def user_bus(user: int) -> str:
-    """The address of a user's own bus, where nothing else says it."""
-    return f"unix:path=/run/user/{user}/bus"
+def system_address() -> str:
+    """Where the machine's systemd is reached: on the bus, else directly."""
+    return _first(_SYSTEM_BUS, f"/run{_DIRECT}")
+
+
+def user_address(directory: str = "") -> str:
+    """Where the user's own systemd is reached; `directory` is the user's for run-time files, "" the usual one."""
+    place = directory or f"/run/user/{own_user()}"
+    return _first(f"{place}/bus", f"{place}{_DIRECT}")
+
+
+def _first(bus: str, direct: str) -> str:
+    return f"unix:path={direct if os.path.exists(direct) and not os.path.exists(bus) else bus}"
 
 
 def own_user() -> int:
@@ -224,13 +239,24 @@ def own_user() -> int:
     return user
 
 
-def _connect(address: str) -> DBusConnection:
+def _connect(address: str, *, is_direct: bool) -> DBusConnection:
+    """A connection to a bus, or `is_direct` to one other process, to which nobody says Hello.
+
+    Raises:
+        Unavailable: there is none.
+    """
     _load_library()
     from jeepney.auth import AuthenticationError
-    from jeepney.io.blocking import DBusConnection
+    from jeepney.io.blocking import DBusConnection, DBusConnectionBase
+    from jeepney.io.common import MessageFilters
 
     try:
-        return DBusConnection(_admitted(address))
+        if not is_direct:
+            return DBusConnection(_admitted(address))
+        connection = DBusConnection.__new__(DBusConnection)
+        DBusConnectionBase.__init__(connection, _admitted(address))
+        connection._filters = MessageFilters()
+        return connection
     except (OSError, AuthenticationError, RuntimeError, ValueError) as error:
         raise _unreachable(address, error) from None
 
