@@ -57,7 +57,7 @@ def busybox_image(
         history=(History(created_by="tests/images.py"),),
     )
     assert config.chain_id is not None
-    store.snapshots.commit(key, chain_id=config.chain_id, diff_id=layer.diff_id, size=layer.size)
+    store.snapshots.commit(key, chain_id=config.chain_id, diff_id=layer.diff_id, size=layer.content)
     record = commit_image(store, config)
     store.references.set(Reference.parse(name), record.id, manifest=None)
     return record

@@ -175,7 +175,7 @@ class BuildExecutor:
         change = snapshots.change(name)
         layer = diff_id_of(change.tree, policy, base=change.base)
         chain_id = extend(parent, layer.diff_id)
-        snapshots.commit(name, chain_id=chain_id, diff_id=layer.diff_id, size=layer.size, sync=False)
+        snapshots.commit(name, chain_id=chain_id, diff_id=layer.diff_id, size=layer.content, sync=False)
         return Result(str(chain_id), (*below.diff_ids, str(layer.diff_id)))
 
     def _checked(self, vertex: Vertex, finished: Finished) -> None:

@@ -19,7 +19,6 @@ Two processes with the same layers: one does the work, the other waits for it an
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
@@ -32,6 +31,7 @@ from estiba.errors import Corrupt, EstibaError, Unavailable
 from estiba.image.unpack_worker import PROGRAM
 from estiba.layers.unpack import DELETE, IGNORE, UnpackLimits
 from estiba.linux.mounts import Mount
+from estiba.oci import json_text
 from estiba.oci.chain_id import chain_ids
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
@@ -77,7 +77,7 @@ class _Worker(NamedTuple):
 
 
 class _Done(NamedTuple):
-    tar_size: int
+    content: int
     needs_below: bool
     has_root: bool
 
@@ -218,7 +218,7 @@ class Unpacking:
             else:
                 snapshots.rebase(key, below, take_root=not done.has_root)
         chain_id, diff_id = self._chains[index], self._layers[index][0]
-        snapshots.commit(key, chain_id=chain_id, diff_id=diff_id, size=done.tar_size, sync=False)
+        snapshots.commit(key, chain_id=chain_id, diff_id=diff_id, size=done.content, sync=False)
         self._committed = index + 1
 
     def _again(self, index: int, below: Digest) -> _Done:
@@ -242,7 +242,6 @@ class Unpacking:
     def _spawn(self, index: int, into: str, whiteouts: str, mounts: tuple[Mount, ...] = ()) -> None:
         diff_id, descriptor = self._layers[index]
         job = {
-            "path": sys.path,
             "into": into,
             "whiteouts": whiteouts,
             "mounts": mounts,
@@ -256,7 +255,7 @@ class Unpacking:
         writing = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 10)
         os.close(theirs)
         lock = fcntl.fcntl(self._locks[index].descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
-        arguments = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(job)]
+        arguments = [sys.executable, "-I", "-S", "-c", PROGRAM, "\n".join(sys.path), json_text.dumps(job)]
         actions = [
             (os.POSIX_SPAWN_DUP2, self._blobs[index], 0),
             (os.POSIX_SPAWN_DUP2, writing, 1),
@@ -293,11 +292,11 @@ class Unpacking:
         if not text:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise Unavailable(f"the process that unpacked layer {layer.digest} {how}")
-        answer: dict[str, Any] = json.loads(text)
+        answer: dict[str, Any] = json_text.loads(text.decode(), what="the answer of a process that unpacks")
         if "error" in answer:
             kind: type[EstibaError] = getattr(errors, answer["error"], Corrupt)
             raise kind(f"layer {layer.digest}: {answer['message']}", remedy=answer["remedy"])
-        return _Done(answer["tar_size"], answer["needs_below"], answer["has_root"])
+        return _Done(answer["content"], answer["needs_below"], answer["has_root"])
 
 
 class _Lock:

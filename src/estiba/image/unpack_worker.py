@@ -1,4 +1,5 @@
-"""The process that unpacks one layer: ``python -I -S -c`` with a job in JSON as argument, started by `image.unpack`.
+"""The process that unpacks one layer: ``python -I -S -c`` with where to find modules, one a line, and a job in JSON as
+arguments, started by `image.unpack`.
 
 Descriptor 0 is the blob, 1 takes the answer (one JSON document), 3 is a lock that is let go of when this process ends.
 A process of its own, because Python's threads would take turns and because it may have a mount namespace of its own.
@@ -6,12 +7,12 @@ A process of its own, because Python's threads would take turns and because it m
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 from estiba import errors
 from estiba.layers.unpack import UnpackLimits, UnpackResult, unpack
+from estiba.oci import json_text
 from estiba.oci.digest import Digest
 from estiba.values import TYPE_CHECKING
 
@@ -19,23 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-PROGRAM = (
-    "import json,sys;j=json.loads(sys.argv[1]);sys.path[:]=j['path'];import estiba.image.unpack_worker as w;w.main(j)"
-)
+PROGRAM = "import sys;sys.path[:]=sys.argv[1].split('\\n');import estiba.image.unpack_worker as w;w.main(sys.argv[2])"
 
 
-def main(job: Mapping[str, Any]) -> None:
-    """Do `job` and answer."""
+def main(job: str) -> None:
+    """Do the job and answer."""
     os.umask(0)  # modes come from the layer alone
     try:
-        answer = _result(_unpack(job))
+        answer = _result(_unpack(json_text.loads(job, what="the job")))
         status = 0
     except errors.EstibaError as error:
         answer = {"error": kind_of(error), "message": error.message, "remedy": error.remedy}
         status = 1
     try:
         with os.fdopen(1, "w", encoding="utf-8", closefd=False) as out:
-            json.dump(answer, out)
+            out.write(json_text.dumps(answer))
     except BrokenPipeError:
         status = 1  # nobody waits for it any more
     sys.stdout = None
@@ -71,7 +70,7 @@ def _unpack(job: Mapping[str, Any]) -> UnpackResult:
 
 def _result(result: UnpackResult) -> dict[str, object]:
     return {
-        "tar_size": result.tar_size,
+        "content": result.content,
         "needs_below": bool(result.lower_links or result.implied),
         "has_root": result.has_root,
     }

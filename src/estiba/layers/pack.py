@@ -24,11 +24,12 @@ _BLOCKS_IN_FLIGHT = 8
 
 
 class LayerTar(NamedTuple):
-    """A layer as a tar: its `diff_id`, its size in bytes and how many entries it has."""
+    """A layer as a tar: its `diff_id`, its size in bytes, how many entries it has, and the bytes of its files."""
 
     diff_id: Digest
     size: int
     entries: int
+    content: int
 
 
 class PackedLayer(NamedTuple):
@@ -39,6 +40,7 @@ class PackedLayer(NamedTuple):
     entries: int
     digest: Digest
     size: int
+    content: int = 0
 
 
 def diff_id_of(tree: str, policy: TarPolicy, *, base: str = "") -> LayerTar:
@@ -48,7 +50,7 @@ def diff_id_of(tree: str, policy: TarPolicy, *, base: str = "") -> LayerTar:
         as `write_layer`.
     """
     packed = pack(tree, None, policy, base=base, compression=compressions.NONE)
-    return LayerTar(packed.diff_id, packed.tar_size, packed.entries)
+    return LayerTar(packed.diff_id, packed.tar_size, packed.entries, packed.content)
 
 
 def pack(
@@ -68,7 +70,7 @@ def pack(
     try:
         only = diff.changes_between(base, tree, times=_times(policy)) if base else None
         summary = write_layer(tree, BlockWriter(line.take, line.emit), policy, only=only)
-        return line.finish(entries=summary.entries)
+        return line.finish(entries=summary.entries, content=summary.content)
     finally:
         line.close()
 
@@ -83,7 +85,7 @@ def _times(policy: TarPolicy) -> str:
 def compress_tar(tar: Readable, sink: Writable, *, compression: str) -> PackedLayer:
     """Write a layer that is a `tar` already to `sink`, compressed: the same bytes as `pack` of its tree would give.
 
-    `entries` is 0 in the result, for nobody looks.
+    `entries` and `content` are 0 in the result, for nobody looks.
 
     Raises:
         UnknownCompression, what `tar.read` and `sink.write` raise.
@@ -136,7 +138,7 @@ class _Line:
             self._start(*first)
         self._start(block, length)
 
-    def finish(self, *, entries: int) -> PackedLayer:
+    def finish(self, *, entries: int, content: int = 0) -> PackedLayer:
         """Wait for every block and write the end of the stream."""
         for _, jobs in self._in_flight:
             for job in jobs:
@@ -149,9 +151,9 @@ class _Line:
             self._write(self._compressor.compress(b""))
         diff_id = Digest("sha256", self._tar_digest.hexdigest())
         if self._compressor is None:
-            return PackedLayer(diff_id, self._tar_size, entries, diff_id, self._tar_size)
+            return PackedLayer(diff_id, self._tar_size, entries, diff_id, self._tar_size, content)
         blob = Digest("sha256", self._blob_digest.hexdigest())
-        return PackedLayer(diff_id, self._tar_size, entries, blob, self._blob_size)
+        return PackedLayer(diff_id, self._tar_size, entries, blob, self._blob_size, content)
 
     def close(self) -> None:
         """End the threads; without `finish` before, whatever they were doing is dropped."""

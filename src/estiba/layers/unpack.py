@@ -30,6 +30,7 @@ from estiba.layers.tar.header import (
 )
 from estiba.layers.tar.reader import Entry, TarReader
 from estiba.layers.tar.writer import OPAQUE_MARKER, WHITEOUT_PREFIX
+from estiba.linux import writeback
 from estiba.oci.digest import Digest
 from estiba.values import NamedTuple
 
@@ -68,7 +69,8 @@ class UnpackResult(NamedTuple):
     """`digest` and `size` are those of the stream as it came, `diff_id` and `tar_size` those of the tar in it.
 
     `lower_links` and `implied` (directories that had to be made without an entry; the root, "", is not told) are left
-    to do for whoever knows the layers below. `has_root` says whether there was an entry for the root.
+    to do for whoever knows the layers below. `has_root` says whether there was an entry for the root;
+    `content` are the bytes of the layer's files.
     """
 
     diff_id: Digest
@@ -80,6 +82,7 @@ class UnpackResult(NamedTuple):
     lower_links: tuple[LowerLink, ...]
     implied: tuple[str, ...]
     has_root: bool
+    content: int
 
 
 class UnsafeEntry(InvalidInput):
@@ -150,6 +153,7 @@ def unpack(
         tuple(tree.lower_links),
         tuple(os.fsdecode(path) for path in directories.implied),
         tree.has_root,
+        tree.content,
     )
 
 
@@ -159,6 +163,7 @@ class _Tree:
     def __init__(self, directories: Directories, reader: TarReader, whiteouts: str, memory: Memory) -> None:
         self._memory = memory
         self.lower_links: list[LowerLink] = []
+        self.content = 0
         self.has_root = False
         self._directories = directories
         self._reader = reader
@@ -225,6 +230,9 @@ class _Tree:
         try:
             if entry.size:
                 self._reader.content_to(descriptor)
+                if entry.size >= writeback.STEP:
+                    writeback.begin(descriptor)
+                self.content += entry.size
             if self._is_root and (entry.uid, entry.gid) != self._ids:
                 os.fchown(descriptor, entry.uid, entry.gid)
             if mode & self._umask or mode & 0o7000:

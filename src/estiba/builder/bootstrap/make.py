@@ -58,7 +58,7 @@ def bootstrap(
                     tree, suite=recipe.suite, architecture=architecture, environment=environment, epoch=EPOCH, say=say
                 )
             layer = diff_id_of(snapshots.change(key).tree, TarPolicy(EPOCH, set_times=True))
-            snapshots.commit(key, chain_id=layer.diff_id, diff_id=layer.diff_id, size=layer.size, sync=True)
+            snapshots.commit(key, chain_id=layer.diff_id, diff_id=layer.diff_id, size=layer.content, sync=True)
         except BaseException:
             snapshots.remove(key)
             raise

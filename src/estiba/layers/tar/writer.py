@@ -52,10 +52,13 @@ class TarPolicy(NamedTuple):
 
 
 class TarSummary(NamedTuple):
-    """`size` is the tar's size in bytes, `entries` the number of files, directories, links and whiteouts in it."""
+    """`size` is the tar's size in bytes, `entries` the number of files, directories, links and whiteouts in it,
+    `content` the bytes of its files.
+    """
 
     size: int
     entries: int
+    content: int = 0
 
 
 class ReservedName(InvalidInput):
@@ -90,12 +93,13 @@ def write_layer(tree: str, out: BlockWriter, policy: TarPolicy, *, only: ChangeS
     walk.directory(os.fsencode(tree), b"")
     out.write(END_OF_ARCHIVE)
     out.finish()
-    return TarSummary(out.size, walk.entries)
+    return TarSummary(out.size, walk.entries, walk.content)
 
 
 class _Walk:
     def __init__(self, out: BlockWriter, policy: TarPolicy, only: ChangeSet | None) -> None:
         self.entries = 0
+        self.content = 0
         self._only = only
         self._out = out
         self._encode = HeaderEncoder().encode
@@ -167,6 +171,7 @@ class _Walk:
             write(encode(name, HARD_LINK, mode=permissions, uid=uid, gid=gid, mtime=mtime, link=first))
         elif kind == stat.S_IFREG:
             size = status.st_size
+            self.content += size
             write(encode(name, REGULAR, mode=permissions, uid=uid, gid=gid, size=size, mtime=mtime, xattrs=xattrs))
             if size:
                 self._content(path, name, size)

@@ -29,7 +29,9 @@ WHITEOUTS_DELETE = "delete"
 
 
 class SnapshotRecord(NamedTuple):
-    """One snapshot. `key` names an active one, `chain_id` a committed one; `size` is the tar's in bytes."""
+    """One snapshot. `key` names an active one, `chain_id` a committed one; `size` is that of its files in
+    bytes, as Docker counts it.
+    """
 
     number: int
     state: str
