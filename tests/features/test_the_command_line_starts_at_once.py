@@ -39,6 +39,8 @@ SLOW = frozenset(
     )
 )
 
+SOURCE = os.path.dirname(os.path.dirname(estiba.__file__))
+
 PROGRAM = """\
 import sys
 before = set(sys.modules)
@@ -76,6 +78,32 @@ def test_a_frequent_command_loads_no_slow_module(estiba_home: Any, command: tupl
     assert SLOW & set(loaded) == set()
 
 
+# What `ps` and `exec` do without: each would be a tenth of what they take beside the interpreter itself.
+UNNEEDED = """
+argparse collections contextlib ctypes enum functools importlib json re shutil signal socket sqlite3 tty types typing
+estiba.engine.volumes estiba.oci.reference
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("command", "most"), [(("ps",), 55), (("exec", "one", "true"), 62)], ids=["ps", "exec"])
+def test_what_is_used_most_loads_next_to_nothing(busybox_host: Any, command: tuple[str, ...], most: int) -> None:
+    """With a container that runs, so that they go all the way."""
+    busybox_host.estiba("run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000")
+    places = ["--root", busybox_host.root, "--run", busybox_host.run_directory]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {SOURCE!r})\n{PROGRAM}", *places, *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    status, *loaded = done.stderr.splitlines()[-1].split()
+    assert status == "0", done.stderr
+    assert set(UNNEEDED.split()) & set(loaded) == set()
+    assert len(loaded) <= most, loaded
+
+
 MONITOR = """\
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -86,9 +114,8 @@ print(*sorted(sys.modules))
 
 def test_a_monitor_loads_only_what_a_container_without_a_network_needs() -> None:
     """It is one process a container, so what it loads counts as often; the modules here take most of its start."""
-    source = os.path.dirname(os.path.dirname(estiba.__file__))
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", MONITOR, source], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-I", "-S", "-c", MONITOR, SOURCE], capture_output=True, text=True, timeout=60, check=True
     )
     slow = {"typing", "re", "enum", "json", "hashlib", "datetime", "contextlib", "signal", "threading", "argparse"}
     loaded = set(done.stdout.split())

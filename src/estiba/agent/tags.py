@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from estiba.errors import InvalidInput
-from estiba.oci.reference import TAG
+from estiba.oci.reference import is_tag
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9_.-]")
@@ -25,7 +25,7 @@ def fill(template: str, *, commit: str, branch: str) -> str:
         return values[field[1]]
 
     tag = _FIELD.sub(value, template)
-    if not TAG.fullmatch(tag):
+    if not is_tag(tag):
         raise InvalidInput(
             f"{template!r} makes {tag!r}, which is not a tag (letters, digits, '_', '.', '-'; at most 128)"
         )

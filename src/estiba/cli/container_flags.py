@@ -6,10 +6,11 @@ import os
 
 from estiba.cli.numbers import integer as _integer
 from estiba.cli.parser import REMAINDER, SUPPRESS
+from estiba.cli.variables import lines_of, read_environment
 from estiba.engine.mount_syntax import parse_mount, parse_tmpfs, parse_volume
 from estiba.engine.options import BlockIo, ContainerOptions, Health, Limits, LogOptions, Naming, Security
 from estiba.engine.restart_policy import RestartPolicy
-from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.errors import InvalidInput, NotThereYet
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         command=tuple(arguments.command) or None,
         entrypoint=None if entrypoint is None else ((entrypoint,) if entrypoint else ()),
         name=arguments.name or "",
-        env=_environment(arguments.env_file, arguments.env, environment),
-        labels=tuple(_pairs(_lines_of(arguments.label_file) + arguments.label, "label", may_be_bare=True)),
+        env=read_environment(arguments.env_file, arguments.env, environment),
+        labels=tuple(_pairs(lines_of(arguments.label_file) + arguments.label, "label", may_be_bare=True)),
         user=arguments.user or "",
         groups=tuple(arguments.group_add),
         working_dir=_working_directory(arguments.workdir),
@@ -333,40 +334,6 @@ def _static_address(arguments: argparse.Namespace) -> str:
     return _address(arguments.ip, what="address", kinds=(4,))
 
 
-def read_environment(files: list[str], given: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """``KEY=value`` of files and flags; a bare KEY takes the caller's own value, or nothing where it has none."""
-    return _environment(files, given, environment)
-
-
-def _environment(files: list[str], given: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for entry in [*_lines_of(files), *given]:
-        name, equals, _ = entry.partition("=")
-        if not name or any(c.isspace() for c in name):
-            raise InvalidInput(f"invalid environment variable {entry!r}", remedy="Write NAME=VALUE.")
-        if equals:
-            found.append(entry)
-        elif name in environment:
-            found.append(f"{name}={environment[name]}")
-    return tuple(found)
-
-
-def _lines_of(files: list[str]) -> list[str]:
-    lines: list[str] = []
-    for path in files:
-        try:
-            with open(path, encoding="utf-8-sig") as file:
-                text = file.read()
-        except OSError as error:
-            raise NotFound(
-                f"cannot read {path}: {error.strerror}", remedy="Give a file of NAME=VALUE lines."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{path} is not UTF-8 text", remedy="Give a file of NAME=VALUE lines.") from error
-        lines += [line.lstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return lines
-
-
 def _pairs(entries: list[str], what: str, *, may_be_bare: bool = False) -> list[tuple[str, str]]:
     pairs = []
     for entry in entries:
@@ -487,7 +454,7 @@ def _restart(arguments: argparse.Namespace) -> RestartPolicy:
 
 def _stop_signal(text: str | None) -> str:
     if text:
-        from estiba.linux.processes import parse_signal
+        from estiba.linux.signals import parse_signal
 
         parse_signal(text)
     return text or ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from estiba.cli.container_flags import read_environment
 from estiba.cli.parser import REMAINDER
+from estiba.cli.variables import read_environment
 from estiba.engine.relay import Ends
 from estiba.engine.terminal import DETACH, parse_detach_keys, require_terminal
 from estiba.values import TYPE_CHECKING

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
 from estiba.cli.printable import printable, printable_json
-from estiba.cli.template import Template
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Row = Mapping[str, object]
 
 _PADDING = 3
 _NARROWEST = 10
-
-Row = Mapping[str, object]
 
 
 class Column(NamedTuple):
@@ -37,6 +37,8 @@ def render(
         return align([[column.heading for column in columns], *body])
     if form == "json":
         return "".join(printable_json(dict(row)) + "\n" for row in rows)
+    from estiba.cli.template import Template
+
     is_table = form.startswith("table ")
     template = Template(form.removeprefix("table ").lstrip() if is_table else form)
     lines = [template.render(dict(row)) for row in rows]

@@ -8,8 +8,6 @@ sub-commands) is argparse's, from the same notes; where both read a line, they r
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +27,13 @@ _SEVERAL = ("?", "*", "+", REMAINDER)
 
 class NotPlain(Exception):
     """The command line is for argparse to read."""
+
+
+class Values:
+    """The values by name, as attributes (as argparse.Namespace)."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
 
 
 class Argument:
@@ -98,7 +103,7 @@ class Parser:
         """
         if self._full is None:
             try:
-                return SimpleNamespace(**_read(self._arguments, words))
+                return Values(_read(self._arguments, words))
             except NotPlain:
                 pass
         return self._make_full().parse_args(words)

@@ -6,25 +6,32 @@ to turn the direction of writing. Tables and errors show it instead.
 
 from __future__ import annotations
 
-import json
-import re
-
 # Control characters of both sets, line separators, changes of direction, halves of surrogate pairs.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_OBEYED_BUT_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_OBEYED = ((0x00, 0x1F), (0x7F, 0x9F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF))
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     """`text` with ``\\x1b`` and the like where a terminal would act; `lines` keeps line breaks and tabs."""
-    return (_OBEYED_BUT_LINES if lines else _OBEYED).sub(_shown, text)
+    if text.isprintable():  # of what is obeyed, nothing is
+        return text
+    kept = "\t\n" if lines else ""
+    return "".join(_shown(c) if _is_obeyed(c) and c not in kept else c for c in text)
 
 
 def printable_json(value: object, *, indent: int | None = None) -> str:
     """`value` as JSON that means the same and that no terminal obeys; letters of every script stay as they are."""
+    import json
+
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
-    return _OBEYED_BUT_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if text.isprintable():
+        return text
+    return "".join(f"\\u{ord(c):04x}" if _is_obeyed(c) and c not in "\t\n" else c for c in text)
 
 
-def _shown(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+def _is_obeyed(character: str) -> bool:
+    return any(first <= ord(character) <= last for first, last in _OBEYED)
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

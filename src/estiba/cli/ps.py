@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from estiba.engine import lifecycle
 from estiba.engine.status import shown_state as shown_state
 from estiba.engine.status import status as status
+from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _chosen(engine: Engine, arguments: argparse.Namespace) -> list[ContainerReco
 def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: bool) -> dict[str, object]:
     from estiba.cli.units import human_duration, local_time
 
-    process = json.loads(record.process)
+    process = json_text.loads(record.process, what="a container's process")
     networking = record.parsed_network()
     command = " ".join(process["args"])
     if not whole and len(command) > 20:
@@ -95,7 +95,8 @@ def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: boo
         "Labels": ",".join(f"{name}={value}" for name, value in process["labels"]),
         "Mounts": ",".join(names),
         "LocalVolumes": str(len(names)),
-        "Networks": networking.network or json.loads(record.options).get("network", "bridge"),
+        "Networks": networking.network
+        or json_text.loads(record.options, what="a container's options").get("network", "bridge"),
         "Size": "0B",
     }
     if with_size:

@@ -14,10 +14,8 @@ from estiba.engine.locks import Lock, wait_for_lock
 from estiba.engine.names import checked_name
 from estiba.engine.paths import ATTACH_SOCKET, ContainerPaths, volume_data
 from estiba.engine.records import Containers, NoSuchContainer
-from estiba.engine.removal import remove_container, snapshot_key
-from estiba.engine.volumes import Volumes
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
-from estiba.linux.processes import parse_signal
+from estiba.linux.signals import parse_signal
 from estiba.oci import json_text
 from estiba.values import TYPE_CHECKING
 
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord
     from estiba.engine.userns import Users
+    from estiba.engine.volumes import Volumes
     from estiba.networks.networks import Networks
     from estiba.runtime.client import RuntimeClient
     from estiba.store.images import ImageRecord
@@ -70,9 +69,18 @@ class Engine:
         self._users = users
         self._networks = networks
         self.containers = Containers(store.database)
-        self.volumes = Volumes(store, self.containers)
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        self._volumes: Volumes | None = None
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             self.boot = file.read().strip()
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of the store."""
+        if self._volumes is None:
+            from estiba.engine.volumes import Volumes
+
+            self._volumes = Volumes(self.store, self.containers)
+        return self._volumes
 
     # One container
 
@@ -209,6 +217,8 @@ class Engine:
         Raises:
             NoSuchContainer. WrongState: it runs, and `force` was not given.
         """
+        from estiba.engine.removal import remove_container
+
         record = self.find(text)
         if force and record.state in lifecycle.HAS_MONITOR:
             self.kill(record.id)
@@ -400,6 +410,7 @@ class Engine:
     def _request(self, record: ContainerRecord, options: ContainerOptions, attachment: Attachment) -> StartRequest:
         from estiba.engine.creation import published_ports
         from estiba.engine.monitor.request import StartRequest
+        from estiba.engine.removal import snapshot_key
         from estiba.oci.platform import Platform
 
         process = record.parsed_process()

@@ -118,7 +118,8 @@ class Trash:
     def _trashed(self, row: tuple[str, str, float, int, str, float, float]) -> Trashed:
         identifier, name, created, is_anonymous, labels, removed, expires = row
         directory = f"{self._root}/{identifier}"
-        return Trashed(identifier, name, created, bool(is_anonymous), json_text.loads(labels, what="labels"), removed, expires, directory)
+        said = json_text.loads(labels, what="labels")
+        return Trashed(identifier, name, created, bool(is_anonymous), said, removed, expires, directory)
 
     def find(self, text: str) -> Trashed:
         """The one that was removed last of those called `text`, or with an ID or a name that begins so.

@@ -7,7 +7,6 @@ import errno
 import os
 import select
 
-from estiba.errors import InvalidInput
 from estiba.linux.libc import checked, libc, machine, syscall
 from estiba.linux.signals import pidfd_send_signal
 
@@ -24,45 +23,6 @@ _SYS_CLOSE_RANGE = 436
 _CLOSE_RANGE_CLOEXEC = 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _SIGKILL = 9
-_ALIASES = {"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO"}
-
-
-def parse_signal(text: str) -> int:
-    """The number of a signal given as ``TERM``, ``SIGTERM``, ``sigterm``, ``15``, ``RTMIN+3`` or ``RTMAX-1``.
-
-    Raises:
-        InvalidInput: there is no such signal.
-    """
-    import signal
-
-    name = text.strip().upper()
-    if name.isascii() and name.isdigit():
-        if 0 <= int(name) <= signal.SIGRTMAX:
-            return int(name)
-        raise InvalidInput(f"signal {text!r} is not between 0 and {int(signal.SIGRTMAX)}")
-    name = name.removeprefix("SIG")
-    for base, start, sign in (("RTMIN", int(signal.SIGRTMIN), "+"), ("RTMAX", int(signal.SIGRTMAX), "-")):
-        if name == base:
-            return start
-        offset = name.removeprefix(base + sign)
-        if offset != name and offset.isdigit():
-            number = start + int(offset) if sign == "+" else start - int(offset)
-            if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
-                return number
-    found: signal.Signals | None = getattr(signal, "SIG" + _ALIASES.get(name, name), None)
-    if isinstance(found, signal.Signals):
-        return int(found)
-    raise InvalidInput(f"there is no signal {text!r}", remedy="Give a name such as TERM or SIGKILL, or a number.")
-
-
-def signal_name(number: int) -> str:
-    """``SIGTERM`` for 15; a plain number where the signal has no name."""
-    import signal
-
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
 
 
 def pidfd_open(pid: int) -> int:

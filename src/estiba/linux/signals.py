@@ -12,17 +12,57 @@ from _signal import (  # type: ignore[import-not-found]
     signal,
 )
 
+from estiba.errors import InvalidInput
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["block", "forget_wakeups", "give_back", "handle", "pidfd_send_signal", "restore_defaults", "wake_by"]
+__all__ = [
+    "block",
+    "forget_wakeups",
+    "give_back",
+    "handle",
+    "parse_signal",
+    "pidfd_send_signal",
+    "restore_defaults",
+    "wake_by",
+]
 
 SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM = 1, 2, 3, 9, 10, 12, 13, 14, 15
 SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGWINCH, SIGXFSZ = 17, 18, 19, 20, 28, 25
 
 # The interpreter ignores these, and what is ignored stays so across an exec.
 _IGNORED_BY_PYTHON = (SIGPIPE, SIGXFSZ)
+_ALIASES = {"IOT": "ABRT", "CLD": "CHLD", "POLL": "IO"}
+
+
+def parse_signal(text: str) -> int:
+    """The number of a signal given as ``TERM``, ``SIGTERM``, ``sigterm``, ``15``, ``RTMIN+3`` or ``RTMAX-1``.
+
+    Raises:
+        InvalidInput: there is no such signal.
+    """
+    import signal
+
+    name = text.strip().upper()
+    if name.isascii() and name.isdigit():
+        if 0 <= int(name) <= signal.SIGRTMAX:
+            return int(name)
+        raise InvalidInput(f"signal {text!r} is not between 0 and {int(signal.SIGRTMAX)}")
+    name = name.removeprefix("SIG")
+    for base, start, sign in (("RTMIN", int(signal.SIGRTMIN), "+"), ("RTMAX", int(signal.SIGRTMAX), "-")):
+        if name == base:
+            return start
+        offset = name.removeprefix(base + sign)
+        if offset != name and offset.isdigit():
+            number = start + int(offset) if sign == "+" else start - int(offset)
+            if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+                return number
+    found: signal.Signals | None = getattr(signal, "SIG" + _ALIASES.get(name, name), None)
+    if isinstance(found, signal.Signals):
+        return int(found)
+    raise InvalidInput(f"there is no signal {text!r}", remedy="Give a name such as TERM or SIGKILL, or a number.")
 
 
 def restore_defaults() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
     from types import TracebackType
 else:
-    import _sqlite3 as sqlite3  # without its adapters of dates, which nobody here uses and which take 3 ms to load
+    from estiba.store.sqlite import sqlite3
 
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's transaction."""

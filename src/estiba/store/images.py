@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from estiba.errors import Conflict, NotFound
 from estiba.oci import image_config, manifest
 from estiba.oci.chain_id import chain_ids
@@ -29,7 +27,7 @@ TABLES = (
     "CREATE TABLE image_blobs (image TEXT NOT NULL, blob TEXT NOT NULL, PRIMARY KEY (image, blob)) WITHOUT ROWID",
 )
 
-_ID_OR_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+_HEX = frozenset("0123456789abcdef")
 
 
 class ImageNotFound(NotFound):
@@ -173,8 +171,8 @@ class Images:
         known = self._by_name(text)
         if known:
             return known
-        prefix = _ID_OR_PREFIX.fullmatch(text)
-        ids = self._with_prefix(prefix[1]) if prefix else []
+        prefix = text.removeprefix("sha256:")
+        ids = self._with_prefix(prefix) if 0 < len(prefix) <= 64 and _HEX.issuperset(prefix) else []
         if len(ids) > 1:
             raise AmbiguousImage(text, ids)
         record = self.get(ids[0]) if ids else None

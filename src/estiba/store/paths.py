@@ -25,8 +25,10 @@ from __future__ import annotations
 import os
 
 from estiba.errors import PermissionDenied, Unavailable
-from estiba.oci.digest import Digest
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from estiba.oci.digest import Digest
 
 
 class StorePaths(NamedTuple):

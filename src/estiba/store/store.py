@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
-from estiba.store.blobs.directory import DirectoryBlobs
-from estiba.store.blobs.partial import Partials
-from estiba.store.cache import BuildCache
 from estiba.store.database import Database
-from estiba.store.images import Images
-from estiba.store.layer_blobs import LayerBlobs
-from estiba.store.leases import Leases
 from estiba.store.paths import StorePaths
-from estiba.store.references import References
-from estiba.store.scratch import Scratch
-from estiba.store.uses import Uses
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from functools import cached_property as part
+    from types import TracebackType
     from typing import Self
 
+    from estiba.store.blobs.directory import DirectoryBlobs
+    from estiba.store.blobs.partial import Partials
+    from estiba.store.cache import BuildCache
+    from estiba.store.images import Images
+    from estiba.store.layer_blobs import LayerBlobs
+    from estiba.store.leases import Leases
+    from estiba.store.references import References
+    from estiba.store.scratch import Scratch
     from estiba.store.snapshots.base import Snapshotter
+    from estiba.store.uses import Uses
+else:
+
+    class part:  # noqa: N801 - it is written as a decorator
+        """A part that is made, and whose code is loaded, when it is first asked for: `ps` needs the database alone.
+
+        All threads get the same one.
+        """
+
+        def __init__(self, make):
+            self._make = make
+            self.__doc__ = make.__doc__
+
+        def __get__(self, store, owner=None):
+            if store is None:
+                return self
+            return store.__dict__.setdefault(self._make.__name__, self._make(store))
 
 
 class Store:
@@ -29,17 +45,77 @@ class Store:
     def __init__(self, paths: StorePaths, database: Database, *, snapshotter: str) -> None:
         self.paths = paths
         self.database = database
-        self.scratch = Scratch(paths.tmp)
-        self.blobs = DirectoryBlobs(paths.blobs, self.scratch)
-        self.partials = Partials(paths.tmp, self.blobs)
-        self.references = References(database)
-        self.images = Images(database, self.blobs, self.references)
-        self.layer_blobs = LayerBlobs(database, self.blobs)
-        self.leases = Leases(database)
-        self.uses = Uses(database)
-        self.cache = BuildCache(database)
         self._wanted = snapshotter
-        self._snapshots: Snapshotter | None = None
+
+    @part
+    def scratch(self) -> Scratch:
+        """What is being written."""
+        from estiba.store.scratch import Scratch
+
+        return Scratch(self.paths.tmp)
+
+    @part
+    def blobs(self) -> DirectoryBlobs:
+        """Bytes by their digest."""
+        from estiba.store.blobs.directory import DirectoryBlobs
+
+        return DirectoryBlobs(self.paths.blobs, self.scratch)
+
+    @part
+    def partials(self) -> Partials:
+        """Blobs that have come in part."""
+        from estiba.store.blobs.partial import Partials
+
+        return Partials(self.paths.tmp, self.blobs)
+
+    @part
+    def references(self) -> References:
+        """Names of images."""
+        from estiba.store.references import References
+
+        return References(self.database)
+
+    @part
+    def images(self) -> Images:
+        """The images that are here."""
+        from estiba.store.images import Images
+
+        return Images(self.database, self.blobs, self.references)
+
+    @part
+    def layer_blobs(self) -> LayerBlobs:
+        """In which blobs a layer is here."""
+        from estiba.store.layer_blobs import LayerBlobs
+
+        return LayerBlobs(self.database, self.blobs)
+
+    @part
+    def leases(self) -> Leases:
+        """What is protected while somebody works on it."""
+        from estiba.store.leases import Leases
+
+        return Leases(self.database)
+
+    @part
+    def uses(self) -> Uses:
+        """Who needs what."""
+        from estiba.store.uses import Uses
+
+        return Uses(self.database)
+
+    @part
+    def cache(self) -> BuildCache:
+        """Results of build steps."""
+        from estiba.store.cache import BuildCache
+
+        return BuildCache(self.database)
+
+    @part
+    def snapshots(self) -> Snapshotter:
+        """Layers as trees; the kind is chosen at the first use."""
+        from estiba.store.snapshots.choose import open_snapshotter
+
+        return open_snapshotter(self.database, self.paths, kind=self._wanted)
 
     @classmethod
     def open(cls, root: str, *, snapshotter: str = "auto") -> Store:
@@ -54,15 +130,6 @@ class Store:
         paths = StorePaths(root)
         paths.make()
         return cls(paths, Database.open(paths.database), snapshotter=snapshotter)
-
-    @property
-    def snapshots(self) -> Snapshotter:
-        """Layers as trees; the kind is chosen at the first use."""
-        if self._snapshots is None:
-            from estiba.store.snapshots.choose import open_snapshotter
-
-            self._snapshots = open_snapshotter(self.database, self.paths, kind=self._wanted)
-        return self._snapshots
 
     def close(self) -> None:
         self.database.close()

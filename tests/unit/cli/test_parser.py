@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from estiba.cli import commands
-from estiba.cli.parser import REMAINDER, NotPlain, Parser, _read, make_parser
+from estiba.cli.parser import REMAINDER, NotPlain, Parser, Values, _read, make_parser
 from estiba.cli.usage import WrongUsage
 from estiba.errors import EstibaError
 
@@ -75,7 +74,7 @@ def test_plain_lines_of_frequent_commands_need_no_argparse() -> None:
         ("stop", "-t", "3", "one"),
     ):
         parser = _parser(name)
-        assert isinstance(parser.parse_args(words), SimpleNamespace)
+        assert isinstance(parser.parse_args(words), Values)
         assert parser._full is None
 
 

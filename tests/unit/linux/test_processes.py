@@ -7,15 +7,8 @@ import os
 import pytest
 
 from estiba.errors import InvalidInput
-from estiba.linux.processes import (
-    exit_status,
-    has_ended,
-    parse_signal,
-    pidfd_open,
-    send_signal,
-    signal_name,
-    start_time,
-)
+from estiba.linux.processes import exit_status, has_ended, pidfd_open, send_signal, start_time
+from estiba.linux.signals import parse_signal
 
 SIGNALS = {
     "TERM": 15,
@@ -40,10 +33,6 @@ def test_a_signal_is_found(text: str, number: int) -> None:
 def test_what_is_no_signal_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_signal(text)
-
-
-def test_a_signal_has_a_name() -> None:
-    assert [signal_name(number) for number in (15, 9, 40)] == ["SIGTERM", "SIGKILL", "40"]
 
 
 def test_a_process_is_followed_to_its_end() -> None:

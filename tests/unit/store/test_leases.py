@@ -51,6 +51,7 @@ def test_a_reused_process_number_does_not_count(store, change):
     started = processes.start_time(os.getpid())
     assert started is not None
     row = (os.getpid(), started - 1, boot_id()) if change == "another start" else (os.getpid(), started, "other")
+    leases = store.leases
     with store.database.transaction() as connection:
         connection.execute("INSERT INTO leases VALUES (NULL, ?, ?, ?, 'old', 0)", row)
-    assert store.leases.alive() == ()
+    assert leases.alive() == ()

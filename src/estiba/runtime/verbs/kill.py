@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estiba.linux.processes import parse_signal
+from estiba.linux.signals import parse_signal
 from estiba.runtime.signalling import signal_container
 from estiba.runtime.state import load_container
 
