@@ -30,11 +30,15 @@ _PASSES_EXIT_CODE_ON = frozenset({"run", "create", "exec"})
 _FLAGS_WITH_VALUE = {"--root": "root", "--run": "run", "--runtime": "runtime", "--snapshotter": "snapshotter"}
 
 _ASK_THE_DOCTOR = "Run `estiba doctor` to see what this machine allows."
+_NO_THREAD = "can't start new thread"  # of the threading module, which has no class for it
 _REMEDIES = {
     errno.ENOSPC: "Free some space: `estiba df` shows what Estiba takes, `estiba gc` frees what nothing needs.",
     errno.EDQUOT: "Free some space: `estiba df` shows what Estiba takes, `estiba gc` frees what nothing needs.",
     errno.EROFS: "Choose a place that can be written, such as another --root.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Allow this user more open files: ulimit -n",
+    errno.ENFILE: "Allow the machine more open files: sysctl fs.file-max",
+    errno.EAGAIN: "Allow this user more processes (ulimit -u), or end some.",
 }
 
 _USAGE = """\
@@ -100,6 +104,11 @@ def run(words: Sequence[str], environment: dict[str, str], *, kept: list[House] 
         if debug:
             raise
         tell(EstibaError(_sentence(error), remedy=_REMEDIES.get(error.errno or 0, _ASK_THE_DOCTOR)))
+        return _status(command, wrong=1)
+    except RuntimeError as error:
+        if debug or str(error) != _NO_THREAD:
+            raise
+        tell(EstibaError("no more threads can be started", remedy=_REMEDIES[errno.EAGAIN]))
         return _status(command, wrong=1)
 
 
