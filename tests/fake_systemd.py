@@ -62,19 +62,23 @@ def bus(directory: str) -> Iterator[str]:
 class FakeSystemd:
     """`calls` are (method, arguments) in order; `units` has each unit's properties and directories.
 
-    `places` are mount points of hierarchies in which it makes the group of a unit, below the group `root` in each.
+    `places` are mount points of hierarchies in which it makes the group of a unit, below the group `root` in each. They
+    are the user `owner`'s.
     """
 
-    def __init__(self, address: str, *, places: list[str], root: str, version: str = "252.38-1~deb12u1") -> None:
+    def __init__(
+        self, address: str, *, places: list[str], root: str, version: str = "252.38-1~deb12u1", owner: int = 0
+    ) -> None:
         self.places = places
         self.root = root
         self.version = version
+        self.owner = owner
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.units: dict[str, dict[str, Any]] = {}
         self.result = "done"
         self.denied = ""
         for place in places:
-            os.makedirs(place + root, exist_ok=True)
+            self._make(place, root)
         self._connection = DBusConnection(_socket(address))
         self._connection.send_and_get_reply(message_bus.RequestName(NAME))
         self._thread = threading.Thread(target=self._serve)
@@ -167,9 +171,19 @@ class FakeSystemd:
     def _move(self, unit: str, pid: int) -> None:
         for place in self.places:
             directory = place + self.path_of(unit)
-            os.makedirs(directory, exist_ok=True)
+            self._make(place, self.path_of(unit))
             with open(directory + "/cgroup.procs", "w", encoding="ascii") as file:
                 file.write(str(pid))
+
+    def _make(self, place: str, path: str) -> None:
+        """A group; what is new belongs to the manager's user."""
+        current = place
+        for part in path.strip("/").split("/"):
+            current += f"/{part}"
+            if not os.path.isdir(current):
+                os.mkdir(current)
+                for name in ("", "/cgroup.procs", "/cgroup.subtree_control") if self.owner else ():
+                    os.chown(current + name, self.owner, -1)
 
     def _job(self, message: Any, unit: str) -> None:
         job = f"{_PATH}/job/{len(self.calls)}"

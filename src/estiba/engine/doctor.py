@@ -53,6 +53,7 @@ class Facts(NamedTuple):
     name_servers: tuple[str, ...]
     used_servers: tuple[str, ...]
     ids: int = 1
+    systemd_problem: str = ""
 
 
 class Finding(NamedTuple):
@@ -103,7 +104,7 @@ def _user(facts: Facts) -> Iterator[Finding]:
         yield Finding(OK, "user", "root: everything is allowed that the machine can do")
         return
     if facts.ids > 1:
-        why = f"not root: containers and builds have {facts.ids} users; limits, and networks of bridges, take root"
+        why = f"not root: containers and builds have {facts.ids} users; networks of bridges take root"
         yield Finding(OK, "user", why)
         return
     why = "not root, and this user has one id to give: containers have one user, and RUN in a build takes root"
@@ -163,11 +164,18 @@ def _cgroups(facts: Facts) -> Iterator[Finding]:
         return
     missing = {name: flag for name, flag in _CONTROLLERS.items() if name not in facts.cgroup_controllers}
     told = f"version {facts.cgroup_version}"
-    if missing:
+    if missing and not facts.is_root and facts.cgroup_version == "2" and not facts.systemd_problem:
+        yield Finding(OK, "control groups", f"{told}: this user's systemd keeps the limits of containers")
+    elif missing:
         why = f"{told}, but {', '.join(missing)} cannot be used: {', '.join(missing.values())} will be refused"
-        yield Finding(WARN, "control groups", why, "Run as root, or let the system delegate these controllers.")
+        remedy = "Run as root; or log in through systemd with control groups of version 2, which it gives to users."
+        yield Finding(WARN, "control groups", why, remedy)
     else:
         yield Finding(OK, "control groups", f"{told}: {' '.join(facts.cgroup_controllers)}")
+    if facts.systemd_problem:
+        yield Finding(OK, "systemd", f"it is not asked for control groups: {facts.systemd_problem}")
+    else:
+        yield Finding(OK, "systemd", "it can make control groups (estiba-runtime --systemd-cgroup)")
 
 
 def _networks(facts: Facts) -> Iterator[Finding]:

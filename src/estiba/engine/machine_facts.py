@@ -42,6 +42,7 @@ def gather(*, root: str, run: str, is_root: bool) -> Facts:
         name_servers=name_servers(host_text),
         used_servers=name_servers(resolv_conf(host_text, upstream_text=_text(_UPSTREAM))),
         ids=maps.number if maps else 1,
+        systemd_problem=machine.systemd_problem(),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from estiba.errors import EstibaError
 from estiba.linux import namespaces
+from estiba.linux.cgroups import delegation
 from estiba.linux.cgroups import layout as cgroups
 from estiba.linux.mounts import Mount, make_private_namespace, mount
 from estiba.linux.paths import open_in_root
@@ -141,6 +142,9 @@ def control_groups() -> tuple[str, tuple[str, ...]]:
         layout = cgroups.detect()
     except EstibaError:
         return "", ()
+    if layout.is_unified and not namespaces.has_root():
+        given = delegation.find(layout)
+        return "2", given.controllers if given is not None else ()
     if layout.is_unified:
         with open(os.path.join(layout.unified, "cgroup.controllers"), encoding="ascii") as file:
             offered = file.read().split()
@@ -148,6 +152,17 @@ def control_groups() -> tuple[str, tuple[str, ...]]:
     places = {place: _can_make_group(place) for place in layout.hierarchies()}
     usable = tuple(sorted(name for name, place in layout.controllers.items() if places[place]))
     return ("1 beside 2" if layout.unified else "1"), usable
+
+
+def systemd_problem() -> str:
+    """Whether systemd, the machine's for root and else the user's own, can be asked for control groups."""
+    from estiba.linux.cgroups.systemd import bus
+
+    try:
+        bus.Manager(bus.system_address() if namespaces.has_root() else bus.user_address()).close()
+    except EstibaError as error:
+        return error.message
+    return ""
 
 
 def _can_make_group(place: str) -> bool:

@@ -71,7 +71,7 @@ def create(
     container = new_container(root, container_id, record, bundle.text)
     held = container.lock()
     try:
-        if planned is None:
+        if not has_group:
             _check_no_group(config)
         group = _make_group(planned, config) if planned is not None else None
         record["cgroup"] = group.record() if group is not None else None
@@ -79,7 +79,7 @@ def create(
         plan.preserve, plan.no_pivot, plan.new_keyring = preserve, no_pivot, new_keyring
         plan.streams = streams
         if group is not None:
-            group.apply((config.get("linux") or {}).get("resources") or {})
+            group.apply(_resources(config))
 
         def before_pivot(pid: int) -> None:
             record["pid"], record["startTime"] = pid, start_time(pid)
@@ -188,14 +188,22 @@ def begin(container: Container) -> None:
             raise
 
 
-def _group_for(container_id: str, config: dict[str, Any], open_scope: ScopeOpener | None) -> Group:
+def _group_for(container_id: str, config: dict[str, Any], open_scope: ScopeOpener | None) -> Group | None:
     """The control group that the container is to have. It is recorded before it is made, so that a `kill -9` of us
     leaves nothing that nobody knows of; and looked at before that, so that no record names somebody else's."""
     path = (config.get("linux") or {}).get("cgroupsPath") or ""
     if open_scope is not None:
         return open_scope(path, container_id, config.get("annotations") or {})
     path = path or container_id
-    group = open_group(path if path.startswith("/") else f"{DEFAULT_PARENT}/{path}")
+    path = path if path.startswith("/") else f"{DEFAULT_PARENT}/{path}"
+    if not has_root():
+        from estiba.runtime import ordinary_groups
+
+        found = ordinary_groups.group_for(path, container_id, _resources(config), config.get("annotations") or {})
+        if found is None or found.begins_with_process:
+            return found
+        path = found.path
+    group = open_group(path)
     if group.processes():
         raise Conflict(f"the control group {group.path} is in use", remedy="Choose another cgroupsPath.")
     return group
@@ -230,8 +238,14 @@ def _check_no_group(config: dict[str, Any]) -> None:
 
 
 def _limits(config: dict[str, Any]) -> str:
-    resources = (config.get("linux") or {}).get("resources") or {}
+    resources = _resources(config)
     return ", ".join(sorted(name for name, value in resources.items() if value and name != "devices"))
+
+
+def _resources(config: dict[str, Any]) -> dict[str, Any]:
+    """What the control group is to keep. Devices are guarded by root alone; no other user can make one anyway."""
+    resources = (config.get("linux") or {}).get("resources") or {}
+    return resources if has_root() else {name: value for name, value in resources.items() if name != "devices"}
 
 
 def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
@@ -298,11 +312,12 @@ def _thaw(group: Group) -> None:
 
 
 def _remove_default_parent(group: Group) -> None:
-    """/estiba is everybody's: whoever leaves it last takes it away."""
-    if not group.path.startswith(DEFAULT_PARENT + "/"):
+    """/estiba is everybody's: whoever leaves it last takes it away. An ordinary user's lies deeper."""
+    parent = group.path.rpartition("/")[0]
+    if not parent.endswith(DEFAULT_PARENT):
         return
     for directory in group.directories():
-        place = directory.removesuffix(group.path) + DEFAULT_PARENT
+        place = directory.removesuffix(group.path) + parent
         try:
             os.rmdir(place)
         except OSError as error:

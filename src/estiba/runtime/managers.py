@@ -45,10 +45,17 @@ def _open(path: str, container_id: str, annotations: dict[str, str]) -> ScopeGro
     from estiba.linux.cgroups.systemd import bus
     from estiba.linux.cgroups.systemd.scope import open_scope
 
-    is_user = not has_root()
-    if is_user:
-        directory = os.environ.get("XDG_RUNTIME_DIR", "")
-        address = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or bus.user_address(directory)
-    else:
-        address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or bus.system_address()
-    return open_scope(path, container_id, annotations=annotations, address=address, is_user=is_user)
+    if not has_root():
+        return open_user_scope(path, container_id, annotations)
+    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or bus.system_address()
+    return open_scope(path, container_id, annotations=annotations, address=address, is_user=False)
+
+
+def open_user_scope(path: str, container_id: str, annotations: dict[str, str]) -> ScopeGroup:
+    """As `open_scope`, of the user's own systemd."""
+    from estiba.linux.cgroups.systemd import bus
+    from estiba.linux.cgroups.systemd.scope import open_scope
+
+    directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    address = os.environ.get("DBUS_SESSION_BUS_ADDRESS") or bus.user_address(directory)
+    return open_scope(path, container_id, annotations=annotations, address=address, is_user=True)

@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-import estiba
-from bundles import busybox_rootfs, write_bundle
+from bundles import write_bundle
 from estiba.runtime.spec import IdMapping, SpecOptions
 from ordinary_user import with_ranges
+from plain_user import PYTHON, USER, launcher, place_of_the_user
 
 pytestmark = pytest.mark.root  # to become the ordinary user
-
-USER = 1000
-PYTHON = "/usr/bin/python3"
 
 
 @pytest.fixture
 def place() -> Iterator[str]:
-    """A directory of the user's with a copy of the package, since the work tree may be out of the user's reach."""
-    check = [PYTHON, "-I", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-    if not os.path.exists(PYTHON) or subprocess.run(check, check=False).returncode:
-        pytest.skip(f"{PYTHON} is not Python 3.11 or newer")
-    if _limit("/proc/sys/user/max_user_namespaces") == 0:
-        pytest.skip("user namespaces are switched off")
-    directory = tempfile.mkdtemp(prefix="est-user-")
-    package = os.path.dirname(estiba.__file__)
-    for part in ("__init__.py", "errors.py", "values.py", "oci", "linux", "runtime"):
-        source, target = os.path.join(package, part), os.path.join(directory, "estiba", part)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copytree(source, target) if os.path.isdir(source) else shutil.copy(source, target)
-    busybox_rootfs(os.path.join(directory, "rootfs"))
-    subprocess.run(["chown", "-R", f"{USER}:{USER}", directory], check=True)
-    yield directory
-    if os.path.isdir(os.path.join(directory, "state")):
-        for name in os.listdir(os.path.join(directory, "state")):
-            runtime(directory, "delete", "--force", name)
-    shutil.rmtree(directory)
-
-
-def _limit(path: str) -> int:
-    with open(path, encoding="ascii") as file:
-        return int(file.read())
+    yield from place_of_the_user()
 
 
 def runtime(place: str, *words: str) -> subprocess.CompletedProcess[str]:
-    launcher = os.path.join(place, "estiba/runtime/launcher.py")
     # What `create` leaves behind keeps its standard streams.
     stream = subprocess.DEVNULL if words[0] == "create" else subprocess.PIPE
     return subprocess.run(
-        [PYTHON, "-I", "-S", launcher, "--root", os.path.join(place, "state"), *words],
+        launcher(place, *words),
         user=USER,
         group=USER,
         extra_groups=[],

@@ -49,6 +49,12 @@ def test_a_healthy_machine_has_nothing_to_do() -> None:
         ({"seccomp_problem": "Invalid argument"}, WARN, "seccomp", "cannot be filtered"),
         ({"cgroup_version": "", "cgroup_controllers": ()}, WARN, "control groups", "no control groups"),
         ({"cgroup_controllers": ("cpu",)}, WARN, "control groups", "--memory, --pids-limit will be refused"),
+        (
+            {"cgroup_controllers": (), "is_root": False, "systemd_problem": "none"},
+            WARN,
+            "control groups",
+            "will be refused",
+        ),
         ({"network_problem": "container networks need the program nft"}, WARN, "networks", "nft"),
         ({"forward_denied_by": ("the chain FORWARD of the table ip filter",)}, WARN, "host firewall", "FORWARD"),
         ({"input_denied_by": "the chain i of the table inet f"}, WARN, "host firewall", "only 127.0.0.1"),
@@ -75,6 +81,20 @@ def test_a_local_resolver_is_no_fault_but_told() -> None:
     assert found.status == OK
     assert "127.0.0.53" in found.why
     assert "192.0.2.1" in found.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "word"),
+    [
+        ({"cgroup_controllers": (), "is_root": False}, "control groups", "this user's systemd keeps the limits"),
+        ({"systemd_problem": "systemd does not run here"}, "systemd", "systemd does not run here"),
+        ({}, "systemd", "--systemd-cgroup"),
+    ],
+)
+def test_what_systemd_can_do_for_control_groups_is_told(changes: dict[str, object], subject: str, word: str) -> None:
+    found = next(f for f in diagnose(HEALTHY._replace(**changes)) if f.subject == subject)
+    assert found.status == OK
+    assert word in found.why
 
 
 def test_root_needs_no_user_namespaces() -> None:

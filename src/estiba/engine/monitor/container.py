@@ -315,7 +315,14 @@ def _counts_swap() -> bool:
 def _counts_pids() -> bool:
     """Whether the kernel can limit processes, and we may ask it to."""
     if not has_root():
-        return False
+        from estiba.linux.cgroups import delegation
+        from estiba.linux.cgroups.layout import detect
+
+        try:
+            given = delegation.find(detect())
+        except Unavailable:
+            return False
+        return given is not None and "pids" in given.controllers
     if os.path.isdir("/sys/fs/cgroup/pids"):
         return True
     try:
