@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import leaks
+import ordinary_user
 
 # The run's mark, inherited by every process that a test starts, however far from it that process ends up.
 _RUN = os.environ[leaks.MARK] = uuid.uuid4().hex
@@ -154,6 +155,8 @@ def remove_home(directory: str) -> None:
         Networks(root=os.path.join(directory, "root"), run=os.path.join(directory, "run")).teardown()
     if any(mount.target.startswith(directory + "/") for mount in leaks.read_mounts()):
         return
+    if os.geteuid() != 0:
+        ordinary_user.remove_files_of_every_id(directory)
     for top, _, _ in os.walk(directory):
         for name in os.scandir(top):  # an unpacked directory may be closed even to its owner
             if name.is_dir(follow_symlinks=False):

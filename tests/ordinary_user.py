@@ -41,8 +41,8 @@ def ordinary_user(*, has_ranges: bool = False, has_network: bool = False) -> Ite
     try:
         yield from _with_busybox(directory, python, environment)
     finally:
-        if has_ranges and os.geteuid() != 0:
-            remove_files(python, environment, directory)
+        if os.geteuid() != 0:
+            remove_files_of_every_id(directory)
         shutil.rmtree(directory)
 
 
@@ -88,6 +88,8 @@ def python_of_the_user(
         if not command[-1]:
             pytest.skip("no Python 3.11 that an ordinary user may run sees this package")
         os.chown(directory, 65534, 65534)
+    elif subordinate_ids.find(os.geteuid(), os.getegid()) is not None and not has_ranges:
+        pytest.skip("this user has ranges of ids")
     if has_ranges:
         command = [*with_ranges(directory, os.geteuid() or 65534, has_network=has_network), *command]
     tests = os.path.dirname(os.path.abspath(__file__))
@@ -132,9 +134,10 @@ def may_have_network() -> bool:
     return may_open and any(shutil.which(program) for program in ("pasta", "slirp4netns"))
 
 
-def remove_files(python: list[str], environment: dict[str, str], directory: str) -> None:
-    """Remove what lies in the directories of `directory`, whichever of the user's ids it belongs to."""
-    subprocess.run([*python, "-c", _REMOVE, directory], check=True, cwd="/", env=environment)
+def remove_files_of_every_id(directory: str) -> None:
+    """Remove what lies in the directories of `directory`, whichever of this ordinary user's ids it belongs to."""
+    if subordinate_ids.find(os.geteuid(), os.getegid()) is not None:
+        subprocess.run([sys.executable, "-B", "-c", _REMOVE, directory], check=True, cwd="/")
 
 
 _REMOVE = """

@@ -15,7 +15,7 @@ import pytest
 from estiba.networks.networks import Networks
 from estiba.store.store import Store
 from images import busybox_image
-from ordinary_user import may_have_network, python_of_the_user, remove_files
+from ordinary_user import may_have_network, python_of_the_user
 from waiting import wait_until
 
 
@@ -84,7 +84,8 @@ class ContainerHost:
         ids = self.estiba("ps", "-aq").stdout.split()
         if ids:
             self.estiba("rm", "-f", "-v", *ids)
-        Networks(root=self.root, run=self.run_directory).teardown()
+        if self.has_bridges:
+            Networks(root=self.root, run=self.run_directory).teardown()
         self.wait_until(lambda: not self.monitors(), "the monitors end", patience=10)
         left = [command for _, command in _commands() if str(self.home) in command]
         assert left == [], f"processes left: {left}"
@@ -135,11 +136,6 @@ class OrdinaryHost(ContainerHost):
     def make_image(self, name: str = "busybox", **parts) -> None:
         words = [*self._python, "-c", _MAKE_IMAGE, self.root, self.run_directory, name]
         subprocess.run(words, input=pickle.dumps(parts), check=True, cwd="/", env=self._environment)
-
-    def remove_everything(self) -> None:
-        super().remove_everything()
-        if os.geteuid() != 0:
-            remove_files(self._python, self._environment, self.home.directory)
 
 
 _MAKE_IMAGE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
 
 import pytest
@@ -27,12 +28,20 @@ def fetch(host, address: str) -> str:
     return found[0]
 
 
-def test_a_port_of_this_machine_leads_into_the_container(busybox_host):
-    busybox_host.estiba("run", "-d", "--name", "one", "-p", "18082:80", "busybox", *SERVER)
-    assert fetch(busybox_host, "127.0.0.1:18082").startswith("root:")
-    assert busybox_host.estiba("port", "one").stdout == "80/tcp -> 127.0.0.1:18082\n"
+@pytest.fixture
+def port() -> str:
+    """One that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_a_port_of_this_machine_leads_into_the_container(busybox_host, port):
+    busybox_host.estiba("run", "-d", "--name", "one", "-p", f"{port}:80", "busybox", *SERVER)
+    assert fetch(busybox_host, f"127.0.0.1:{port}").startswith("root:")
+    assert busybox_host.estiba("port", "one").stdout == f"80/tcp -> 127.0.0.1:{port}\n"
     assert busybox_host.inspect("one")["NetworkSettings"]["Ports"] == {
-        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18082"}]
+        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]
     }
 
 
@@ -48,22 +57,22 @@ def test_exposed_ports_can_all_be_published(busybox_host):
     assert fetch(busybox_host, address).startswith("root:")
 
 
-def test_a_taken_port_is_named_and_nothing_is_left(busybox_host):
-    busybox_host.estiba("run", "-d", "--name", "one", "-p", "18083:80", "busybox", *SERVER)
-    second = busybox_host.estiba("run", "-d", "--name", "two", "-p", "18083:80", "busybox", *SERVER, check=False)
+def test_a_taken_port_is_named_and_nothing_is_left(busybox_host, port):
+    busybox_host.estiba("run", "-d", "--name", "one", "-p", f"{port}:80", "busybox", *SERVER)
+    second = busybox_host.estiba("run", "-d", "--name", "two", "-p", f"{port}:80", "busybox", *SERVER, check=False)
     assert second.returncode == 125
-    assert "18083" in second.stderr
+    assert port in second.stderr
     assert busybox_host.state("two") == "created"
     busybox_host.estiba("rm", "-f", "one")
     busybox_host.estiba("start", "two")
-    assert fetch(busybox_host, "127.0.0.1:18083").startswith("root:")
+    assert fetch(busybox_host, f"127.0.0.1:{port}").startswith("root:")
 
 
-def test_a_port_is_free_again_after_a_stop(busybox_host):
-    busybox_host.estiba("run", "-d", "--name", "one", "-p", "18084:80", "busybox", *SERVER)
+def test_a_port_is_free_again_after_a_stop(busybox_host, port):
+    busybox_host.estiba("run", "-d", "--name", "one", "-p", f"{port}:80", "busybox", *SERVER)
     busybox_host.estiba("stop", "-t", "0", "one")
-    busybox_host.estiba("run", "-d", "--name", "two", "-p", "18084:80", "busybox", *SERVER)
-    assert fetch(busybox_host, "127.0.0.1:18084").startswith("root:")
+    busybox_host.estiba("run", "-d", "--name", "two", "-p", f"{port}:80", "busybox", *SERVER)
+    assert fetch(busybox_host, f"127.0.0.1:{port}").startswith("root:")
 
 
 @pytest.mark.root("a bridge")
@@ -83,10 +92,10 @@ def test_without_a_network_there_is_only_the_loopback(busybox_host):
     assert done.stdout.split() == ["lo"]
 
 
-def test_the_hosts_network_and_another_containers_can_be_shared(busybox_host):
-    busybox_host.estiba("run", "-d", "--name", "one", "-p", "18085:80", "busybox", *SERVER)
-    fetch(busybox_host, "127.0.0.1:18085")
-    for network, page in (("host", "http://127.0.0.1:18085/passwd"), ("container:one", "http://127.0.0.1/passwd")):
+def test_the_hosts_network_and_another_containers_can_be_shared(busybox_host, port):
+    busybox_host.estiba("run", "-d", "--name", "one", "-p", f"{port}:80", "busybox", *SERVER)
+    fetch(busybox_host, f"127.0.0.1:{port}")
+    for network, page in (("host", f"http://127.0.0.1:{port}/passwd"), ("container:one", "http://127.0.0.1/passwd")):
         done = busybox_host.estiba("run", "--rm", "--network", network, "busybox", "wget", "-qO-", page)
         assert done.stdout.startswith("root:")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ordinary_user import User, ordinary_user
+from ordinary_user import User, may_have_network, ordinary_user
 
 
 @pytest.fixture(params=["one id", "ranges of ids"])
@@ -73,6 +73,8 @@ def test_a_volume_outlives_its_container(user: User) -> None:
     ],
 )
 def test_what_takes_root_is_named_and_leaves_nothing(user: User, words: list[str], fact: str) -> None:
+    if words == ["busybox"] and os.geteuid() != 0 and may_have_network():
+        pytest.skip("this user may open /dev/net/tun")
     done = user("run", "--rm", *words, "true", check=False)
     assert done.returncode == 125
     assert fact in done.stderr
