@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import IO, cast
 
 from estiba.errors import Corrupt
 from estiba.layers.compression import GZIP, NONE, ZSTD, detect
 from estiba.layers.zstd_frames import FrameWalk
 from estiba.oci.digest import Digest
-from estiba.values import Protocol
+from estiba.values import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import IO
 
 _READ_SIZE = 256 << 10
 _PIECE = 1 << 20
@@ -102,7 +104,7 @@ class VerifiedStream:
         """Members one after the other (RFC 1952, 2.2); zeros after the last one are padding."""
         from isal import igzip_lib
 
-        damage = cast(type[Exception], igzip_lib.IsalError)
+        damage: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # the stubs have it as a value
         try:
             while data.strip(b"\0"):
                 member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
@@ -124,7 +126,7 @@ class VerifiedStream:
 
         # Frame by frame, and never more output than asked: a few bytes of zstd may stand for gigabytes.
         walk = FrameWalk()
-        source = cast(IO[bytes], _Ahead(first, self, walk))  # it calls nothing but read
+        source: IO[bytes] = _Ahead(first, self, walk)  # type: ignore[assignment]  # it calls nothing but read
         reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW).stream_reader(
             source, read_size=_READ_SIZE, read_across_frames=True
         )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from types import TracebackType
 
+from estiba.linux.writeback import Writeback
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, BlobNotFound, Check, TooLarge
 from estiba.store.scratch import Scratch, sync_directory, translated
@@ -129,6 +130,7 @@ class DirectoryWriter:
         self._blobs = blobs
         self._check = Check(expected, size)
         self._descriptor, self._path = scratch.file("blob")
+        self._writeback = Writeback(self._descriptor)
 
     def write(self, data: bytes | memoryview, /) -> int:
         self._check.take(data)
@@ -139,6 +141,7 @@ class DirectoryWriter:
                 done += os.write(self._descriptor, view[done:])
         except OSError as error:
             raise translated(error, self._path) from error
+        self._writeback.wrote(done)
         return done
 
     def commit(self) -> BlobInfo:

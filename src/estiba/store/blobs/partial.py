@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+from estiba.linux.writeback import Writeback
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.store.blobs.base import BlobInfo, Check, SizeMismatch
 from estiba.store.blobs.directory import DirectoryBlobs
@@ -74,6 +75,13 @@ class Partials:
             return None
         return partial
 
+    def received(self, digest: Digest) -> int:
+        """How many bytes of the blob are here, whoever is fetching it."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            return 0
+
     def is_one(self, path: str) -> bool:
         """Whether `path`, below the directory, is a partial blob's by its name."""
         return path.startswith(f"{self._directory}/{PREFIX}")
@@ -120,6 +128,7 @@ class Partial:
             self.received = 0
         self.resumed = self.received
         os.lseek(descriptor, self.received, os.SEEK_SET)
+        self._writeback = Writeback(descriptor)
 
     @property
     def is_whole(self) -> bool:
@@ -144,6 +153,7 @@ class Partial:
             self.discard()
             raise translated(error, self._path) from error
         self.received += length
+        self._writeback.wrote(length)
 
     def _write_rest(self, data: bytes) -> None:
         view = memoryview(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from tarfile import GNU_FORMAT, TarInfo
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _BUFFER = 4 << 20
+_PIECE = 1 << 20
 
 
 class Destination(Protocol):
@@ -47,6 +49,32 @@ class Destination(Protocol):
 
     def abandon(self) -> None:
         """Leave nothing that could be taken for the whole."""
+
+
+async def _written(
+    pieces: AsyncGenerator[bytes, None], write: Callable[[bytes], int], on_bytes: Callable[[int], None]
+) -> None:
+    """Give `pieces` to `write`, a megabyte at a time, in a thread that hashes and writes while the next ones come."""
+    loop = asyncio.get_running_loop()
+    parts: list[bytes] = []
+    held = done = 0
+    writing: asyncio.Future[int] | None = None
+    try:
+        async for piece in pieces:
+            parts.append(piece)
+            held += len(piece)
+            if held >= _PIECE:
+                if writing is not None:
+                    on_bytes(done := done + await writing)
+                writing = loop.run_in_executor(None, write, b"".join(parts))
+                parts, held = [], 0
+    finally:
+        if writing is not None:
+            await asyncio.wait([writing])  # also when this is cancelled: the thread has the file in its hands
+    if writing is not None:
+        on_bytes(done := done + writing.result())
+    if parts:
+        on_bytes(done + await loop.run_in_executor(None, write, b"".join(parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +159,12 @@ class LayoutDestination:
         if self._blobs.has(blob.digest) and self._blobs.size(blob.digest) == blob.size:
             self._progress.blob(blob.digest, statuses.EXISTS_HERE)
             return 0
-        done = 0
         with self._blobs.writer(expected=blob.digest, size=blob.size) as writer:
-            async for piece in source.pieces(blob, 0):
-                done += writer.write(piece)
-                self._progress.blob(blob.digest, statuses.DOWNLOADING, done=done, total=blob.size)
+            await _written(
+                source.pieces(blob, 0),
+                writer.write,
+                lambda done: self._progress.blob(blob.digest, statuses.DOWNLOADING, done=done, total=blob.size),
+            )
             await asyncio.get_running_loop().run_in_executor(None, writer.commit)
         self._progress.blob(blob.digest, statuses.DOWNLOADED)
         return blob.size
