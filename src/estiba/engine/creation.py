@@ -50,6 +50,12 @@ def create(
     """
     config = store.images.config(image.id)
     process = plan_process(config.run, options)
+    size = 0
+    if options.storage:
+        from estiba.engine import storage_quota
+
+        size = storage_quota.size_of(options)
+        storage_quota.check(store)
     options = options._replace(limits=_possible(options), health=_health(config.run, options.health))
     container_id = os.urandom(32).hex()
     paths = ContainerPaths(store.paths.root, run, container_id)
@@ -76,6 +82,8 @@ def create(
             store.uses.add(holder(container_id), "image", image.id)
             store.uses.add(holder(container_id), "snapshot", snapshot_key(container_id))
             store.snapshots.prepare(snapshot_key(container_id), config.chain_id)
+            if size:
+                storage_quota.limit(store, snapshot_key(container_id), size)
     except BaseException:
         lock.release()
         os.unlink(paths.lock)

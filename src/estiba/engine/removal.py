@@ -43,6 +43,11 @@ def remove_container(
 
     container_id = paths.container_id
     containers.set_state(container_id, REMOVING)
+    record = containers.get(container_id)
+    if record is not None and '"storage"' in record.options:
+        from estiba.engine import storage_quota
+
+        storage_quota.lift(store, snapshot_key(container_id))
     store.snapshots.remove(snapshot_key(container_id))
     remove_tree(paths.bundle)
     take_away(store, paths.directory)  # the lock goes with it

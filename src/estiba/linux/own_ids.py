@@ -260,10 +260,10 @@ class _FilesOf:
         self._group = group
 
     def __enter__(self) -> None:
-        _, permitted, inheritable = capabilities.current()
+        effective, permitted, inheritable = capabilities.current()
         libc.setfsgid(self._group)
         libc.setfsuid(self._user)  # takes the capabilities over files out of the effective set
-        capabilities.set_current(permitted, permitted, inheritable)
+        capabilities.set_current(effective, permitted, inheritable)
 
     def __exit__(self, *_: object) -> None:
         libc.setfsuid(0)

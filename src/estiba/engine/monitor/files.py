@@ -10,6 +10,7 @@ from estiba.engine.monitor.copy_up import fill_volume
 from estiba.engine.monitor.ordinary_user import is_ordinary, plain_directory
 from estiba.errors import InvalidInput, Unavailable
 from estiba.image.users import UserIds, resolve_user
+from estiba.linux import capabilities
 from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, unmount
 from estiba.linux.paths import open_in_root
 from estiba.networks.resolver import hosts, resolv_conf
@@ -41,6 +42,8 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace(shared=_shared_sources(request))
     mounts = _passing(request.rootfs) if request.options.auto_remove else request.rootfs
+    # The overlay writes with the rights of whoever mounts it, and one of them is to pass over quotas.
+    rights = _without_resource_rights() if request.options.storage else None
     try:
         if own is not None:
             own.mount_rootfs(mounts, paths.rootfs, f"{paths.bundle}/layers")
@@ -48,7 +51,17 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
             mount_all(mounts, paths.rootfs)
     except OSError as error:
         raise Unavailable(f"the files of container {request.name} cannot be mounted: {error}") from error
+    finally:
+        if rights is not None:
+            capabilities.set_current(*rights)
     return paths.rootfs
+
+
+def _without_resource_rights() -> tuple[int, int, int]:
+    """Let CAP_SYS_RESOURCE rest; gives what `capabilities.set_current` takes to have all as it was."""
+    effective, permitted, inheritable = capabilities.current()
+    capabilities.set_current(effective & ~(1 << capabilities.SYS_RESOURCE), permitted, inheritable)
+    return effective, permitted, inheritable
 
 
 def _shared_sources(request: StartRequest) -> list[str]:
