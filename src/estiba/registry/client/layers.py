@@ -14,7 +14,7 @@ import fcntl
 import os
 from dataclasses import dataclass
 
-from estiba.errors import Corrupt, InvalidInput, Unavailable
+from estiba.errors import Corrupt, InvalidInput
 from estiba.image.unpack import Unpacking
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.image_config import ImageConfig
@@ -23,20 +23,13 @@ from estiba.registry.client import progress as statuses
 from estiba.registry.client.connection import Connection
 from estiba.registry.client.download import claim, download, fetch_blob
 from estiba.registry.client.progress import Progress
+from estiba.registry.client.space import check_space, space_line, space_needed
 from estiba.registry.client.tokens import Scopes
 from estiba.store.blobs.partial import Partial
 from estiba.store.store import Store
 
 _PARALLEL = 3
 _PIPE = 1 << 20
-
-
-class NoSpaceFor(Unavailable):
-    def __init__(self, directory: str, *, needed: int, free: int) -> None:
-        super().__init__(
-            f"the layers to fetch have {needed} bytes, the disk of {directory} has {free} bytes free",
-            remedy="Free some: `estiba gc` removes what nothing needs, `estiba df` shows what takes how much.",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +71,11 @@ class LayerTransfer:
             self.progress.blob(layer.digest, statuses.UNPACKED)
 
     def _check_space(self) -> None:
-        """Before a byte is fetched. How large a layer is when unpacked, nobody has said yet."""
-        missing = {layer.digest: layer.size for layer in self.manifest.layers if not self.store.blobs.has(layer.digest)}
-        needed = sum(missing.values())
-        disk = os.statvfs(self.store.paths.tmp)
-        free = disk.f_bavail * disk.f_frsize
-        if needed > free:
-            raise NoSpaceFor(self.store.paths.root, needed=needed, free=free)
+        """Before a byte is fetched; and said, where something is."""
+        needed = space_needed(self.store, self.manifest, self.config)
+        free = check_space(self.store, needed)
+        if needed.fetched:
+            self.progress.line(space_line(needed, free=free))
 
 
 class _Run:
