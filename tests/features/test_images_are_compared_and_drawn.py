@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -100,3 +103,84 @@ def test_what_is_no_tar_is_told(estiba_home, tmp_path):
     assert (done.returncode, "tar" in done.stderr) == (1, True), done.stderr
     assert "cannot read" in estiba_home.estiba("import", str(tmp_path / "missing"), check=False).stderr
     assert estiba_home.estiba("images", "-q").stdout == ""
+
+
+# import
+
+
+def make_tar(path, **files: str) -> str:
+    with tarfile.open(path, "w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return str(path)
+
+
+def test_an_import_takes_changes_as_a_dockerfile_has_them(estiba_home, tmp_path):
+    source = make_tar(tmp_path / "a.tar", app="program")
+    changes = ['CMD ["/app"]', "ENV MODE=fast", "EXPOSE 80", "USER 5", "WORKDIR /srv", "LABEL kind=x", "VOLUME /data"]
+    words = [word for change in changes for word in ("-c", change)]
+    estiba_home.estiba("import", "-m", "by hand", "--platform", "linux/arm64", *words, source, "mine:1")
+    (image,) = json.loads(estiba_home.estiba("image", "inspect", "mine:1").stdout)
+    config = {name: value for name, value in image["Config"].items() if value}
+    assert config == {
+        "Cmd": ["/app"], "Env": ["MODE=fast"], "ExposedPorts": {"80/tcp": {}}, "User": "5", "WorkingDir": "/srv",
+        "Labels": {"kind": "x"}, "Volumes": {"/data": {}},
+    }  # fmt: skip
+    assert (image["Architecture"], image["Comment"], image["Size"]) == ("arm64", "by hand", 7)
+    for change, words in (("RUN x", "RUN is no change"), ("FROM x", "FROM is no change"), ("NOPE", "unknown")):
+        done = estiba_home.estiba("import", "--change", change, source, check=False)
+        assert (done.returncode, words in done.stderr) == (1, True)
+
+
+def test_an_import_fetches_a_url(estiba_home, tmp_path):
+    source = make_tar(tmp_path / "a.tar", app="program" * 1000)
+    here = estiba_home.estiba("import", source).stdout
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    handler.log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}"
+            assert estiba_home.estiba("import", f"{address}/a.tar").stdout == here
+            missing = estiba_home.estiba("import", f"{address}/none.tar", check=False)
+            assert missing.stderr.startswith(f"estiba: there is no {address}/none.tar")
+        finally:
+            server.shutdown()
+            thread.join()
+    gone = estiba_home.estiba("import", f"{address}/a.tar", check=False)
+    assert gone.stderr.startswith(f"estiba: cannot fetch {address}/a.tar")
+
+
+def test_many_images_are_saved_and_loaded_with_all_their_names(two_images, make_estiba_home):
+    archive = f"{two_images.directory}/a.tar"
+    two_images.estiba("tag", "app:1", "team/app:one")
+    two_images.estiba("save", "-o", archive, "base:1", "app:1", "app:2", "team/app:one")
+    other = make_estiba_home()
+    with open(archive, "rb") as file:
+        told = other.estiba("load", "-q", stdin=file).stdout
+    assert sorted(told.splitlines()) == [
+        f"Loaded image: {name}" for name in ("app:1", "app:2", "base:1", "team/app:one")
+    ]
+    assert sorted(other.estiba("images", "-q", "--no-trunc").stdout.split()) == sorted(
+        two_images.estiba("images", "-q", "--no-trunc").stdout.split()
+    )
+
+
+def test_lists_of_images_and_histories_have_dockers_flags(two_images):
+    assert two_images.estiba("images", "-f", "until=1970-01-02T00:00:00Z", "-q").stdout == ""
+    assert len(two_images.estiba("images", "-f", "until=1s", "-q").stdout.split()) == 3
+    tree = two_images.estiba("images", "--tree").stdout
+    assert tree == two_images.estiba("image", "tree").stdout
+    assert two_images.estiba("images", "--tree", "base").stdout.splitlines()[1].startswith("├─ base:1")
+    two_images.estiba("tag", "base:1", "base:2")
+    assert len(two_images.estiba("images", "-q", "base").stdout.split()) == 2, "a line for each name, as Docker has it"
+    exact = two_images.estiba("history", "--human=false", "base:1").stdout.splitlines()
+    assert exact[0].split("  ")[0] == "IMAGE" and "CREATED AT" in exact[0]
+    assert exact[1].split()[-2] == "4"
+    assert two_images.estiba("history", "-H=true", "base:1").stdout.splitlines()[1].split()[-2] == "4B"
+    (line,) = two_images.estiba("images", "--format", "json", "base:1").stdout.splitlines()
+    assert list(json.loads(line)) == sorted(json.loads(line))
+    assert '"Digest":"\\u003cnone\\u003e"' in line

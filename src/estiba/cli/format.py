@@ -36,7 +36,7 @@ def render(
         body = [[str(row[column.field]) for column in columns] for row in rows]
         return align([[column.heading for column in columns], *body])
     if form == "json":
-        return "".join(printable_json(dict(row)) + "\n" for row in rows)
+        return "".join(_json(row) + "\n" for row in rows)
     from estiba.cli.template import Template
 
     is_table = form.startswith("table ")
@@ -47,6 +47,12 @@ def render(
     known = {column.field: column.heading for column in columns} | dict(headings or {})
     heading = "".join(text if field is None else known.get(field, field.upper()) for text, field in template.fields())
     return align([line.split("\t") for line in [heading, *lines]])
+
+
+def _json(row: Row) -> str:
+    """One object, as Go's encoder writes a map: keys sorted, and nothing in it that HTML would take for its own."""
+    text = printable_json({key: row[key] for key in sorted(row)})
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

@@ -26,6 +26,7 @@ _SHARED = {
     "tree": ("image_tree", "show which images stand on the same layers"),
     "diff": ("image_diff", "show what is different between two images"),
     "import": ("image_import", "make an image from a tar of files"),
+    "mount": ("image_mount", "show the files of an image at a directory, read-only"),
     "export": ("image_export", "write the files of an image as one tar"),
 }
 
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         import_module(f"estiba.cli.{module}").add_arguments(child)
     _add_inspect(commands.add_parser("inspect", help="show all about images", allow_abbrev=False))
     _add_prune(commands.add_parser("prune", help="remove images without a name", allow_abbrev=False))
+    _add_unmount(commands)
     layout = commands.add_parser(
         "layout", help="write an OCI image layout, or make the store's root one", allow_abbrev=False
     )
@@ -49,6 +51,13 @@ def _add_inspect(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("names", nargs="+", metavar="IMAGE", help="a name or an ID")
     add_format(parser)
+
+
+def _add_unmount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from estiba.cli.image_mount import add_unmount_arguments
+
+    text = "take mounted images away"
+    add_unmount_arguments(commands.add_parser("unmount", aliases=["umount"], help=text, allow_abbrev=False))
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +74,10 @@ def run(args: argparse.Namespace, house: House) -> int:
         from estiba.cli.inspect import images, show
 
         return show(args.names, [images(house)], form=args.format, what="image")
+    if args.command in ("unmount", "umount"):
+        from estiba.cli.image_mount import unmount
+
+        return unmount(args, house)
     if args.command == "prune":
         return _prune(args, house)
     return _layout(args, house)

@@ -20,13 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, house: House) -> int:
+    show(house.store, tuple(house.store.images.find(text).id for text in args.images))
+    return 0
+
+
+def show(store: Store, images: tuple[Digest, ...]) -> None:
+    """Print the trees of those that share layers with `images`; of all, where there are none."""
     from estiba.image.kinship import kinship
 
-    images = tuple(house.store.images.find(text).id for text in args.images)
-    for kin in kinship(house.store, images):
-        for line in _lines(house.store, kin, "", ""):
+    for kin in kinship(store, images):
+        for line in _lines(store, kin, "", ""):
             print(line)
-    return 0
 
 
 def _lines(store: Store, kin: Kin, first: str, rest: str) -> Iterator[str]:

@@ -33,17 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="dangling, label, reference, before, since",
+        help="dangling, label, reference, before, since, until",
     )
+    parser.add_argument("--tree", action="store_true", help="which images stand on the same layers (estiba image tree)")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
     from estiba.cli.format import Column, render
 
+    if args.tree:
+        return _tree(args, house)
     rows = list(_rows(house.store, args))
     if args.quiet and not args.format:
-        for image in dict.fromkeys(str(row["ID"]) for row in rows):
-            print(image)
+        for row in rows:
+            print(row["ID"])
         return 0
     columns = [Column("REPOSITORY", "Repository"), Column("TAG", "Tag")]
     if args.digests:
@@ -51,6 +54,18 @@ def run(args: argparse.Namespace, house: House) -> int:
     columns += [Column("IMAGE ID", "ID"), Column("CREATED", "CreatedSince"), Column("SIZE", "Size")]
     headings = {"CreatedAt": "CREATED AT", "Digest": "DIGEST"}
     print(render(rows, columns, form=args.format, headings=headings), end="")
+    return 0
+
+
+def _tree(args: argparse.Namespace, house: House) -> int:
+    from estiba.cli.image_tree import show
+
+    if args.filter or args.format or args.quiet:
+        raise InvalidInput("--tree goes with no other form", remedy="Leave --filter, --format and --quiet out.")
+    filters = _Filters(house.store, [f"reference={args.name}"] if args.name else [])
+    images = [record.target for record in house.store.references.list() if filters.names_it(record.name)]
+    if images or not args.name:
+        show(house.store, tuple(dict.fromkeys(images)) if args.name else ())
     return 0
 
 
@@ -107,6 +122,7 @@ class _Filters:
         self._references: list[str] = []
         self._before: int | None = None
         self._since: int | None = None
+        self._until: float | None = None
         for text in texts:
             key, equals, value = text.partition("=")
             if not equals:
@@ -125,11 +141,16 @@ class _Filters:
             self._references.append(value)
         elif key == "before":
             self._before = self._store.images.find(value).created
+        elif key == "until":
+            from estiba.cli.times import moment
+            from estiba.image.assemble import unix_seconds
+
+            self._until = unix_seconds(moment(value, now=time.time()))
         elif key == "since":
             self._since = self._store.images.find(value).created
         else:
             raise InvalidInput(
-                f"unknown filter {key!r}", remedy="There are dangling, label, reference, before and since."
+                f"unknown filter {key!r}", remedy="There are dangling, label, reference, before, since and until."
             )
 
     def take(self, record: ImageRecord, names: list[ReferenceRecord]) -> bool:
@@ -138,6 +159,8 @@ class _Filters:
         if self._before is not None and record.created >= self._before:
             return False
         if self._since is not None and record.created <= self._since:
+            return False
+        if self._until is not None and record.created >= self._until:
             return False
         if self._references and not any(self.names_it(name.name) for name in names):
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Iterator
 
 from estiba.errors import Corrupt, InvalidInput
@@ -12,6 +13,7 @@ from estiba.values import NamedTuple
 
 _LARGEST = 64 << 20
 _LARGEST_METADATA = 1 << 20
+_RPM_HOMES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 _PYTHON_HOMES = ("/usr/lib", "/usr/local/lib", "/usr/lib64", "/usr/local/lib64")
 _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
 _NODE_HOMES = ("/usr/lib/node_modules", "/usr/local/lib/node_modules", "/app/node_modules", "/node_modules")
@@ -19,7 +21,7 @@ _ENVIRONMENTS = ("/opt", "/app", "/venv", "/.venv", "/opt/venv", "/app/.venv", "
 
 
 class Package(NamedTuple):
-    """`manager` is ``dpkg``, ``apk``, ``pip`` or ``npm``."""
+    """`manager` is ``dpkg``, ``apk``, ``rpm``, ``pip`` or ``npm``."""
 
     manager: str
     name: str
@@ -28,7 +30,7 @@ class Package(NamedTuple):
 
 def packages(tree: ImageTree) -> tuple[Package, ...]:
     """All that are found, sorted. Records that are damaged give what can be read of them."""
-    found = {*_dpkg(tree), *_apk(tree), *_pip(tree), *_npm(tree)}
+    found = {*_dpkg(tree), *_apk(tree), *_rpm(tree), *_pip(tree), *_npm(tree)}
     return tuple(sorted(found))
 
 
@@ -66,6 +68,29 @@ def _dpkg(tree: ImageTree) -> Iterator[Package]:
 def _apk(tree: ImageTree) -> Iterator[Package]:
     for path in ("/lib/apk/db/installed", "/usr/lib/apk/db/installed"):
         yield from parse_apk(_text(tree, path))
+
+
+def _rpm(tree: ImageTree) -> Iterator[Package]:
+    from estiba.image import rpm
+
+    for directory in _RPM_HOMES:
+        entry = _file(tree, f"{directory}/rpmdb.sqlite")
+        found = list(rpm.of_sqlite(entry.path)) if entry is not None else []
+        if _file(tree, f"{directory}/Packages.db") is not None:
+            try:
+                found += rpm.of_ndb(tree.read_file(f"{directory}/Packages.db", limit=_LARGEST))
+            except Corrupt:
+                pass
+        yield from (Package("rpm", one.name, one.version) for one in found)
+
+
+def _file(tree: ImageTree, path: str) -> Entry | None:
+    """The regular file at `path`; None where there is none."""
+    try:
+        entry = tree.stat(path)
+    except (PathNotFound, InvalidInput):
+        return None
+    return entry if stat.S_ISREG(entry.status.st_mode) else None
 
 
 def _pip(tree: ImageTree) -> Iterator[Package]:

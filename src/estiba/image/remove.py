@@ -28,6 +28,11 @@ class Removed(NamedTuple):
 class ImageInUse(Conflict):
     def __init__(self, text: str, holder: str) -> None:
         kind, _, name = holder.partition("/")
+        if kind == "mount":
+            super().__init__(
+                f"image {text} is mounted at {name}", remedy=f"Take it away first: estiba image unmount {name}"
+            )
+            return
         super().__init__(
             f"image {text} is used by {kind} {name[:12]}",
             remedy="Remove the container first, or take only the names away with --force.",
