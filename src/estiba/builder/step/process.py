@@ -37,10 +37,20 @@ def main() -> NoReturn:
         outcome = Outcome(kind=_kind(error), message=error.message, remedy=error.remedy)
     except OSError as error:
         outcome = _system_error(error)
-    with open(f"{job.directory}/outcome.json", "w", encoding="utf-8") as file:
-        json.dump(outcome, file)
     sys.stdout.flush()
+    try:
+        _tell(outcome, f"{job.directory}/outcome.json")
+    except OSError as error:
+        print(_system_error(error).message, file=sys.stderr, flush=True)
+        os._exit(1)
     os._exit(0)
+
+
+def _tell(outcome: Outcome, path: str) -> None:
+    """The whole outcome, or none."""
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(outcome, file)
+    os.rename(file.name, path)
 
 
 def _kind(error: EstibaError) -> str:
