@@ -13,6 +13,7 @@ import signal
 
 from estiba.errors import Conflict, NotFound, Unavailable
 from estiba.linux.mounts import Mount, mount, unmount
+from estiba.networks.mortal import end_with_caller
 from estiba.networks.ports import PortMapping
 from estiba.networks.reservations import Reservation, reserve
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -142,13 +143,7 @@ class UserNetwork:
             helper = int(file.read())
         os.unlink(pid_file)
         self._process = os.pidfd_open(helper)
-        # pasta does not see the end of its caller: a shell that waits for the end of our pipe does.
-        theirs, ours = os.pipe2(os.O_CLOEXEC)
-        self._alive.append(ours)
-        try:
-            _spawn(["/bin/sh", "-c", 'read -r _; kill -9 "$0" 2>/dev/null', str(helper)], {0: theirs})
-        finally:
-            os.close(theirs)
+        self._alive.append(end_with_caller(self._process))
 
     def _pasta_command(self, namespace: str, pid_file: str) -> list[str]:
         command = [self.place.program, "--config-net", "--quiet", "--no-map-gw", "--dns-forward", _PASTA_DNS]
