@@ -22,6 +22,7 @@ _SHARED = {
     "ls": "ps",
     "list": "ps",
     "ps": "ps",
+    "pause": "pause",
     "port": "port",
     "rename": "rename",
     "restart": "restart",
@@ -30,6 +31,7 @@ _SHARED = {
     "start": "start",
     "stop": "stop",
     "top": "top",
+    "unpause": "unpause",
     "wait": "wait",
 }
 

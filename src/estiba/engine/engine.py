@@ -177,6 +177,7 @@ class Engine:
         try:
             with self.connect(record) as connection:
                 connection.send(frames.STOP, number)
+                self._let_hear(record)
                 if timeout < 0:
                     _wait_for_end(connection)
                     return True
@@ -205,6 +206,8 @@ class Engine:
                 connection.send(frames.STOP if stops else frames.SIGNAL, number)
                 while connection.receive().kind != frames.DONE:
                     pass
+                if stops:
+                    self._let_hear(record)
                 if number == parse_signal("KILL"):
                     _ends_within(connection, _KILL_PATIENCE)
         except frames.MonitorGone:
@@ -275,6 +278,13 @@ class Engine:
             return recovery.recover(self, record)
         except NoSuchContainer:
             return None  # its monitor lives after all, and had only the row left to remove
+
+    def _let_hear(self, record: ContainerRecord) -> None:
+        """A paused container gets a signal when it goes on."""
+        if record.state == lifecycle.PAUSED:
+            from estiba.engine.pausing import go_on
+
+            go_on(self, record)
 
     def _settle(self, record: ContainerRecord) -> None:
         """Its monitor does not answer: wait until it has finished, or clean up after it."""

@@ -46,6 +46,8 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "kill": (frozenset({RUNNING, PAUSED, RESTARTING}), frozenset()),
     "exec": (frozenset({RUNNING}), frozenset()),
     "attach": (frozenset({RUNNING}), frozenset()),
+    "pause": (frozenset({RUNNING}), frozenset()),
+    "unpause": (frozenset({PAUSED}), frozenset()),
     "top": (frozenset({RUNNING, PAUSED}), frozenset()),
     "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
 }
@@ -53,7 +55,7 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _REMEDIES = {
     STARTING: "Wait until it runs.",
     RUNNING: "Stop it first, or remove it by force: estiba rm -f",
-    PAUSED: "It is paused.",
+    PAUSED: "Let it go on first: estiba unpause",
     RESTARTING: "Stop it first: estiba stop",
     CREATED: "Start it first: estiba start",
     EXITED: "Start it first: estiba start",
@@ -69,7 +71,7 @@ class WrongState(Conflict):
         words = {CREATED: "not running (created)", EXITED: "not running (exited)"}
         super().__init__(
             f"container {name} is {words.get(state, state)}: it cannot be {_DONE.get(command, command)}",
-            remedy=_REMEDIES[state],
+            remedy="It is not paused." if (command, state) == ("unpause", RUNNING) else _REMEDIES[state],
         )
 
 
@@ -79,6 +81,8 @@ _DONE = {
     "kill": "killed",
     "exec": "entered",
     "attach": "attached to",
+    "pause": "paused",
+    "unpause": "let go on",
     "top": "looked into",
     "remove": "removed",
 }
