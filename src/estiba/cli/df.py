@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, house: House) -> int:
     ]
     if usage.trash.total:
         rows.append(_row("Volume Trash", usage.trash))
+    rows.append(_row("Other", usage.other))
     print(render(rows, columns, form=args.format), end="")
     return 0
 

@@ -32,7 +32,11 @@ class ImageUsage(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Bytes as du(1) counts them; `details` are the images, the newest first; `trash` are removed volumes."""
+    """Bytes as du(1) counts them; `details` are the images, the newest first; `trash` are removed volumes.
+
+    `other` is all the rest below the root: tables, what is on its way, and what nothing needs until the next gc. So
+    all together are what du says of the root.
+    """
 
     images: Line
     containers: Line
@@ -40,6 +44,7 @@ class Usage(NamedTuple):
     build_cache: Line
     details: tuple[ImageUsage, ...]
     trash: Line = Line(0, 0, 0, 0)
+    other: Line = Line(0, 0, 0, 0)
 
 
 def measure(
@@ -49,10 +54,13 @@ def measure(
 
     `running` are the IDs of containers, `volumes_in_use` the names of volumes that are active; None: all.
     """
-    sizes = {record.chain_id or str(record.key): 0 for record in store.snapshots.list()}
-    for name in sizes:
-        sizes[name] = store.snapshots.usage(name).size
+    sizes: dict[_Part, int] = {
+        record.chain_id or str(record.key): size_on_disk(store.paths.snapshot(record.number))
+        for record in store.snapshots.list()
+    }
     details, in_images = _images(store, sizes)
+    parts = {part for parts in in_images.values() for part in parts}
+    cached = _cached(store, sizes, parts)
     active = tuple(detail for detail in details if detail.containers)
     total = _sum({part: size for parts in in_images.values() for part, size in parts.items()})
     kept = _sum({part: in_images[detail.record.id][part] for detail in active for part in in_images[detail.record.id]})
@@ -60,9 +68,10 @@ def measure(
         Line(len(details), len(active), total, total - kept),
         _containers(store, sizes, running),
         _volumes(store, volumes_in_use),
-        _build_cache(store, sizes, {part for parts in in_images.values() for part in parts}),
+        _build_cache(store, sizes, cached),
         details,
         _line({name: size_on_disk(f"{store.paths.trash}/{name}") for name in _names(store.paths.trash)}, ()),
+        _other(store, sizes, parts, cached),
     )
 
 
@@ -130,19 +139,52 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _build_cache(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]]) -> Line:
-    """The snapshots that only the build cache keeps, and what `RUN --mount=type=cache` keeps."""
-    records = store.cache.list()
+def _cached(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]]) -> frozenset[Digest]:
+    """The snapshots that only the build cache keeps."""
     own: set[Digest] = set()
-    for record in records:
+    for record in store.cache.list():
         chain = record.chain_id
         while chain is not None and chain in sizes and ("snapshot", chain) not in in_images and chain not in own:
             own.add(chain)
             above = store.snapshots.parents(chain)
             chain = above[0] if above else None
+    return frozenset(own)
+
+
+def _build_cache(store: Store, sizes: dict[_Part, int], own: frozenset[Digest]) -> Line:
+    """The snapshots that only the build cache keeps, and what `RUN --mount=type=cache` keeps."""
+    records = store.cache.list()
     mounts = _names(store.paths.mounts)
     size = sum(sizes[chain] for chain in own) + sum(size_on_disk(f"{store.paths.mounts}/{name}") for name in mounts)
     return Line(len(records) + len(mounts), len(records) - len(own), size, size)
+
+
+def _other(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]], cached: frozenset[Digest]) -> Line:
+    """What is left below the root. Of it snapshots, blobs and scratch that nothing needs are what gc frees."""
+    paths = store.paths
+    used = {use.target for use in store.uses.list() if use.kind == SNAPSHOT}
+    snapshots = [
+        size
+        for part, size in sizes.items()
+        if ("snapshot", part) not in in_images and part not in cached and str(part) not in used
+    ]
+    blobs = [_blob_size(store, blob) for blob in store.blobs.list() if ("blob", blob) not in in_images]
+    scratch = [size_on_disk(f"{paths.tmp}/{name}") for name in _names(paths.tmp)]
+    idle = sum(snapshots) + sum(blobs) + sum(scratch)
+    kept_elsewhere = (paths.blobs, paths.snapshots, paths.containers, paths.volumes, paths.mounts, paths.trash)
+    own = sum(_own_size(place) for place in (*kept_elsewhere, f"{paths.blobs}/sha256", paths.tmp, paths.root))
+    for name in _names(paths.root):
+        if f"{paths.root}/{name}" not in (*kept_elsewhere, paths.tmp):
+            own += size_on_disk(f"{paths.root}/{name}")
+    return Line(len(snapshots) + len(blobs) + len(scratch), 0, own + idle, idle)
+
+
+def _own_size(directory: str) -> int:
+    """Of the directory alone, without what is in it."""
+    try:
+        return os.lstat(directory).st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def _sum(parts: dict[tuple[str, _Part], int]) -> int:
