@@ -57,6 +57,8 @@ def _why_root(item: pytest.Item) -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.geteuid() != 0 and (reason := _why_root(item)) is not None:
         pytest.skip(f"needs root{reason and ': '}{reason}")
+    if (mark := item.get_closest_marker("host_ids")) and os.environ.get("ESTIBA_USERNS", "host") != "host":
+        pytest.skip(f"cannot hold with ids of its own: {mark.args[0]}")
     if item.get_closest_marker("network") and (problem := _network_problem()):
         pytest.skip(problem)
 

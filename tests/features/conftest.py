@@ -170,7 +170,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def host(estiba_home, request: pytest.FixtureRequest) -> Iterator[ContainerHost]:
     """An empty installation: root's, or an ordinary user's."""
     is_ordinary = getattr(request, "param", "root") == _ORDINARY
-    if is_ordinary and os.geteuid() == 0 and "tmp_path" in request.fixturenames:
+    has_own_ids = os.environ.get("ESTIBA_USERNS", "host") != "host"
+    if (is_ordinary or has_own_ids) and os.geteuid() == 0 and "tmp_path" in request.fixturenames:
         _open_to_all(request.getfixturevalue("tmp_path"))
     host = OrdinaryHost(estiba_home) if is_ordinary else ContainerHost(estiba_home)
     if os.environ.get("ESTIBA_RUNTIME") == "crun" and (reason := host.why_not_crun()):

@@ -177,6 +177,21 @@ def test_the_ids_of_another_container_are_shared_and_kept_while_either_lives(bus
     assert refused.returncode == 125 and "one" in refused.stderr
 
 
+def test_processes_and_queues_are_shared_with_who_has_the_same_ids_and_with_the_host(busybox_host):
+    busybox_host.estiba("run", "-d", "--name", "one", "--ipc=shareable", AUTO, "busybox", "sleep", "100")
+    shared = ("--pid=container:one", "--ipc=container:one", "--network=container:one")
+    script = "ps | grep -c 'sleep 100$'; ls /dev/mqueue; ls /sys/class/net"
+    run = ("run", "--rm", *shared)
+    done = busybox_host.estiba(*run, "--userns=container:one", "busybox", "sh", "-c", script)
+    assert done.stdout.split() == ["1", "eth0", "lo"]
+    refused = busybox_host.estiba(*run, AUTO, "busybox", "true", check=False)
+    assert refused.returncode == 125 and "has other ids" in refused.stderr
+    hosts = ("--pid=host", "--ipc=host", "--network=host", "--uts=host")
+    script = f"kill -0 {os.getpid()} || test -d /proc/{os.getpid()}"
+    seen = busybox_host.estiba("run", "--rm", AUTO, *hosts, "busybox", "sh", "-c", script, check=False)
+    assert seen.returncode == 0 and "not permitted" in seen.stderr
+
+
 def test_a_namespace_that_exists_is_joined(busybox_host):
     busybox_host.estiba("run", "-d", "--name", "one", "--network=none", AUTO, "busybox", "sleep", "100")
     path = f"/proc/{busybox_host.inspect('one')['State']['Pid']}/ns/user"

@@ -56,6 +56,7 @@ def run(host, *arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.host_ids("the killer stands in the place of the runtime, and another runtime cannot have them")
 @pytest.mark.parametrize("step", STEPS)
 def test_the_monitor_is_killed_at_a_step_of_its_work(killing_host, step):
     """The command fails with a word, the container can be started again, and nothing of the first try is left."""

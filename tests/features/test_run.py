@@ -205,6 +205,7 @@ def test_files_that_a_container_changed_stay_its_own(busybox_host):
     assert done.stdout.startswith("root:")
 
 
+@pytest.mark.host_ids("another runtime reaches the container's files by a path that its root may not walk")
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 def test_another_runtime_runs_the_same_container(busybox_host, runtime):
     if not any(os.access(f"{d}/{runtime}", os.X_OK) for d in ("/usr/bin", "/usr/sbin", "/usr/local/bin")):

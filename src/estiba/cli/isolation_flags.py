@@ -89,21 +89,7 @@ def shared(arguments: argparse.Namespace) -> Shared:
             "--uts host contradicts --hostname and --domainname: they would change the host's",
             remedy="Leave one of them out.",
         )
-    if _has_ids_of_its_own(arguments) and any(_leads_out(text) for text in (found.pid, found.ipc)):
-        raise InvalidInput(
-            "ids of its own contradict --pid and --ipc of the host or of another container, whose ids are others",
-            remedy="Leave one of them out, or share the ids too: --userns container:NAME.",
-        )
     return found
-
-
-def _has_ids_of_its_own(arguments: argparse.Namespace) -> bool:
-    kind = (arguments.userns or "host").partition(":")[0]
-    return kind not in ("host", "container") or bool(arguments.uidmap or arguments.gidmap or arguments.subuidname)
-
-
-def _leads_out(mode: str) -> bool:
-    return mode == "host" or mode.startswith("container:")
 
 
 def _mode(flag: str, text: str | None, words: tuple[str, ...], *, joins: bool = False) -> str:

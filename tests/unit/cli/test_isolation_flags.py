@@ -7,7 +7,7 @@ import pytest
 from estiba.cli.container_flags import add_container_arguments, container_options
 from estiba.cli.parser import make_parser
 from estiba.engine.options import BlockIo, ContainerOptions, Device, Health, Limits, Shared, Ulimit
-from estiba.errors import EstibaError, InvalidInput, NotFound, NotThereYet
+from estiba.errors import InvalidInput, NotFound, NotThereYet
 
 
 def options(*words: str) -> ContainerOptions:
@@ -160,12 +160,6 @@ def test_seccomp_is_a_file_or_a_word(tmp_path):
 
 def test_ranges_of_exposed_ports_are_their_ports():
     assert options("--expose", "80-82/tcp", "--expose", "53/udp").expose == ("80/tcp", "81/tcp", "82/tcp", "53/udp")
-
-
-def test_ids_of_its_own_and_processes_of_others_contradict_each_other():
-    for words in (("--userns", "auto", "--pid", "host"), ("--userns", "auto", "--ipc", "container:one")):
-        with pytest.raises(EstibaError, match=r"ids of its own|takes root"):
-            options(*words)
 
 
 def test_every_option_is_kept_as_it_was():

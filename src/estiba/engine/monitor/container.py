@@ -157,6 +157,8 @@ def begin(
         owner=own.root if own is not None else (-1, -1),
     )
     given = _surroundings(request, paths, owns_ids=own is not None)
+    if given is not None and own is not None:
+        _check_shared(given, own)
     owners = {} if own is None else {"users": users, "groups": groups}
     mounts = files.spec_mounts(request, paths, **owners)
     if given is not None:
@@ -229,6 +231,17 @@ def _foreign(network: Network, own: OwnIds | None) -> tuple[str, ...]:
     if own is None or choice == "new" or (choice.startswith("/") and own.owns(choice)):
         return ()
     return ("network",)
+
+
+def _check_shared(given: Surroundings, own: OwnIds) -> None:
+    """Raise Unavailable where another container's processes or queues are to be shown to who has no power over them."""
+    for flag, choice in (("--pid", given.pid), ("--ipc", given.ipc)):
+        if choice and not own.owns(choice.removeprefix("path:")):
+            given.close()
+            raise Unavailable(
+                f"{flag} is of a container that has other ids, whose filesystem cannot be mounted with these",
+                remedy="Give --userns=container:NAME as well, or --userns=host where that one has the host's ids.",
+            )
 
 
 def end(request: StartRequest, runtime: RuntimeClient) -> None:
