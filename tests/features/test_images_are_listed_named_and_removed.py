@@ -137,7 +137,7 @@ def test_df_agrees_with_du(home):
     import subprocess
 
     rows = [json.loads(line) for line in home.estiba("df", "--format", "json").stdout.splitlines()]
-    assert [row["Type"] for row in rows] == ["Images", "Containers", "Local Volumes", "Build Cache"]
+    assert [row["Type"] for row in rows] == ["Images", "Containers", "Local Volumes", "Build Cache", "Other"]
     assert rows[0]["TotalCount"] == "1"
     du = subprocess.run(
         ["du", "-s", "-B1", f"{home.root}/blobs", f"{home.root}/snapshots"], capture_output=True, text=True, check=True
