@@ -53,6 +53,28 @@ def test_device_rules_decide_on_the_real_kernel(group: Group) -> None:
     assert "not permitted" in output
 
 
+def test_device_rules_of_a_group_in_use_are_replaced(group: Group) -> None:
+    """Were the new program attached beside the old one, both would have to allow."""
+    [directory] = group.directories()
+    try:
+        devices.restrict(directory, [{"allow": False, "access": "rwm"}])
+    except OSError as error:
+        pytest.skip(f"the kernel does not take device programs: {error}")
+    script = "(: < /dev/kmsg) || echo closed; read go; (: < /dev/kmsg) && echo open; (: < /dev/zero) && echo zero"
+    process = start_in(group, script)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert "not permitted" in process.stdout.readline()
+    assert process.stdout.readline() == "closed\n"
+    kmsg = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
+    for rules in ([kmsg], [{"allow": False, "access": "rwm"}, kmsg]):
+        devices.restrict(directory, rules)
+    output, _ = process.communicate("go\n", timeout=30)
+    assert output.split() == ["open", "zero"]
+
+
 def test_freezing_stops_and_killing_reaches_all(group: Group) -> None:
     process = start_in(group, "sleep 1000 & sleep 1000 & echo ready; wait")
     assert process.stdin is not None

@@ -12,6 +12,7 @@ import pytest
 
 from estiba.runtime.client import RuntimeFailed
 from estiba.runtime.spec import Resources
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -144,3 +145,35 @@ def _lives(pid: int) -> bool:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_device_rules_of_a_running_container_are_changed(box, tmp_path):
+    """What every container has stays open meanwhile."""
+    with open("/proc/misc", encoding="ascii") as file:
+        if "200 tun" not in file.read():
+            pytest.skip("the kernel has no device that anybody may open where the rules allow it (tun)")
+    script = (
+        "mknod /tun c 10 200; while :; do : < /dev/null || echo > /closed; sleep 0.01; done & "
+        "while :; do (: < /tun) 2> /dev/null && echo open > /now || echo shut > /now; sleep 0.02; done"
+    )
+    box.start("est-rules", "sh", "-c", script)
+
+    def update(*rules):
+        document = tmp_path / "resources.json"
+        document.write_text(json.dumps({"devices": [{"allow": False, "access": "rwm"}, *rules]}))
+        done = box.call("update", "--resources", str(document), "est-rules")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def says(word):
+        try:
+            with open(os.path.join(box.rootfs, "now"), encoding="ascii") as file:
+                return file.read() == f"{word}\n"
+        except FileNotFoundError:
+            return False
+
+    wait_until(lambda: says("shut"), "the device is shut")
+    update({"allow": True, "type": "c", "major": 10, "minor": 200, "access": "r"})
+    wait_until(lambda: says("open"), "the device is open")
+    update()
+    wait_until(lambda: says("shut"), "the device is shut again")
+    assert not os.path.exists(os.path.join(box.rootfs, "closed"))

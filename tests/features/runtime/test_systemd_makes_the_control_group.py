@@ -96,7 +96,7 @@ def test_update_tells_systemd_and_writes_the_files(scoped: Any, systemd: FakeSys
     assert (done.returncode, done.stderr) == (0, "")
     [(unit, at_run_time, changed)] = systemd.of("SetUnitProperties")
     assert (unit, at_run_time) == ("estiba-est-update.scope", True)
-    assert dict(changed) == {"TasksMax": ("t", 9), "CPUQuotaPerSecUSec": ("t", 250_000)}
+    assert {"TasksMax": ("t", 9), "CPUQuotaPerSecUSec": ("t", 250_000)}.items() <= dict(changed).items()
     done = scoped.call("exec", "est-update", "cat", "/sys/fs/cgroup/pids/pids.max")
     assert done.stdout == "9\n" or detect().is_unified
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
-_PROG_LOAD, _PROG_ATTACH = 5, 8
+_PROG_LOAD, _PROG_ATTACH, _PROG_GET_FD_BY_ID, _OBJ_GET_INFO_BY_FD, _PROG_QUERY = 5, 8, 13, 15, 16
 _TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE = 15, 6
-_ALLOW_MULTI = 2
+_ALLOW_MULTI, _REPLACE = 2, 4
+_NAME = b"estiba_devices"  # by which a program of ours is known among those of others (systemd has its own)
+_MOST_PROGRAMS = 64  # of one group and kind (BPF_CGROUP_MAX_PROGS)
+
+_NAME_AT, _INFO_SIZE = 64, 80  # of struct bpf_prog_info, as far as its name
 
 _KINDS = {"b": 1, "c": 2}  # BPF_DEVCG_DEV_BLOCK, BPF_DEVCG_DEV_CHAR
 _ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
@@ -56,7 +60,7 @@ def program(rules: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def restrict(directory: str, rules: Iterable[Mapping[str, Any]]) -> None:
-    """Attach the program for `rules` to the group `directory`.
+    """Attach the program for `rules` to the group `directory`, in one step in place of the one that we gave it before.
 
     Raises:
         OSError: EPERM without CAP_BPF and CAP_NET_ADMIN, EINVAL where the kernel lacks it.
@@ -78,25 +82,53 @@ def restrict(directory: str, rules: Iterable[Mapping[str, Any]]) -> None:
         0,
         0,
         0,
-        b"estiba_devices",
+        _NAME,
         0,
         _ATTACH_CGROUP_DEVICE,
     )
-    loaded = _bpf(machine, _PROG_LOAD, load, "load the device rules")
-    group = -1
+    opened = [_bpf(machine, _PROG_LOAD, load, "load the device rules")]
     try:
-        group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        attach = struct.pack("<IIIII", group, loaded, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI, 0)
+        opened.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        before = _attached(machine, opened[1])
+        flags = _ALLOW_MULTI
+        if before >= 0:
+            opened.append(before)
+            flags |= _REPLACE
+        attach = struct.pack("<IIIII", opened[1], opened[0], _ATTACH_CGROUP_DEVICE, flags, max(before, 0))
         _bpf(machine, _PROG_ATTACH, attach, f"attach the device rules to {directory}")
     finally:
-        os.close(loaded)
-        if group >= 0:
-            os.close(group)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
-def _bpf(machine: str, command: int, attributes: bytes, what: str) -> int:
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    return syscall(_SYS_BPF[machine], command, ctypes.byref(buffer), len(attributes), what=what)
+def _attached(machine: str, group: int) -> int:
+    """A descriptor of the program that we attached to the open group before; -1: there is none."""
+    ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
+    query = bytearray(struct.pack("<IIIIQII", group, _ATTACH_CGROUP_DEVICE, 0, 0, ctypes.addressof(ids), len(ids), 0))
+    _bpf(machine, _PROG_QUERY, query, "look for device rules")
+    (count,) = struct.unpack_from("<I", query, 24)
+    for number in ids[:count]:
+        descriptor = _bpf(machine, _PROG_GET_FD_BY_ID, struct.pack("<III", number, 0, 0), "open device rules")
+        info = ctypes.create_string_buffer(_INFO_SIZE)
+        ask = struct.pack("<IIQ", descriptor, _INFO_SIZE, ctypes.addressof(info))
+        try:
+            _bpf(machine, _OBJ_GET_INFO_BY_FD, ask, "read device rules")
+        except OSError:
+            os.close(descriptor)
+            raise
+        if info.raw[_NAME_AT:_INFO_SIZE].rstrip(b"\0") == _NAME:
+            return descriptor
+        os.close(descriptor)
+    return -1
+
+
+def _bpf(machine: str, command: int, attributes: bytes | bytearray, what: str) -> int:
+    """Call bpf(2); a bytearray gets what the kernel answers."""
+    buffer = ctypes.create_string_buffer(bytes(attributes), len(attributes))
+    result = syscall(_SYS_BPF[machine], command, ctypes.byref(buffer), len(attributes), what=what)
+    if isinstance(attributes, bytearray):
+        attributes[:] = buffer.raw
+    return result
 
 
 def _rule(is_allowed: bool, text: str) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from estiba.errors import Conflict, InvalidInput, NotThereYet, Unavailable
@@ -36,13 +37,15 @@ _CPU = (
     ("idle", "cpu", "cpu.idle"),  # before the shares, which the kernel refuses while a group is idle
     ("shares", "cpu", "cpu.shares"),
     ("period", "cpu", "cpu.cfs_period_us"),
-    ("quota", "cpu", "cpu.cfs_quota_us"),
     ("burst", "cpu", "cpu.cfs_burst_us"),
+    ("quota", "cpu", "cpu.cfs_quota_us"),
     ("realtimePeriod", "cpu", "cpu.rt_period_us"),
     ("realtimeRuntime", "cpu", "cpu.rt_runtime_us"),
     ("cpus", "cpuset", "cpuset.cpus"),
     ("mems", "cpuset", "cpuset.mems"),
 )
+# What the kernel checks against another that may be about to change: refused, it may be taken once that has changed.
+_MOVE_TOGETHER = {"period": "quota", "burst": "quota", "realtimePeriod": "realtimeRuntime"}
 _THROTTLES = (
     ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
     ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
@@ -69,11 +72,7 @@ def apply(directory: Callable[[str], str], resources: Mapping[str, Any]) -> None
         raise InvalidInput("`unified` resources are for control groups version 2; this machine has version 1")
     _devices(directory, resources.get("devices") or ())
     _memory(directory, resources.get("memory") or {})
-    cpu = resources.get("cpu") or {}
-    for key, controller, file in _CPU:
-        is_back = key == "idle" and cpu.get(key) == 0 and os.path.exists(f"{directory(controller)}/{file}")
-        if cpu.get(key) or is_back:
-            write(f"{directory(controller)}/{file}", str(cpu[key]))
+    _cpu(directory, resources.get("cpu") or {})
     pids = resources.get("pids") or {}
     if pids.get("limit"):
         write(f"{directory('pids')}/pids.max", str(pids["limit"]) if pids["limit"] > 0 else "max")
@@ -130,10 +129,34 @@ def _devices(directory: Callable[[str], str], rules: Any) -> None:
         text = device_rule(rule)
         # The kernel knows "all" only as a whole.
         text = "a" if text.startswith("a ") else text
-        write(f"{place}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+        try:
+            write(f"{place}/devices.{'allow' if rule['allow'] else 'deny'}", text)
+        except OSError as error:
+            if error.errno != errno.EINVAL or text != "a":
+                raise
+            raise Conflict(f"the device rules of {place} cannot be replaced while there are groups below it") from None
     if any(not rule["allow"] for rule in rules):
         for text in DEFAULT_DEVICES:
             write(f"{place}/devices.allow", text)
+
+
+def _cpu(directory: Callable[[str], str], cpu: Mapping[str, Any]) -> None:
+    again = []
+    for key, controller, file in _CPU:
+        value = cpu.get(key)
+        if key == "shares" and cpu.get("idle") == 1:
+            continue  # an idle group has none
+        is_back = key in ("idle", "burst") and value == 0 and os.path.exists(f"{directory(controller)}/{file}")
+        if not value and not is_back:
+            continue
+        try:
+            write(f"{directory(controller)}/{file}", str(value))
+        except OSError as error:
+            if error.errno != errno.EINVAL or not cpu.get(_MOVE_TOGETHER.get(key, "")):
+                raise
+            again.append((f"{directory(controller)}/{file}", str(value)))
+    for name, text in again:
+        write(name, text)
 
 
 def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
@@ -143,6 +166,9 @@ def _memory(directory: Callable[[str], str], memory: Mapping[str, Any]) -> None:
     limit, swap = memory.get("limit"), memory.get("swap")
     if memory.get("checkBeforeUpdate"):
         refuse_less_than_used(limit, f"{place}/memory.usage_in_bytes")
+        refuse_less_than_used(swap, f"{place}/memory.memsw.usage_in_bytes")
+    if limit == -1 and not swap and os.path.exists(f"{place}/memory.memsw.limit_in_bytes"):
+        swap = -1  # unlimited memory has always meant swap too
     steps = []
     if limit:
         steps.append(("memory.limit_in_bytes", limit))
@@ -190,9 +216,9 @@ def _block_io(directory: Callable[[str], str], block_io: Mapping[str, Any]) -> N
             write(f"{place}/{file}", f"{entry['major']}:{entry['minor']} {entry['rate']}")
 
 
-def refuse_less_than_used(limit: int | None, usage: str) -> None:
-    """Raise Conflict where `limit` is below what the file `usage` counts: the kernel would begin to kill."""
-    if limit and 0 < limit < (used := int(read(usage))):
+def refuse_less_than_used(limit: int | None, *usage: str) -> None:
+    """Raise Conflict where `limit` is below what the files `usage` count together: the kernel would begin to kill."""
+    if limit and 0 < limit < (used := sum(int(read(file)) for file in usage if os.path.exists(file))):
         raise Conflict(f"the memory limit {limit} is below the {used} bytes in use", remedy="Choose a higher limit.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 
@@ -14,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+# Those that a threaded group can have.
+_THREADED = frozenset(("cpu", "cpuset", "perf_event", "pids"))
 
 
 def delegate_controllers(root: str, path: str) -> None:
@@ -32,26 +36,58 @@ def delegate_controllers(root: str, path: str) -> None:
 
 
 def apply(directory: str, resources: Mapping[str, Any]) -> None:
-    """Set `resources` on the group whose directory is given."""
+    """Set `resources` on the group whose directory is given. What they leave unsaid stays as it is.
+
+    Raises:
+        InvalidInput: a limit without meaning. Conflict: a memory limit below what is used, where that is to be checked.
+        Unavailable: a limit needs a controller that is not there, or that a threaded group cannot have.
+    """
     refuse_unsupported(resources)
+    resources = completed(directory, resources)
+    wanted = [pair for pair in files(resources) if not _changes_nothing(directory, resources, *pair)]
     memory = resources.get("memory") or {}
     if memory.get("checkBeforeUpdate"):
         refuse_less_than_used(memory.get("limit"), f"{directory}/memory.current")
-    for file, value, is_needed in limits.huge_pages(resources.get("hugepageLimits") or (), unified=True):
+        refuse_less_than_used(memory.get("swap"), f"{directory}/memory.current", f"{directory}/memory.swap.current")
+    huge = limits.huge_pages(resources.get("hugepageLimits") or (), unified=True)
+    _settle_type(directory, {file.partition(".")[0] for file in (*dict(wanted), *(file for file, _, _ in huge))})
+    for file, value, is_needed in huge:
         if is_needed or os.path.exists(f"{directory}/{file}"):
-            write(f"{directory}/{file}", value)
-    for file, value in files(resources):
-        name = f"{directory}/{file}"
-        if not os.path.exists(name):
-            raise Unavailable(f"the cgroup controller {file.partition('.')[0]!r} is not enabled for {directory}")
-        write(name, value)
+            _write(directory, file, value)
+    again = []
+    for file, value in wanted:
+        try:
+            _write(directory, file, value)
+        except OSError as error:
+            # A burst may never be more than the quota, so which comes first depends on the way they move.
+            if error.errno != errno.EINVAL or file != "cpu.max.burst" or "cpu.max" not in dict(wanted):
+                raise
+            again.append((file, value))
+    for file, value in again:
+        _write(directory, file, value)
     rules = resources.get("devices") or ()
     if rules:
         devices.restrict(directory, rules)
 
 
+def completed(directory: str, resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`resources`, with the other half of what one file or one sum holds as it is now: the quota's period or the
+    period's quota, and the memory that belongs to memory + swap."""
+    cpu, memory = dict(resources.get("cpu") or {}), dict(resources.get("memory") or {})
+    if bool(cpu.get("quota")) != bool(cpu.get("period")):
+        quota, _, period = _text(directory, "cpu.max").partition(" ")
+        if period.isdigit():
+            cpu["period"] = cpu.get("period") or int(period)
+            cpu["quota"] = cpu.get("quota") or (int(quota) if quota.isdigit() else -1)
+    if (memory.get("swap") or 0) > 0 and not memory.get("limit"):
+        current = _text(directory, "memory.max")
+        if current.isdigit():
+            memory["limit"] = int(current)
+    return {**resources, "cpu": cpu, "memory": memory}
+
+
 def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What to write into which file. Pure."""
+    """What to write into which file, in this order. Pure."""
     wanted: list[tuple[str, str]] = []
     memory = resources.get("memory") or {}
     limit, swap = memory.get("limit"), memory.get("swap")
@@ -71,28 +107,36 @@ def files(resources: Mapping[str, Any]) -> list[tuple[str, str]]:
             raise InvalidInput(f"control groups version 2 have no limit memory.{name}")
     if limits.network(resources.get("network") or {}):
         raise InvalidInput("control groups version 2 have no classes and priorities of networks")
-    cpu = resources.get("cpu") or {}
-    if cpu.get("idle") is not None:
-        # Before the weight, which the kernel refuses while a group is idle.
-        wanted.append(("cpu.idle", str(cpu["idle"])))
-    if cpu.get("shares"):
-        wanted.append(("cpu.weight", str(weight_of_shares(cpu["shares"]))))
-    if cpu.get("quota") or cpu.get("period"):
-        quota = cpu.get("quota") or -1
-        wanted.append(("cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}"))
-    if cpu.get("burst"):
-        wanted.append(("cpu.max.burst", str(cpu["burst"])))
-    if cpu.get("realtimeRuntime") or cpu.get("realtimePeriod"):
-        raise InvalidInput("control groups version 2 have no realtime limits")
-    for key, file in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
-        if cpu.get(key):
-            wanted.append((file, str(cpu[key])))
+    wanted += _cpu(resources.get("cpu") or {})
     pids = resources.get("pids") or {}
     if pids.get("limit"):
         wanted.append(("pids.max", _maximum(pids["limit"])))
     wanted.extend(_block_io(resources.get("blockIO") or {}))
     wanted.extend(limits.rdma(resources.get("rdma") or {}))
-    wanted.extend((file, str(value)) for file, value in (resources.get("unified") or {}).items() if _is_file(file))
+    for file, text in (resources.get("unified") or {}).items():
+        if _is_file(file):
+            # One line is one write: what is set for several devices has a line for each.
+            wanted.extend((file, line) for line in str(text).strip().splitlines() or [""])
+    return wanted
+
+
+def _cpu(cpu: Mapping[str, Any]) -> list[tuple[str, str]]:
+    wanted: list[tuple[str, str]] = []
+    if cpu.get("idle") is not None:
+        # Before the weight, which the kernel refuses while a group is idle.
+        wanted.append(("cpu.idle", str(cpu["idle"])))
+    if cpu.get("shares") and cpu.get("idle") != 1:
+        wanted.append(("cpu.weight", str(weight_of_shares(cpu["shares"]))))
+    if cpu.get("burst") is not None:
+        wanted.append(("cpu.max.burst", str(cpu["burst"])))
+    if cpu.get("quota") or cpu.get("period"):
+        quota = cpu.get("quota") or -1
+        wanted.append(("cpu.max", f"{'max' if quota < 0 else quota} {cpu.get('period') or 100000}"))
+    if cpu.get("realtimeRuntime") or cpu.get("realtimePeriod"):
+        raise InvalidInput("control groups version 2 have no realtime limits")
+    for key, file in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
+        if cpu.get(key):
+            wanted.append((file, str(cpu[key])))
     return wanted
 
 
@@ -114,8 +158,10 @@ def swap_only(limit: int | None, swap: int) -> str:
     """The spec's swap is memory + swap; version 2 counts swap alone."""
     if swap < 0:
         return "max"
-    if not limit or limit < 0:
+    if not limit:
         raise InvalidInput("a swap limit needs a memory limit")
+    if limit < 0:
+        return str(swap)  # memory without a limit leaves nothing to subtract
     if swap < limit:
         raise InvalidInput(f"memory + swap ({swap}) is less than memory ({limit})")
     return str(swap - limit)
@@ -148,9 +194,72 @@ def io_weight(weight: int) -> int:
 
 
 def _is_file(name: str) -> bool:
-    if "/" in name or name.startswith("cgroup."):
-        raise InvalidInput(f"{name!r} cannot be set through `unified`")
+    controller, dot, file = name.partition(".")
+    if "/" in name or not (controller and dot and file) or controller == "cgroup":
+        raise InvalidInput(f"{name!r} cannot be set through `unified`, which takes CONTROLLER.FILE")
     return True
+
+
+def _write(directory: str, file: str, text: str) -> None:
+    name = f"{directory}/{file}"
+    if not os.path.exists(name) and file == "io.weight" and os.path.exists(f"{directory}/io.bfq.weight"):
+        # The scheduler BFQ has a file of its own, of 1 to 1000.
+        words = text.split()
+        file, text = "io.bfq.weight", " ".join((*words[:-1], str(_bfq_weight(int(words[-1])))))
+        name = f"{directory}/{file}"
+    if not os.path.exists(name):
+        controller = file.partition(".")[0]
+        if controller in _text(directory, "cgroup.controllers").split():
+            raise Unavailable(f"the kernel has no {file} for {directory}")
+        raise Unavailable(f"the cgroup controller {controller!r} is not enabled for {directory}")
+    write(name, text)
+
+
+def _changes_nothing(directory: str, resources: Mapping[str, Any], file: str, value: str) -> bool:
+    """Whether the kernel lacks the file, and would do no other with it.
+
+    Without counting swap: unlimited swap, none at all, or as much as there is memory, which is what engines ask for
+    when nobody said a word of it.
+    """
+    if file not in ("memory.swap.max", "cpu.idle", "cpu.max.burst") or os.path.exists(f"{directory}/{file}"):
+        return False
+    if file != "memory.swap.max":
+        return value == "0"
+    memory = resources.get("memory") or {}
+    counts_memory = os.path.exists(f"{directory}/memory.max")
+    return counts_memory and (value in ("max", "0") or memory.get("swap") == 2 * (memory.get("limit") or 0))
+
+
+def _settle_type(directory: str, controllers: set[str]) -> None:
+    """A group below one that has processes of its own takes none until it is threaded (cgroup-v2.rst, "Threads").
+
+    Raises:
+        Unavailable: `controllers` has one that threaded groups cannot have.
+    """
+    kind = _text(directory, "cgroup.type")
+    if kind not in ("domain invalid", "threaded"):
+        return
+    lacking = sorted(controllers - _THREADED)
+    if lacking:
+        raise Unavailable(
+            f"the limits of {', '.join(lacking)} cannot be kept for {directory}: a group above it has processes of its"
+            " own, so it is threaded",
+            remedy="Choose another cgroupsPath, below a group without processes.",
+        )
+    if kind == "domain invalid":
+        write(f"{directory}/cgroup.type", "threaded")
+
+
+def _text(directory: str, file: str) -> str:
+    try:
+        return read(f"{directory}/{file}").strip()
+    except OSError:
+        return ""
+
+
+def _bfq_weight(weight: int) -> int:
+    """Version 2's 1…10000 back on the scale of 10…1000 that it was given in."""
+    return 10 + round((weight - 1) * 990 / 9999)
 
 
 def _maximum(value: int) -> str:

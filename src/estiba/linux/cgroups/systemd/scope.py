@@ -94,6 +94,8 @@ class ScopeGroup(Group):
             self._properties(resources)  # what cannot be is told before anything is made
             self.resources = resources
             return
+        if self.layout.is_unified:
+            resources = v2.completed(self.layout.unified + self.path, resources)
         try:
             wanted = self._properties(resources)
             if wanted:
