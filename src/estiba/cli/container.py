@@ -32,6 +32,7 @@ _SHARED = {
     "stop": "stop",
     "top": "top",
     "unpause": "unpause",
+    "update": "update",
     "wait": "wait",
 }
 

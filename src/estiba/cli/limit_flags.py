@@ -20,13 +20,30 @@ def limits(arguments: argparse.Namespace) -> Limits:
     Raises:
         InvalidInput: a value that is none, or two that contradict each other.
     """
+    asked = asked_limits(arguments)._replace(
+        shm_size=_size(arguments.shm_size, "shm size"),
+        # The later one of two for the same limit counts.
+        ulimits=tuple({limit.name: limit for limit in map(_ulimit, arguments.ulimit)}.values()),
+        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
+        swappiness=_swappiness(arguments.memory_swappiness),
+        oom_kill_disable=_oom_kill_disable(arguments),
+    )
+    return checked(asked, Processors(1 << 16))
+
+
+def asked_limits(arguments: argparse.Namespace) -> Limits:
+    """The limits that a container may be given later too, as they are written.
+
+    Raises:
+        InvalidInput: a value that is none.
+    """
     if arguments.kernel_memory:
         raise InvalidInput(
             "--kernel-memory cannot be kept: Linux has taken this limit away",
             remedy="Use --memory, which counts it in.",
         )
     swap = arguments.memory_swap
-    asked = Limits(
+    return Limits(
         memory=_size(arguments.memory, "memory"),
         memory_swap=-1 if swap == "-1" else _size(swap, "memory and swap"),
         memory_reservation=_size(arguments.memory_reservation, "memory reservation"),
@@ -35,18 +52,20 @@ def limits(arguments: argparse.Namespace) -> Limits:
         cpuset_cpus=arguments.cpuset_cpus or "",
         cpuset_mems=arguments.cpuset_mems or "",
         pids=_pids(arguments.pids_limit),
-        shm_size=_size(arguments.shm_size, "shm size"),
-        # The later one of two for the same limit counts.
-        ulimits=tuple({limit.name: limit for limit in map(_ulimit, arguments.ulimit)}.values()),
-        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
         cpu_period=integer(arguments.cpu_period or "0", "--cpu-period"),
         cpu_quota=integer(arguments.cpu_quota or "0", "--cpu-quota"),
         cpu_rt_period=integer(arguments.cpu_rt_period or "0", "--cpu-rt-period"),
         cpu_rt_runtime=integer(arguments.cpu_rt_runtime or "0", "--cpu-rt-runtime"),
-        swappiness=_swappiness(arguments.memory_swappiness),
-        oom_kill_disable=_oom_kill_disable(arguments),
     )
-    return checked(asked, Processors(1 << 16))
+
+
+def blkio_weight(arguments: argparse.Namespace) -> int:
+    """The weight of ``--blkio-weight``, 0 for none.
+
+    Raises:
+        InvalidInput: it is no number.
+    """
+    return integer(arguments.blkio_weight or "0", "--blkio-weight")
 
 
 def block_io(arguments: argparse.Namespace) -> BlockIo:
@@ -56,7 +75,7 @@ def block_io(arguments: argparse.Namespace) -> BlockIo:
         InvalidInput: a value that is none.
     """
     return BlockIo(
-        weight=integer(arguments.blkio_weight or "0", "--blkio-weight"),
+        weight=blkio_weight(arguments),
         weight_devices=_entries(arguments.blkio_weight_device, "--blkio-weight-device"),
         read_bps=_entries(arguments.device_read_bps, "--device-read-bps", is_size=True),
         write_bps=_entries(arguments.device_write_bps, "--device-write-bps", is_size=True),

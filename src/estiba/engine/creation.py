@@ -56,7 +56,7 @@ def create(
 
         size = storage_quota.size_of(options)
         storage_quota.check(store)
-    options = options._replace(limits=_possible(options), health=_health(config.run, options.health))
+    options = options._replace(limits=possible(options), health=_health(config.run, options.health))
     container_id = os.urandom(32).hex()
     paths = ContainerPaths(store.paths.root, run, container_id)
     os.makedirs(paths.directory, mode=0o700)
@@ -92,7 +92,7 @@ def create(
     return record, lock
 
 
-def _possible(options: ContainerOptions) -> Limits:
+def possible(options: ContainerOptions) -> Limits:
     """The limits, once they are known to be possible here.
 
     Raises:

@@ -213,6 +213,11 @@ class Containers:
         """
         self._change(container_id, state, fields, durable=durable)
 
+    def set_options(self, container_id: str, options: str) -> None:
+        """Remember other options, as JSON."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE containers SET options = ? WHERE id = ?", (options, container_id))
+
     def want_stop(self, container_id: str, wanted: bool) -> None:
         """Remember that a person stopped it (or started it again), for its restart policy."""
         with self._database.transaction(durable=False) as connection:

@@ -158,6 +158,21 @@ class RuntimeClient:
         """Let a paused container go on."""
         self._checked(["resume", container_id])
 
+    def update(self, container_id: str, resources: Mapping[str, Any]) -> None:
+        """Set other limits (runtime-spec's `resources` object) of a container that exists.
+
+        Raises:
+            RuntimeFailed: the kernel refused one.
+        """
+        description = _anonymous_file("resources", json_text.dumps(resources).encode())
+        arguments = ["update", "--resources", "/proc/self/fd/4", container_id]
+        try:
+            status, log = self._run(arguments, streams=(0, 1, 2), more=description)
+        finally:
+            os.close(description)
+        if status:
+            raise runtime_error(container_id, _failure(log), status)
+
     def exec(
         self,
         container_id: str,
@@ -262,7 +277,9 @@ class RuntimeClient:
                 executable = f"/proc/self/fd/{moved[-1]}"
         try:
             if self._ends_with_caller:
-                pid = _spawn_mortal(executable, command, moved)
+                from estiba.linux import mortal
+
+                pid = mortal.spawn(executable, command, _ENVIRONMENT, descriptors=dict(enumerate(moved)))
             else:
                 pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
             _, status = os.waitpid(pid, 0)
@@ -271,24 +288,6 @@ class RuntimeClient:
         finally:
             for descriptor in (*moved, silent, log):
                 os.close(descriptor)
-
-
-def _spawn_mortal(executable: str, command: list[str], descriptors: list[int]) -> int:
-    """As posix_spawn, for a child that the end of this process kills; `descriptors` become its 0, 1, 2, … ."""
-    from estiba.linux.processes import die_with_parent
-
-    caller = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            die_with_parent()
-            if os.getppid() == caller:  # else it has ended meanwhile
-                for number, descriptor in enumerate(descriptors):
-                    os.dup2(descriptor, number)
-                os.execve(executable, command, _ENVIRONMENT)
-        finally:
-            os._exit(127)
-    return pid
 
 
 def _anonymous_file(name: str, content: bytes = b"") -> int:

@@ -353,6 +353,11 @@ def _resources(options: SpecOptions) -> dict[str, Any]:
         if d.kind in ("c", "b")
     )
     devices.extend(wanted.device_rules)
+    return {"devices": devices, **limits_spec(wanted)}
+
+
+def limits_spec(wanted: Resources) -> dict[str, Any]:
+    """The `resources` object with everything but the rules for devices: also what `update` takes."""
     memory = _present(
         limit=wanted.memory,
         reservation=wanted.memory_reservation,
@@ -369,7 +374,7 @@ def _resources(options: SpecOptions) -> dict[str, Any]:
         cpus=wanted.cpuset_cpus or None,
         mems=wanted.cpuset_mems or None,
     )
-    resources: dict[str, Any] = {"devices": devices}
+    resources: dict[str, Any] = {}
     if memory:
         resources["memory"] = memory
     if cpu:
