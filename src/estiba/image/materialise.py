@@ -94,6 +94,13 @@ def existing_manifest(store: Store, record: ImageRecord) -> Manifest | None:
     return document if all(store.blobs.has(layer.digest) for layer in needed) else None
 
 
+def manifest_of(store: Store, digest: Digest) -> Manifest:
+    """The manifest `digest` of the store. Raises BlobNotFound, Corrupt."""
+    document = parse_manifest(store.blobs.read(digest, limit=manifests.MAXIMUM_SIZE))
+    assert isinstance(document, Manifest)
+    return document
+
+
 def compression_of(layer: Descriptor) -> str:
     """``gzip``, ``zstd`` or ``none``, by the media type."""
     return _COMPRESSIONS.get(layer.media_type, compressions.NONE)

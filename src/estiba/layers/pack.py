@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from estiba.layers import compression as compressions
 from estiba.layers import diff
 from estiba.layers.decompress import Readable
-from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, Writable
+from estiba.layers.tar.blocks import BLOCK_SIZE, BlockWriter, SizeCounter, Writable
 from estiba.layers.tar.writer import TarPolicy, write_layer
 from estiba.oci.digest import Digest
 from estiba.values import NamedTuple
@@ -51,6 +51,12 @@ def diff_id_of(tree: str, policy: TarPolicy, *, base: str = "") -> LayerTar:
     """
     packed = pack(tree, None, policy, base=base, compression=compressions.NONE)
     return LayerTar(packed.diff_id, packed.tar_size, packed.entries, packed.content)
+
+
+def tar_size(tree: str, policy: TarPolicy, *, base: str = "") -> int:
+    """The bytes of the tar that `pack` makes, from names and sizes alone: no file is read. Raises as `write_layer`."""
+    only = diff.changes_between(base, tree, times=_times(policy)) if base else None
+    return write_layer(tree, SizeCounter(), policy, only=only).size
 
 
 def pack(

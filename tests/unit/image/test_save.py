@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import pytest
@@ -13,12 +14,17 @@ import archives
 from estiba.errors import AlreadyExists, Corrupt, InvalidInput
 from estiba.image.archive.load import load, load_layout
 from estiba.image.archive.save import choose, save, save_to_file
+from estiba.image.assemble import commit_image
 from estiba.image.layout import export_layout, make_root_a_layout
 from estiba.image.materialise import materialise
+from estiba.layers.pack import diff_id_of
+from estiba.layers.tar.writer import TarPolicy
+from estiba.oci.chain_id import chain_ids
 from estiba.oci.digest import Digest
+from estiba.oci.image_config import ImageConfig
 from estiba.oci.reference import Reference
 from estiba.store.gc import collect
-from estiba.store.images import ImageNotFound
+from estiba.store.images import ImageNotFound, ImageRecord
 from estiba.store.store import Store
 
 LAYERS = (archives.tar({"etc/": b"", "etc/name": b"low" * 1000}), archives.tar({"b": b"high"}))
@@ -83,6 +89,46 @@ def test_what_was_saved_comes_back_with_its_manifest(store, image, tmp_path):
         _take(other, data, tmp_path)
         assert other.images.find("example:1") == store.images.find("example:1")
         assert _saved(other, "example:1") == data
+
+
+def test_what_never_travelled_is_saved_as_it_is_and_nothing_is_compressed_or_kept_for_it(store, image, tmp_path):
+    before = set(store.blobs.list())
+    data = _saved(store, "example:1")
+    assert [_read(data, name) for name in json.loads(_read(data, "manifest.json"))[0]["Layers"]] == list(LAYERS)
+    assert set(store.blobs.list()) == before
+    assert store.images.get(image.id) == image
+
+
+def _only_trees(store: Store, image, tmp_path) -> ImageRecord:
+    """An image of the same trees whose layers are no blobs, as after a build."""
+    chains = store.images.content(image.id).chain_ids
+    layers = [diff_id_of(store.snapshots.change(chain).tree, TarPolicy()) for chain in chains]
+    config = json.loads(store.blobs.read(image.id, limit=1 << 20))
+    config["rootfs"]["diff_ids"] = [str(layer.diff_id) for layer in layers]
+    built = ImageConfig.parse(json.dumps(config).encode())
+    for chain, layer, new in zip(chains, layers, chain_ids(built.diff_ids), strict=True):
+        store.snapshots.prepare("building", None)
+        tree = store.snapshots.change(chain).tree
+        shutil.copytree(tree, store.snapshots.writable("building"), dirs_exist_ok=True)
+        store.snapshots.commit("building", chain_id=new, diff_id=layer.diff_id, size=layer.content)
+    record = commit_image(store, built)
+    store.references.set(Reference.parse("built:1"), record.id)
+    return record
+
+
+def test_a_layer_of_which_there_is_only_a_tree_is_saved_as_its_tar(store, image, tmp_path):
+    built = _only_trees(store, image, tmp_path)
+    before = set(store.blobs.list())
+    data = _saved(store, "built:1")
+    assert set(store.blobs.list()) == before
+    with Store.open(str(tmp_path / "other")) as other:
+        _take(other, data, tmp_path)
+        assert other.images.find("built:1") == store.images.find("built:1")
+    tree = store.snapshots.change(store.images.content(built.id).chain_ids[0]).tree
+    with open(f"{tree}/etc/name", "r+") as file:
+        file.write("altered")
+    with pytest.raises(Corrupt, match=r"layer 1 .* is not what it was"):
+        _saved(store, "built:1")
 
 
 def test_an_image_with_two_names_is_stored_once(store, image):

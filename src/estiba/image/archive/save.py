@@ -1,21 +1,24 @@
 """Writing images to an archive: one tar that is Docker's form and an OCI image layout at the same time.
 
-The bytes depend on the images and their names only.
+The bytes depend on the images and their names only: on their manifests where they have travelled, else on what
+`plain.for_archive` makes of them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from estiba.errors import InvalidInput
 from estiba.image import progress as statuses
 from estiba.image.archive import docker, oci
-from estiba.image.materialise import materialise
+from estiba.image.archive.plain import TreeLayer, for_archive
+from estiba.image.materialise import manifest_of, materialise
 from estiba.image.progress import Progress, Silence
-from estiba.oci import manifest as manifests
+from estiba.layers.tar.writer import ChangedWhileRead
 from estiba.oci.digest import Digest
-from estiba.oci.manifest import Manifest, parse_manifest
+from estiba.oci.manifest import Manifest
 from estiba.oci.reference import Reference
 from estiba.store.store import Store
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 DOCKER = "docker"
 OCI = "oci"
 _BLOCK = 512
-_PIECE = 4 << 20
+_PIECE = 1 << 20
+_BUFFER = 1 << 16  # for what is small; a piece passes by it
 
 
 class Packed(NamedTuple):
@@ -34,6 +38,7 @@ class Packed(NamedTuple):
 
     manifest: Manifest
     names: tuple[Reference, ...]
+    trees: Mapping[Digest, TreeLayer] = MappingProxyType({})  # layers that are not stored as blobs
 
 
 Chosen = tuple[Digest, tuple[Reference, ...]]
@@ -60,13 +65,6 @@ def pack_images(store: Store, images: Sequence[Chosen]) -> tuple[Packed, ...]:
     return tuple(Packed(manifest_of(store, materialise(store, image).digest), names) for image, names in images)
 
 
-def manifest_of(store: Store, digest: Digest) -> Manifest:
-    """The manifest `digest` of the store. Raises BlobNotFound, Corrupt."""
-    document = parse_manifest(store.blobs.read(digest, limit=manifests.MAXIMUM_SIZE))
-    assert isinstance(document, Manifest)
-    return document
-
-
 def save(
     store: Store, images: Sequence[Chosen], out: BinaryIO, *, form: str = DOCKER, progress: Progress | None = None
 ) -> None:
@@ -80,7 +78,16 @@ def save(
     if form not in (DOCKER, OCI):
         raise InvalidInput(f"unknown archive format {form!r}", remedy="Choose docker or oci.")
     with store.leases.hold(f"save {len(images)} images"):
-        write_archive(store, pack_images(store, images), out, form=form, progress=progress)
+        if form == DOCKER:
+            packed = tuple(_for_archive(store, image, names) for image, names in images)
+        else:
+            packed = pack_images(store, images)
+        write_archive(store, packed, out, form=form, progress=progress)
+
+
+def _for_archive(store: Store, image: Digest, names: tuple[Reference, ...]) -> Packed:
+    manifest, trees = for_archive(store, image)
+    return Packed(manifest, names, trees)
 
 
 def write_archive(
@@ -99,8 +106,16 @@ def write_archive(
             for image in images
         )
         _small(out, docker.MANIFEST, docker.manifest_json(entries))
+    manifests = {image.manifest.digest: image.manifest.raw for image in images}
+    trees = {digest: (tree, image) for image in images for digest, tree in image.trees.items()}
     for digest in blobs_of(images):
-        _blob(store, out, digest, progress or Silence())
+        if digest in manifests:
+            _small(out, oci.blob_name(digest), manifests[digest])
+        elif digest in trees:
+            tree, image = trees[digest]
+            _tree(store, out, tree, image.manifest, progress or Silence())
+        else:
+            _blob(store, out, digest, progress or Silence())
     out.write(bytes(2 * _BLOCK))
     out.flush()
 
@@ -119,14 +134,40 @@ def _small(out: BinaryIO, name: str, data: bytes) -> None:
     out.write(_header(name, len(data)) + data + bytes(-len(data) % _BLOCK))
 
 
+def _tree(store: Store, out: BinaryIO, tree: TreeLayer, manifest: Manifest, progress: Progress) -> None:
+    size = next(layer.size for layer in manifest.layers if layer.digest == tree.diff_id)
+    out.write(_header(oci.blob_name(tree.diff_id), size))
+    counted = _Counted(out, lambda done: progress.blob(tree.diff_id, statuses.WRITING, done=done, total=size))
+    tree.write(store, counted)
+    if counted.done != size:
+        raise ChangedWhileRead(f"layer {tree.diff_id}", expected=size, found=counted.done)
+    out.write(bytes(-size % _BLOCK))
+    progress.blob(tree.diff_id, statuses.WRITTEN)
+
+
+class _Counted:
+    """Passes on what is written, and tells how much it is by then."""
+
+    def __init__(self, out: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+        self.done = 0
+        self._out = out
+        self._on_bytes = on_bytes
+
+    def write(self, data: memoryview, /) -> None:
+        self._out.write(data)
+        self.done += len(data)
+        self._on_bytes(self.done)
+
+
 def _blob(store: Store, out: BinaryIO, digest: Digest, progress: Progress) -> None:
     size = store.blobs.size(digest)
     done = 0
     out.write(_header(oci.blob_name(digest), size))
+    piece = memoryview(bytearray(_PIECE))  # one for all: a new one each time costs as much as the copying
     with store.blobs.open(digest) as file:
-        while piece := file.read(_PIECE):
-            out.write(piece)
-            done += len(piece)
+        while count := file.raw.readinto(piece):  # type: ignore[attr-defined]  # it is a buffered file
+            out.write(piece[:count])
+            done += count
             progress.blob(digest, statuses.WRITING, done=done, total=size)
     out.write(bytes(-size % _BLOCK))
     progress.blob(digest, statuses.WRITTEN)
@@ -152,12 +193,12 @@ def save_to_file(
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise InvalidInput(f"cannot write {path}: {_why(path)}", remedy="Give a file in a directory that exists.")
     if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
-        with open(path, "wb", buffering=_PIECE) as out:
+        with open(path, "wb", buffering=_BUFFER) as out:
             save(store, images, out, form=form, progress=progress)
         return
     temporary = f"{path}.{os.getpid()}.partial"
     try:
-        with open(temporary, "xb", buffering=_PIECE) as out:
+        with open(temporary, "xb", buffering=_BUFFER) as out:
             save(store, images, out, form=form, progress=progress)
         os.rename(temporary, path)
     except BaseException:
