@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SHARED = {
     "attach": "attach",
     "create": "create",
+    "diff": "diff",
     "exec": "exec",
     "kill": "kill",
     "logs": "logs",

@@ -107,6 +107,10 @@ class ImageTree:
         found = {name: self._child(node, name) for name in sorted(names)}
         return {name: child for name, child in found.items() if child is not None}
 
+    def child(self, node: Node, name: str) -> Node | None:
+        """The entry `name` of the directory `node`; None where there is none."""
+        return self._child(node, name)
+
     def _walk(self, path: str, *, follow: bool) -> Node | None:
         """Resolve `path` from the root; None where there is nothing."""
         root = self.root
@@ -151,13 +155,13 @@ class ImageTree:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                     continue
                 raise
-            if _is_whiteout(status):
+            if is_whiteout(status):
                 break
             if not stat.S_ISDIR(status.st_mode):
                 return Node((path,), status) if first is None else Node(tuple(parts), first)
             parts.append(path)
             first = first or status
-            if _is_opaque(path):
+            if is_opaque(path):
                 break
         return Node(tuple(parts), first) if first is not None else None
 
@@ -167,11 +171,13 @@ def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in ("", ".")]
 
 
-def _is_whiteout(status: os.stat_result) -> bool:
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether a file of a layer only says that a name is gone."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def _is_opaque(path: str) -> bool:
+def is_opaque(path: str) -> bool:
+    """Whether the directory `path` of a layer hides what the layers below have there."""
     for name in _OPAQUE:
         try:
             if os.getxattr(path, name, follow_symlinks=False) == b"y":
