@@ -13,7 +13,6 @@ import signal
 
 from estiba.errors import Conflict, NotFound, Unavailable
 from estiba.linux.mounts import Mount, mount, unmount
-from estiba.networks.mortal import end_with_caller
 from estiba.networks.ports import PortMapping
 from estiba.networks.reservations import Reservation, reserve
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -28,6 +27,8 @@ KINDS = (PASTA, SLIRP)
 
 _DIRECTORIES = ("/usr/local/bin", "/usr/bin", "/bin")
 _TUN = "/dev/net/tun"
+_PASTA_LOG = "pasta.log"
+_PASTA_LOG_SIZE = str(1 << 16)  # bytes, of which the newest stay
 _PASTA_DNS = "169.254.1.1"
 _SLIRP_SOCKET = "slirp.sock"
 _PATIENCE = 10.0
@@ -123,30 +124,42 @@ class UserNetwork:
     # pasta(1)
 
     def _begin_pasta(self, wanted: str) -> None:
-        pid_file = f"{self._directory}/pasta.pid"
         # By that name, for pasta may not look into a process that hides its memory. Only we see this mount.
         namespace = f"{self._directory}/netns"
         os.close(os.open(namespace, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         mount(Mount("", wanted, "", ("bind",)), namespace)
+        # Its number comes when the namespace is connected, or the end of the pipe.
+        ready = f"{self._directory}/pasta.pid"
+        os.mkfifo(ready, 0o600)
         told = os.memfd_create("pasta")
+        reading = os.open(ready, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            # It goes to the background when the namespace is connected, and is then a child of the subreaper.
-            child = _spawn(self._pasta_command(namespace, pid_file), {2: told})
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            if status:
-                raise self._refusal(_text_of(told))
+            child = _spawn(self._pasta_command(namespace, ready), {2: told}, is_mortal=True)
+            self._process = os.pidfd_open(child)
+            if not _is_readable(reading, self._process) or not _has_text(reading):
+                raise self._refusal(_text_of(told) or _text_of_file(f"{self._directory}/{_PASTA_LOG}"))
         finally:
+            os.close(reading)
             os.close(told)
+            os.unlink(ready)
             unmount(namespace, detach=True)
             os.unlink(namespace)
-        with open(pid_file, encoding="ascii") as file:
-            helper = int(file.read())
-        os.unlink(pid_file)
-        self._process = os.pidfd_open(helper)
-        self._alive.append(end_with_caller(self._process))
 
     def _pasta_command(self, namespace: str, pid_file: str) -> list[str]:
-        command = [self.place.program, "--config-net", "--quiet", "--no-map-gw", "--dns-forward", _PASTA_DNS]
+        log = f"{self._directory}/{_PASTA_LOG}"
+        command = [
+            self.place.program,
+            "--foreground",
+            "--log-file",
+            log,
+            "--log-size",
+            _PASTA_LOG_SIZE,
+            "--config-net",
+            "--quiet",
+            "--no-map-gw",
+            "--dns-forward",
+            _PASTA_DNS,
+        ]
         command += ["-T", "none", "-U", "none", "--pid", pid_file, "--ns-ifname", "eth0"]
         for protocol, flag in (("tcp", "-t"), ("udp", "-u")):
             asked = [port for port in self.ports if port.protocol == protocol]
@@ -229,7 +242,7 @@ def _check_tun() -> None:
         )
 
 
-def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
+def _spawn(command: list[str], descriptors: dict[int, int], *, is_mortal: bool = False) -> int:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     # High copies first, so that no descriptor is overwritten before it has been moved.
     high = {number: os.dup2(source, 100 + number, inheritable=False) for number, source in descriptors.items()}
@@ -237,7 +250,11 @@ def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
         actions = [(os.POSIX_SPAWN_DUP2, high.get(number, null), number) for number in (0, 1, 2)]
         actions += [(os.POSIX_SPAWN_DUP2, source, number) for number, source in high.items() if number > 2]
         environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-        # Python ignores SIGPIPE; pasta takes that for a failure.
+        if is_mortal:
+            from estiba.linux import mortal
+
+            streams = {number: high.get(number, null) for number in (0, 1, 2)}
+            return mortal.spawn(command[0], command, environment, descriptors=streams)
         return os.posix_spawn(
             command[0], command, environment, file_actions=actions, setsigdef=[signal.SIGPIPE], setsigmask=[]
         )
@@ -246,10 +263,28 @@ def _spawn(command: list[str], descriptors: dict[int, int]) -> int:
             os.close(descriptor)
 
 
-def _is_readable(descriptor: int) -> bool:
+def _is_readable(*descriptors: int) -> bool:
     import select
 
-    return bool(select.select([descriptor], [], [], _PATIENCE)[0])
+    return bool(select.select(descriptors, [], [], _PATIENCE)[0])
+
+
+def _has_text(descriptor: int) -> bool:
+    try:
+        return bool(os.read(descriptor, 16))
+    except BlockingIOError:
+        return False
+
+
+def _text_of_file(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        return _text_of(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _text_of(descriptor: int) -> str:
