@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -284,3 +285,16 @@ def test_a_huge_tar_header_is_not_read_into_memory(store, load_bytes):
     with pytest.raises(EstibaError):
         load_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
     _is_untouched(store)
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -(1 << 40)])
+def test_a_file_of_a_negative_size_does_not_lead_back_for_ever(store, load_bytes, size):
+    """Python's tarfile goes back by it, and reads the same header again (CVE-2025-8194)."""
+    header = bytearray(archives.tar({"a": b""})[:512])
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    begun = time.process_time()
+    with pytest.raises(Corrupt, match=r"file of -\d+ bytes"):
+        load_bytes(archives.tar({"first": b"x"})[:1024] + bytes(header) + bytes(1024))
+    assert time.process_time() - begun < 2

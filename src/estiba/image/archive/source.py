@@ -250,6 +250,8 @@ def _index(file: BinaryIO, where: str) -> dict[str, _Member]:
             for count, member in enumerate(tar):
                 if count >= _MOST_MEMBERS:
                     raise Corrupt(f"{where} has more than {_MOST_MEMBERS} files")
+                if member.size < 0:  # the next header would be one that has been read already, for ever
+                    raise Corrupt(f"{where} holds a file of {member.size} bytes")
                 name = _normal(member.name)
                 if member.issym():
                     link = posixpath.join(posixpath.dirname(name), member.linkname)
