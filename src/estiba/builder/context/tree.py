@@ -336,6 +336,8 @@ class SourceTree:
                 f"cannot read {path or '.'} in {self.label}: {error.strerror}",
                 remedy="Make it readable for this user, or leave it out with a line in .dockerignore.",
             )
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO):
+            return Unavailable(f"cannot read {path or '.'} in {self.label}: {error.strerror}")
         return Conflict(
             f"{path or '.'} in {self.label} changed while it was read: {error.strerror}",
             remedy="Build again when nothing writes to it.",
