@@ -105,7 +105,7 @@ def _row(record: ImageRecord, name: ReferenceRecord | None, users: int, *, whole
         "CreatedSince": human_duration(time.time() - record.created) + " ago" if record.created else "N/A",
         "CreatedAt": local_time(record.created) if record.created else "N/A",
         "Size": size,
-        "VirtualSize": size,
+        "VirtualSize": human_size(record.size, digits=4),
         "Containers": str(users) if users else "N/A",
         "SharedSize": "N/A",
         "UniqueSize": "N/A",
