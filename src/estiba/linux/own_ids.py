@@ -15,6 +15,7 @@ from estiba.linux import mountpoints as mp
 from estiba.linux.libc import libc
 from estiba.linux.mounts import Mount, mount_all
 from estiba.linux.overlay import join_lowers, split_lowers
+from estiba.linux.processes import death_signal, die_with_parent
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def overlaid(whole: Row, chosen: tuple[Row, ...]) -> tuple[Row, ...]:
 class _FilesOf:
     """Within the `with` block what we make belongs to this user and group, and we may do no less than before.
 
-    The overlay works with the rights of whoever mounts it, and root has no id in the mapped layers.
+    The overlay works with the rights of whoever mounts it, and root has no id in the mapped layers. A change of user
+    takes away the signal at the parent's end (prctl(2), PR_SET_PDEATHSIG), which is set again.
     """
 
     def __init__(self, user: int, group: int) -> None:
@@ -260,6 +262,7 @@ class _FilesOf:
         self._group = group
 
     def __enter__(self) -> None:
+        self._parent, self._signal = os.getppid(), death_signal()
         effective, permitted, inheritable = capabilities.current()
         libc.setfsgid(self._group)
         libc.setfsuid(self._user)  # takes the capabilities over files out of the effective set
@@ -268,6 +271,10 @@ class _FilesOf:
     def __exit__(self, *_: object) -> None:
         libc.setfsuid(0)
         libc.setfsgid(0)
+        if self._signal:
+            die_with_parent(self._signal)
+            if os.getppid() != self._parent:
+                os.kill(os.getpid(), self._signal)
 
 
 _DIRECTORIES = ("lowerdir=", "upperdir=", "workdir=")

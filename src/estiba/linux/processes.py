@@ -19,6 +19,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
+_PR_GET_PDEATHSIG = 2
 _SYS_CLOSE_RANGE = 436
 _CLOSE_RANGE_CLOEXEC = 4
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -77,6 +78,13 @@ def become_subreaper() -> None:
 def die_with_parent(number: int = _SIGKILL) -> None:
     """Get signal `number` when the thread that created us ends; lost at a change of credentials or a set-id exec."""
     prctl(PR_SET_PDEATHSIG, number)
+
+
+def death_signal() -> int:
+    """The number that `die_with_parent` was given; 0 for none."""
+    number = ctypes.c_int()
+    checked(libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(number), 0, 0, 0), "ask for the signal at the parent's end")
+    return number.value
 
 
 def prctl(option: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0) -> int:

@@ -122,6 +122,7 @@ def test_a_name_is_no_path_and_no_flag(busybox_host, name):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.host_ids("its root makes no device node at all: test_no_device_node_is_made")
 def test_a_file_of_users_that_is_no_file_is_not_opened_by_the_host(busybox_host):
     """Root inside may make any device node, and its device rules hold for itself alone: `exec --user` reads /etc/passwd
     from the host, where a watchdog, say, would restart the machine once it is opened and closed."""
