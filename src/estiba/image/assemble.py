@@ -20,7 +20,8 @@ def commit_image(store: Store, config: ImageConfig, *, manifest: Digest | None =
 
     `manifest` is the manifest that came with it, stored already with its layers; a built image has none until somebody
     needs one (`materialise`). An image that is here already keeps what it has. The layers are synced to the disk before
-    the record names them. The caller holds a lease and gives the image a name afterwards.
+    the record names them, unless all of them can be unpacked again from blobs (`restore`). The caller holds a lease and
+    gives the image a name afterwards.
 
     Raises:
         LayerMissing: a layer's snapshot is not committed. Unavailable: no space.
@@ -30,7 +31,8 @@ def commit_image(store: Store, config: ImageConfig, *, manifest: Digest | None =
         if not store.snapshots.has(chain_id):
             raise LayerMissing(config.image_id, chain_id, position, len(config.diff_ids))
         size += store.snapshots.get(chain_id).size
-    store.snapshots.sync()
+    if not all(store.layer_blobs.get(diff_id) for diff_id in config.diff_ids):
+        store.snapshots.sync()
     image_id = store.blobs.put(config.raw)
     known = store.images.get(image_id)
     if known is not None and manifest in (None, known.manifest):

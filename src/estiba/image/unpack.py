@@ -170,7 +170,7 @@ class Unpacking:
         self._take(index)
 
     def finish(self) -> Digest | None:
-        """Wait for all, commit in order, and give the chain ID.
+        """Wait for all, commit in order, and give the chain ID. Nothing waits for the disk: see `restore`.
 
         Raises:
             as `unpack_layers`.
@@ -182,7 +182,6 @@ class Unpacking:
             while index not in self._done:
                 self._wait_for_one()
             self._commit(index)
-        self._store.snapshots.sync()
         return self._chains[-1] if self._chains else None
 
     def _look(self) -> None:

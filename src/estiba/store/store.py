@@ -7,6 +7,7 @@ from estiba.store.paths import StorePaths
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from functools import cached_property as part
     from types import TracebackType
     from typing import Self
@@ -42,10 +43,13 @@ else:
 class Store:
     """One root. Any number of processes may have it open; each part keeps its own promises among them."""
 
-    def __init__(self, paths: StorePaths, database: Database, *, snapshotter: str) -> None:
+    def __init__(
+        self, paths: StorePaths, database: Database, *, snapshotter: str, restore: Callable[[Store], None] | None = None
+    ) -> None:
         self.paths = paths
         self.database = database
         self._wanted = snapshotter
+        self._restore = restore
 
     @part
     def scratch(self) -> Scratch:
@@ -112,16 +116,21 @@ class Store:
 
     @part
     def snapshots(self) -> Snapshotter:
-        """Layers as trees; the kind is chosen at the first use."""
+        """Layers as trees; the kind is chosen at the first use, and what a power cut may have cost is restored."""
         from estiba.store.snapshots.choose import open_snapshotter
 
-        return open_snapshotter(self.database, self.paths, kind=self._wanted)
+        snapshots = open_snapshotter(self.database, self.paths, kind=self._wanted)
+        if self._restore is not None and snapshots.doubtful():
+            self.__dict__["snapshots"] = snapshots  # whoever restores needs them too
+            self._restore(self)
+        return snapshots
 
     @classmethod
-    def open(cls, root: str, *, snapshotter: str = "auto") -> Store:
+    def open(cls, root: str, *, snapshotter: str = "auto", restore: Callable[[Store], None] | None = None) -> Store:
         """Open the store in directory `root`, an absolute path; it is made where it is missing.
 
-        `snapshotter` is ``overlay``, ``copying`` or ``auto``: the best that the kernel and the disk allow.
+        `snapshotter` is ``overlay``, ``copying`` or ``auto``: the best that the kernel and the disk allow. `restore`
+        is called before snapshots are used the first time, if there are doubtful ones: `image.restore`.
 
         Raises:
             PermissionDenied: this user may not write there. Unavailable: no space, or the database is locked.
@@ -129,7 +138,7 @@ class Store:
         """
         paths = StorePaths(root)
         paths.make()
-        return cls(paths, Database.open(paths.database), snapshotter=snapshotter)
+        return cls(paths, Database.open(paths.database), snapshotter=snapshotter, restore=restore)
 
     def close(self) -> None:
         self.database.close()

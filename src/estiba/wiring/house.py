@@ -51,7 +51,7 @@ class House:
         if self._store is None:
             from estiba.store.store import Store
 
-            self._store = Store.open(self.settings.root, snapshotter=self.settings.snapshotter)
+            self._store = Store.open(self.settings.root, snapshotter=self.settings.snapshotter, restore=_restored)
         return self._store
 
     @property
@@ -162,3 +162,10 @@ def _text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def _restored(store: Store) -> None:
+    """Loaded when a power cut has made it necessary."""
+    from estiba.image.restore import restore
+
+    restore(store)

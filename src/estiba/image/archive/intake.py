@@ -59,8 +59,9 @@ def take_image(
     pairs = tuple(zip(config.diff_ids, blobs, strict=True))
     _verify_known(store, source, config, layers, blobs)
     unpack_layers(store, pairs, open_blob=store.blobs.open)
-    for diff_id, blob in pairs:
-        store.layer_blobs.add(diff_id, blob)
+    with store.database.transaction():  # one wait for the disk
+        for diff_id, blob in pairs:
+            store.layer_blobs.add(diff_id, blob)
     if manifest is not None:
         store.blobs.put(config.raw)
         store.blobs.put(manifest.raw)

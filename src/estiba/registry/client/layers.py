@@ -65,8 +65,9 @@ class LayerTransfer:
         with Unpacking(self.store, pairs) as unpacking:
             await _Run(self, unpacking, resumed).all()
             await asyncio.get_running_loop().run_in_executor(None, unpacking.finish)
-        for diff_id, layer in pairs:
-            self.store.layer_blobs.add(diff_id, layer)
+        with self.store.database.transaction():  # one wait for the disk
+            for diff_id, layer in pairs:
+                self.store.layer_blobs.add(diff_id, layer)
         for layer in dict.fromkeys(self.manifest.layers[position] for position in unpacking.needed):
             self.progress.blob(layer.digest, statuses.UNPACKED)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from estiba.errors import EstibaError
-from estiba.image.unpack import unpack_layers
+from estiba.image.restore import unpack_image
 from estiba.oci.digest import Digest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
@@ -93,11 +93,7 @@ def _from_here(store: Store, image: Digest) -> bool:
     content = store.images.content(image)
     if not all(store.blobs.has(blob) for blob in (image, *content.blobs)):
         return False
-    forms = [store.layer_blobs.get(diff_id) for diff_id in content.diff_ids]
-    if not all(forms):
-        return False
-    unpack_layers(store, [(diff_id, form[0]) for diff_id, form in zip(content.diff_ids, forms, strict=True)])
-    return True
+    return unpack_image(store, image)
 
 
 def _sources(store: Store, image: Digest) -> Iterator[Reference]:

@@ -190,5 +190,13 @@ class Snapshotter(Protocol):
             NoSuchSnapshot.
         """
 
+    def doubtful(self) -> tuple[Digest, ...]:
+        """Committed snapshots of an earlier boot that never were synced: a power cut may have damaged them, so nothing
+        else here knows of them.
+        """
+
+    def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
+        """Forget these doubtful snapshots; those that were committed anew meanwhile stay."""
+
     def strays(self) -> tuple[str, ...]:
         """Directories that belong to no snapshot: of a process that was killed. They may be removed at any time."""

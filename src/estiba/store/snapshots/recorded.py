@@ -48,6 +48,12 @@ class RecordedSnapshots:
     def usage(self, name: str | Digest) -> Usage:
         return measure(self._tree(name))
 
+    def doubtful(self) -> tuple[Digest, ...]:
+        return self._records.doubtful()
+
+    def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
+        self._records.give_up(chain_ids)
+
     def strays(self) -> tuple[str, ...]:
         return self._records.strays()
 

@@ -156,6 +156,22 @@ class SnapshotRecords:
             ).fetchall()
         return tuple(_record(row) for row in rows)
 
+    def doubtful(self) -> tuple[Digest, ...]:
+        """The chain IDs of rows that are not believed, in the order in which they were made."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"SELECT chain_id FROM snapshots WHERE NOT {_IS_BELIEVED} ORDER BY number", (self._boot,)
+            ).fetchall()
+        return tuple(Digest.parse(row[0]) for row in rows)
+
+    def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
+        """Drop these rows where they are still not believed; their directories become strays."""
+        with self._database.transaction(durable=False) as connection:
+            connection.executemany(
+                f"DELETE FROM snapshots WHERE chain_id = ? AND NOT {_IS_BELIEVED}",
+                [(str(chain_id), self._boot) for chain_id in chain_ids],
+            )
+
     def strays(self) -> tuple[str, ...]:
         """Directories without a believed row."""
         with self._database.transaction(durable=False) as connection:
