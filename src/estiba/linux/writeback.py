@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from estiba.linux.libc import libc
-
 STEP = 8 << 20
 """Bytes between two calls of `begin`: many for a disk, few beside what a disk does in a second."""
 
@@ -16,6 +14,8 @@ def begin(descriptor: int, offset: int = 0, length: int = 0) -> None:
     A hint (sync_file_range(2)): where it cannot be followed, as on a filesystem without a disk, nothing happens.
     """
     import ctypes
+
+    from estiba.linux.libc import libc
 
     libc.sync_file_range(descriptor, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
