@@ -64,6 +64,7 @@ def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="every image that no container has")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show the plan and remove nothing")
+    parser.add_argument("--filter", action="append", default=[], metavar="KEY=VALUE", help="until, label, label!")
 
 
 def run(args: argparse.Namespace, house: House) -> int:
@@ -86,12 +87,14 @@ def run(args: argparse.Namespace, house: House) -> int:
 def _prune(args: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
     from estiba.cli import gc as gc_command
+    from estiba.cli.prune_filters import spared
     from estiba.cli.questions import agrees
     from estiba.cli.units import human_size
     from estiba.store import gc
 
     options = gc.Options(dangling=True, unused=args.all)
-    plan = gc.plan(gc.gather(house.store, options), options)
+    facts = gc.gather(house.store, options)
+    plan = gc.plan(facts._replace(uses=(*facts.uses, *spared(house.store, args.filter))), options)
     gc_command.show(plan)
     if args.dry_run:
         return 0

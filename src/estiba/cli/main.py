@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 # Commands whose exit code is the container's: what Estiba itself cannot do is told apart by 125.
 _PASSES_EXIT_CODE_ON = frozenset({"run", "create", "exec"})
 
-_FLAGS_WITH_VALUE = {"--root": "root", "--run": "run", "--runtime": "runtime", "--snapshotter": "snapshotter"}
+_FLAGS_WITH_VALUE = {
+    "--root": "root",
+    "--run": "run",
+    "--runtime": "runtime",
+    "--snapshotter": "snapshotter",
+    "--insecure-registry": "insecure_registry",
+}
 
 _ASK_THE_DOCTOR = "Run `estiba doctor` to see what this machine allows."
 _NO_THREAD = "can't start new thread"  # of the threading module, which has no class for it
@@ -42,7 +48,8 @@ _REMEDIES = {
 }
 
 _USAGE = """\
-Usage: estiba [--root DIR] [--run DIR] [--runtime NAME] [--snapshotter NAME] [--debug] COMMAND [ARGUMENTS]
+Usage: estiba [--root DIR] [--run DIR] [--runtime NAME] [--snapshotter NAME] [--insecure-registry HOST] [--debug]
+              COMMAND [ARGUMENTS]
 
 Build, store, share and run container images: one package, no daemon needed.
 """
@@ -133,7 +140,9 @@ def parse(words: Sequence[str]) -> Invocation:
                 if not rest:
                     raise WrongUsage(f"{name} needs a value", remedy=f"Write {name} VALUE before the command.")
                 value = rest.pop(0)
-            flags[_FLAGS_WITH_VALUE[name]] = value
+            key = _FLAGS_WITH_VALUE[name]
+            is_more = key == "insecure_registry" and key in flags  # the one that may be given several times
+            flags[key] = f"{flags[key]},{value}" if is_more else value
         elif word in {"-D", "--debug"}:
             debug = True
         elif word in {"-h", "--help"}:

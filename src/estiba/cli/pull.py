@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estiba.cli.parser import SUPPRESS
 from estiba.errors import InvalidInput
 from estiba.values import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("name", metavar="NAME[:TAG|@DIGEST]")
     add_progress(parser)
+    parser.add_argument("--disable-content-trust", action="store_true", help=SUPPRESS)  # Docker's, and its default
     parser.add_argument("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="default: this machine's")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estiba.cli.parser import SUPPRESS
 from estiba.errors import InvalidInput, NotFound
 from estiba.values import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("name", metavar="NAME[:TAG]")
     add_progress(parser)
+    parser.add_argument("--disable-content-trust", action="store_true", help=SUPPRESS)  # Docker's, and its default
     parser.add_argument(
         "--compression", choices=("gzip", "zstd", "none"), default="gzip", help="of layers that never travelled yet"
     )

@@ -48,6 +48,7 @@ def read(
     run: str = "",
     runtime: str = "",
     snapshotter: str = "",
+    insecure_registry: str = "",
     debug: bool = False,
 ) -> Settings:
     """Join flags (empty: not given) and `environment` into settings.
@@ -55,6 +56,9 @@ def read(
     Raises:
         InvalidInput: a path that no kernel takes.
     """
+    if insecure_registry:
+        known = environment.get("ESTIBA_INSECURE_REGISTRIES", "")
+        environment = environment | {"ESTIBA_INSECURE_REGISTRIES": f"{known},{insecure_registry}"}
     user_id = os.geteuid()
     home = environment.get("HOME") or "/"
     return Settings(
