@@ -48,6 +48,7 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "attach": (frozenset({RUNNING}), frozenset()),
     "pause": (frozenset({RUNNING}), frozenset()),
     "unpause": (frozenset({PAUSED}), frozenset()),
+    "copy": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
     "top": (frozenset({RUNNING, PAUSED}), frozenset()),
     "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
 }
@@ -84,6 +85,7 @@ _DONE = {
     "pause": "paused",
     "unpause": "let go on",
     "top": "looked into",
+    "copy": "copied from or to",
     "remove": "removed",
 }
 

@@ -306,15 +306,16 @@ def unmount(target: str, *, detach: bool = False, follow: bool = False) -> None:
     checked(libc.umount2(os.fsencode(target), flags), f"unmount {target}")
 
 
-def is_mounted(target: str) -> bool:
-    """Whether `target` is the root of a mount (statx(2), STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+def is_mounted(target: str, *, directory: int = _AT_FDCWD) -> bool:
+    """Whether `target` (in `directory`, a descriptor) is the root of a mount (statx(2), STATX_ATTR_MOUNT_ROOT, Linux
+    5.8).
 
     Raises:
         OSError: `target` does not exist.
     """
     buffer = ctypes.create_string_buffer(256)
-    at_fdcwd, no_follow_no_automount = -100, 0x100 | 0x800
-    checked(libc.statx(at_fdcwd, os.fsencode(target), no_follow_no_automount, 0, buffer), f"statx {target}")
+    no_follow_no_automount = 0x100 | 0x800
+    checked(libc.statx(directory, os.fsencode(target), no_follow_no_automount, 0, buffer), f"statx {target}")
     attributes = int.from_bytes(buffer.raw[8:16], sys.byteorder)
     return bool(attributes & 0x2000)
 

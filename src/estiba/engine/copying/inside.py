@@ -1,0 +1,265 @@
+"""The container's side of a copy: a process of its own, with the container's ids, which sees the container's files.
+
+Of a running container it has the root directory, mounts and all; of one that does not run it mounts the files, volumes
+and binds where nobody else sees them, and they are gone with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from estiba.engine import frames, lifecycle
+from estiba.engine.copying import stream
+from estiba.engine.copying.plan import Found
+from estiba.engine.copying.tree import Side
+from estiba.engine.locks import Lock, wait_for_lock
+from estiba.engine.paths import volume_data
+from estiba.engine.removal import snapshot_key
+from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
+from estiba.linux import mountpoints as mp
+from estiba.linux.mounts import make_private_namespace, mount_all
+from estiba.linux.namespaces import CLONE_NEWUSER, is_own_namespace, join
+from estiba.linux.paths import IN_ROOT, make_directories, make_file, open_in_root
+from estiba.linux.processes import start_time
+from estiba.store.snapshots.trees import remove_tree
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from estiba.engine.engine import Engine
+    from estiba.engine.records import ContainerRecord
+    from estiba.linux.mounts import Mount
+
+_FIND, _SEND, _TAKE = 1, 2, 3
+_KINDS: tuple[type[EstibaError], ...] = (NotFound, Conflict, InvalidInput, Unavailable)
+_LIVES = (lifecycle.RUNNING, lifecycle.PAUSED)
+
+
+class _Shown(NamedTuple):
+    """A mount of a container that does not run: `source` of the host at `target`."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+class Inside:
+    """A context manager. Every method raises what went wrong in the other process.
+
+    Raises:
+        Unavailable: this user may not. Conflict: the container ends or starts just now.
+    """
+
+    def __init__(self, engine: Engine, record: ContainerRecord) -> None:
+        if os.geteuid() != 0:
+            raise Unavailable(
+                "files of containers are reached by root, or by a user with ids in /etc/subuid",
+                remedy="Bind a directory with -v instead.",
+            )
+        self._lock: Lock | None = None
+        self._folder = ""
+        self._scratch = -1
+        if record.state not in _LIVES:
+            self._lock = wait_for_lock(engine.paths(record.id).lock)
+            record = engine.find(record.id)
+        try:
+            if record.state in _LIVES:
+                root, users = _of_running(record)
+                self._begin(lambda: _enter(root, users), record)
+                os.close(root)
+                os.close(users)
+            else:
+                lifecycle.must_act("copy", record.state, name=record.name)
+                self._scratch, self._folder = engine.store.scratch.folder("copy")
+                mounts = engine.store.snapshots.mounts(snapshot_key(record.id))
+                shown, folder = _shown(engine, record), self._folder
+                is_read_only = record.parsed_options().security.read_only
+                self._begin(lambda: _mount(mounts, shown, folder, is_read_only=is_read_only), record)
+        except BaseException:
+            self._clean()
+            raise
+
+    def __enter__(self) -> Inside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        os.waitpid(self._pid, 0)
+        self._clean()
+
+    def find(self, path: str, *, follows: bool) -> Found:
+        """As `Side.find`."""
+        self._connection.send(_FIND, [path, follows])
+        return Found(*self._answer())
+
+    def send(self, directory: str, name: str, as_name: str, out: int) -> None:
+        """As `stream.send`, into the descriptor `out`; `sent` gives its answer."""
+        self._connection.send(_SEND, [directory, name, as_name], descriptor=out)
+
+    def take(self, directory: str, source: int, how: stream.Taken) -> None:
+        """As `stream.take`, from the descriptor `source`; `taken` gives its answer."""
+        self._connection.send(_TAKE, [directory, how.owner, how.is_trusting], descriptor=source)
+
+    def answer(self) -> Any:
+        """What the last `send` (bytes) or `take` (names that were left out) gave."""
+        return self._answer()
+
+    def _begin(self, prepare: Any, record: ContainerRecord) -> None:
+        self._connection, theirs = frames.pair()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._connection.close()  # else its end would never be seen
+            _serve(frames.Connection(theirs), prepare, record.name)
+        theirs.close()
+
+    def _answer(self) -> Any:
+        try:
+            frame = self._connection.receive()
+        except frames.MonitorGone:
+            raise Unavailable("the process that reached into the container was killed") from None
+        if frame.kind != frames.FAILED:
+            return frame.json()
+        facts = frame.json()
+        kind = next((kind for kind in _KINDS if kind.__name__ == facts["kind"]), Unavailable)
+        raise kind(facts["message"], remedy=facts["remedy"])
+
+    def _clean(self) -> None:
+        if self._folder:
+            remove_tree(self._folder)
+            os.close(self._scratch)
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _of_running(record: ContainerRecord) -> tuple[int, int]:
+    """Descriptors of the root directory and of the user namespace of the container's first process."""
+    ended = Conflict(f"container {record.name} has just ended", remedy="Try again.")
+    try:
+        root = os.open(f"/proc/{record.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        users = os.open(f"/proc/{record.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        raise ended from None
+    if start_time(record.pid) != record.pid_start:
+        os.close(root)
+        os.close(users)
+        raise ended
+    return root, users
+
+
+def _enter(root: int, users: int) -> int:
+    """Become the container's root, where that is another than ours."""
+    if not is_own_namespace(users, "user"):
+        join(users, CLONE_NEWUSER)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    return root
+
+
+def _shown(engine: Engine, record: ContainerRecord) -> list[_Shown]:
+    options = record.parsed_options()
+    by_target = {mount.target: mount for mount in options.mounts}
+    shown = [_Shown(m.source, m.target, m.read_only) for m in options.mounts if m.kind == "bind"]
+    for name, target in engine.containers.volumes_of(record.id):
+        mount = by_target.get(target)
+        if mount is None or not mount.subpath:
+            source = volume_data(engine.store.paths.root, name)
+            shown.append(_Shown(source, target, bool(mount and mount.read_only)))
+    return sorted(shown, key=lambda one: one.target.count("/"))
+
+
+def _mount(mounts: tuple[Mount, ...], shown: list[_Shown], place: str, *, is_read_only: bool) -> int:
+    """Mount a container's files on `place`, where only this process sees them; gives their root."""
+    make_private_namespace()
+    try:
+        mount_all(mounts, place)
+        root = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for one in shown:
+            if os.path.exists(one.source):
+                _show(root, one)
+        if is_read_only:
+            mp.set_attributes(root, 0x1, 0, recursive=False)
+    except OSError as error:
+        raise Unavailable(f"the files of the container cannot be mounted: {error}") from error
+    return root
+
+
+def _show(root: int, one: _Shown) -> None:
+    tree = mp.clone_tree(one.source, recursive=True)
+    try:
+        if one.read_only:
+            mp.set_attributes(tree, 0x1, 0)
+        place = make_directories(root, one.target) if os.path.isdir(one.source) else make_file(root, one.target)
+        try:
+            mp.attach(tree, place, what=f"show {one.source} on {one.target}")
+        finally:
+            os.close(place)
+    finally:
+        os.close(tree)
+
+
+def _serve(connection: frames.Connection, prepare: Any, name: str) -> NoReturn:
+    """Answer until the other side has gone; ends the process."""
+    code = 70
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side hears of it, and goes
+        os.umask(0)
+        side: Side | None = None
+        while True:
+            try:
+                frame, descriptor = connection.receive_with_descriptor()
+            except frames.MonitorGone:
+                code = 0
+                break
+            try:
+                if side is None:
+                    side = Side(prepare(), f"container {name}")
+                answer = _act(side, frame.kind, frame.json(), descriptor)
+                connection.send(frames.DONE, answer)
+            except (EstibaError, OSError) as error:
+                connection.send(frames.FAILED, _told(error))
+            finally:
+                if descriptor >= 0:
+                    os.close(descriptor)
+    finally:
+        os._exit(code)
+
+
+def _act(side: Side, kind: int, words: list[Any], descriptor: int) -> object:
+    if kind == _FIND:
+        return side.find(words[0], follows=words[1])
+    directory = side.directory(words[0])
+    try:
+        if kind == _SEND:
+            with open(descriptor, "wb", closefd=False) as out:
+                return stream.send(directory, words[1], words[2], out)
+        owner = (words[1][0], words[1][1]) if words[1] is not None else None
+        with open(descriptor, "rb", closefd=False) as source:
+            left_out = stream.take(source, lambda path: _below(side, words[0], path), stream.Taken(owner, words[2]))
+            while source.read(1 << 16):  # what pads the tar
+                pass
+        return left_out
+    finally:
+        os.close(directory)
+
+
+def _below(side: Side, directory: str, path: str) -> int:
+    """A directory of the container's, made where it is missing; links lead where they lead for the container."""
+    whole = f"{directory}/{path}" if path else directory
+    try:
+        return open_in_root(side.root, whole, os.O_RDONLY | os.O_DIRECTORY, resolve=IN_ROOT)
+    except FileNotFoundError:
+        os.close(make_directories(side.root, whole))
+    except NotADirectoryError:
+        raise Conflict(f"{whole} is a file, and a directory is wanted in its place") from None
+    return open_in_root(side.root, whole, os.O_RDONLY | os.O_DIRECTORY, resolve=IN_ROOT)
+
+
+def _told(error: EstibaError | OSError) -> dict[str, str]:
+    if isinstance(error, EstibaError):
+        kind = next((kind.__name__ for kind in _KINDS if isinstance(error, kind)), "Unavailable")
+        return {"kind": kind, "message": error.message, "remedy": error.remedy}
+    kind = "BrokenPipe" if isinstance(error, BrokenPipeError) else "Unavailable"
+    return {"kind": kind, "message": f"the container's files: {error.strerror or error}", "remedy": ""}
