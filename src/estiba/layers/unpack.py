@@ -432,7 +432,9 @@ def normalised(name: bytes) -> bytes:
     """
     if len(name) > _LONGEST_PATH:
         raise UnsafeEntry(name, f"whose path has {len(name)} bytes; at most {_LONGEST_PATH} are allowed")
-    if b"//" in name or b"." in name:
+    if name.startswith(b"./"):  # as GNU tar begins every one
+        name = name[2:]
+    if b"//" in name or b"/." in name or name.startswith(b"."):
         parts = name.split(b"/")
         if b".." in parts:
             raise UnsafeEntry(name, "with .. in its path")
