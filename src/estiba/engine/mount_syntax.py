@@ -41,7 +41,9 @@ def parse_volume(text: str, *, current_directory: str) -> VolumeMount:
             mount = mount._replace(copy_up=False)
         elif idmap_option.is_idmap(option):
             options.append(idmap_option.checked(option, text))
-        elif option not in ("z", "Z", "consistent", "cached", "delegated", ""):
+        elif option in ("z", "Z"):
+            mount = mount._replace(relabels=option)
+        elif option not in ("consistent", "cached", "delegated", ""):
             raise InvalidInput(
                 f"invalid option {option!r} in volume {text!r}",
                 remedy=f"Options are ro, rw, idmap, nocopy of a volume, and of a bind {', '.join(_PROPAGATIONS)}.",

@@ -156,6 +156,10 @@ def begin(
         name_server=network.user.place.name_server if network.user else "",
         owner=own.root if own is not None else (-1, -1),
     )
+    if options.security.mount_label:
+        from estiba.engine.monitor.labelling import label_files
+
+        label_files(request, paths)
     given = _surroundings(request, paths, owns_ids=own is not None)
     if given is not None and own is not None:
         _check_shared(given, own)
