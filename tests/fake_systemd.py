@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
+from waiting import wait_until
 
 jeepney = pytest.importorskip("jeepney")
 
@@ -76,6 +79,7 @@ class FakeSystemd:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.units: dict[str, dict[str, Any]] = {}
         self.result = "done"
+        self.is_silent = False
         self.denied = ""
         for place in places:
             self._make(place, root)
@@ -89,9 +93,18 @@ class FakeSystemd:
         self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._connection.close()
-        for place in self.places:
-            for directory, _, _ in os.walk(place + self.root, topdown=False):
-                os.rmdir(directory)
+        wait_until(self._is_clean, "all processes have left systemd's groups")
+
+    def _is_clean(self) -> bool:
+        try:
+            for place in self.places:
+                for directory, _, _ in os.walk(place + self.root, topdown=False):
+                    os.rmdir(directory)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
 
     def of(self, method: str) -> list[tuple[Any, ...]]:
         """The arguments of each call of a method."""
@@ -130,6 +143,8 @@ class FakeSystemd:
             self._reply(message, "v", (("s", value),))
         elif method in ("Subscribe", "ResetFailedUnit"):
             self._reply(message)
+        elif method == "StartTransientUnit" and self.is_silent:
+            self._move_all(*message.body[::2])
         elif method == "StartTransientUnit":
             self._start(message)
         elif method == "StopUnit":
@@ -149,12 +164,15 @@ class FakeSystemd:
         if unit in self.units:
             self._fail(message, f"{NAME}.UnitExists", f"Unit {unit} was already loaded or has a fragment file.")
             return
-        given = {name: value for name, (_, value) in properties}
         if self.result == "done":
-            self.units[unit] = given
-            for pid in given["PIDs"]:
-                self._move(unit, pid)
+            self._move_all(unit, properties)
         self._job(message, unit)
+
+    def _move_all(self, unit: str, properties: list[Any]) -> None:
+        given = {name: value for name, (_, value) in properties}
+        self.units[unit] = given
+        for pid in given["PIDs"]:
+            self._move(unit, pid)
 
     def _stop(self, message: Any) -> None:
         unit = message.body[0]

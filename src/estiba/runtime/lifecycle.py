@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
-from estiba.errors import Conflict, Unavailable
-from estiba.linux.cgroups.group import Group, open_group
+from estiba.errors import Unavailable
+from estiba.linux.cgroups.group import Group, GroupInUse, open_group
 from estiba.linux.namespaces import NAMESPACES, has_root, is_own_namespace
 from estiba.linux.processes import has_ended, pidfd_open, send_signal, start_time
 from estiba.runtime import hooks
@@ -96,6 +96,10 @@ def create(
         _close(plan)
         record["cgroup"] = group.record() if group is not None else None  # systemd tells only now where it is
         container.save_process()
+    except GroupInUse:
+        record["cgroup"] = None  # what is in there is somebody else's
+        destroy(container, config)
+        raise
     except BaseException:
         destroy(container, config)
         raise
@@ -205,7 +209,7 @@ def _group_for(container_id: str, config: dict[str, Any], open_scope: ScopeOpene
         path = found.path
     group = open_group(path)
     if group.processes():
-        raise Conflict(f"the control group {group.path} is in use", remedy="Choose another cgroupsPath.")
+        raise GroupInUse(group.path)
     return group
 
 

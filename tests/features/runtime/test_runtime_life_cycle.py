@@ -283,7 +283,7 @@ def test_list_version_features_and_spec(box, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("fly",), ("create", "--wings"), ("kill", "x", "NOSIG"), ("--systemd-cgroup", "list")]
+    "words", [("fly",), ("create", "--wings"), ("kill", "x", "NOSIG"), ("--cgroup-manager", "no", "list")]
 )
 def test_what_is_not_understood_is_refused(box, words):
     result = box.call(*words)

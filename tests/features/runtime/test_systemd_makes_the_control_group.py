@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from estiba.linux.cgroups.layout import detect
 from estiba.runtime.spec import Resources
 from fake_systemd import FakeSystemd, bus
+from waiting import wait_until
 
 pytestmark = pytest.mark.root
 
@@ -133,6 +135,34 @@ def test_what_systemd_refuses_is_told(scoped: Any, systemd: FakeSystemd) -> None
     done = scoped.call("run", "-b", scoped.bundle("true"), "est-denied")
     assert done.returncode == 125
     assert "systemd may not start the unit estiba-est-denied.scope for this user" in done.stderr
+
+
+def test_a_unit_that_is_in_use_is_refused(scoped: Any, systemd: FakeSystemd) -> None:
+    start(scoped, "est-first", "sleep", "1000", cgroups_path="system.slice:est:same")
+    done = scoped.call("run", "-b", scoped.bundle("true", cgroups_path="system.slice:est:same"), "est-second")
+    assert done.returncode == 125
+    assert "is in use" in done.stderr
+    systemd.units["estiba-est-third.scope"] = {}  # started between our look and our call
+    done = scoped.call("run", "-b", scoped.bundle("true"), "est-third")
+    assert "estiba-est-third.scope is in use" in done.stderr
+    del systemd.units["estiba-est-third.scope"]
+    assert systemd.of("StopUnit") == []
+    assert json.loads(scoped.call("state", "est-first").stdout)["status"] == "running"
+
+
+def test_a_runtime_that_is_killed_while_systemd_works_leaves_nothing(scoped: Any, systemd: FakeSystemd) -> None:
+    systemd.is_silent = True
+    with open(os.devnull, "r+b") as null:
+        command = [*scoped.command, "create", "-b", scoped.bundle("sleep", "1000"), "est-killed"]
+        runtime = subprocess.Popen(command, stdin=null, stdout=null, stderr=null)
+    wait_until(lambda: systemd.units, "systemd is asked for the unit")
+    [first] = systemd.units["estiba-est-killed.scope"]["PIDs"]
+    runtime.kill()
+    runtime.wait()
+    wait_until(lambda: not os.path.exists(f"/proc/{first}"), "the first process has ended with the runtime")
+    assert scoped.call("delete", "--force", "est-killed").returncode == 0
+    assert systemd.units == {}
+    assert os.listdir(scoped.root) == []
 
 
 @pytest.mark.parametrize("path", ["/plain/path", "a.slice:b", "no-slice:b:c", "a.slice:b:c.slice"])

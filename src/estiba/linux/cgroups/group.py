@@ -21,6 +21,13 @@ _ATTEMPTS = 500
 _PAUSE_MS = 10
 
 
+class GroupInUse(Conflict):
+    """Somebody else's processes are in the group."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the control group {path} is in use", remedy="Choose another cgroupsPath.")
+
+
 class Group:
     """The group `path` (absolute, below the root of each hierarchy).
 
@@ -81,13 +88,13 @@ class Group:
         """Make the group in every hierarchy.
 
         Raises:
-            Conflict: it exists and has processes.
+            GroupInUse: it exists and has processes.
         """
         made: list[str] = []
         for place in self._places():
             made.extend(make_directories(place, self.path))
             if _read(place + self.path + "/cgroup.procs").strip():
-                raise Conflict(f"the control group {self.path} is in use", remedy="Choose another cgroupsPath.")
+                raise GroupInUse(self.path)
         self.made = tuple(made)
         if "cpuset" in self.layout.controllers:
             v1.inherit_cpuset(self.layout.controllers["cpuset"], self.path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import Conflict, EstibaError, PermissionDenied, Unavailable
+from estiba.errors import EstibaError, PermissionDenied, Unavailable
+from estiba.linux.cgroups.group import GroupInUse
 from estiba.linux.cgroups.systemd.properties import version_of
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ class Manager:
         """Make the transient unit and wait until it is there.
 
         Raises:
-            Conflict: there is one of this name.
+            GroupInUse: there is one of this name.
             Unavailable, PermissionDenied: systemd did not do it.
         """
         arguments: tuple[Any, ...] = (unit, "replace", _encoded(properties), [])
@@ -88,7 +89,7 @@ class Manager:
             except Refused as again:
                 if again.name != f"{NAME}.UnitExists":
                     raise _translated(again, f"start the unit {unit}") from None
-                raise Conflict(f"the unit {unit} is in use", remedy="Choose another linux.cgroupsPath.") from None
+                raise GroupInUse(unit) from None
 
     def stop(self, unit: str) -> None:
         """End the unit, if there is one, and let systemd forget it."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import Conflict, EstibaError, Unavailable
+from estiba.errors import EstibaError, Unavailable
 from estiba.linux.cgroups import v1, v2
-from estiba.linux.cgroups.group import Group, make_directories
+from estiba.linux.cgroups.group import Group, GroupInUse, make_directories
 from estiba.linux.cgroups.layout import Layout, detect
 from estiba.linux.cgroups.systemd import names, properties, variants
 from estiba.linux.cgroups.systemd.bus import Manager
@@ -79,10 +79,10 @@ class ScopeGroup(Group):
         """Nothing yet; the name must be free.
 
         Raises:
-            Conflict: the group exists and has processes.
+            GroupInUse: the group exists and has processes.
         """
-        if os.path.isdir(self._one_place()) and self.processes():
-            raise Conflict(f"the control group {self.path} is in use", remedy="Choose another cgroupsPath.")
+        if self._has_processes():
+            raise GroupInUse(self.path)
 
     def apply(self, resources: Mapping[str, Any]) -> None:
         """Set limits: systemd's own where it has them, and all of them in the group's files.
@@ -108,7 +108,7 @@ class ScopeGroup(Group):
         """Move process `pid` into the group; the first one starts the unit.
 
         Raises:
-            Conflict: there is such a unit already. Unavailable, PermissionDenied: systemd did not do it.
+            GroupInUse: there is such a unit already. Unavailable, PermissionDenied: systemd did not do it.
         """
         if self.scope is not None:
             self._start(self.scope, pid)
@@ -155,8 +155,8 @@ class ScopeGroup(Group):
             self._manager = Manager(self.address)
         return self._manager
 
-    def _one_place(self) -> str:
-        return next(iter(self._one_directory()))
+    def _has_processes(self) -> bool:
+        return os.path.isdir(next(iter(self._one_directory()))) and bool(self.processes())
 
     def _start(self, scope: Scope, pid: int) -> None:
         manager = self._connected()
@@ -214,6 +214,7 @@ def open_scope(
 
     Raises:
         InvalidInput: `cgroups_path` is not slice:prefix:name, or an annotation sets no property.
+        GroupInUse: there is such a scope, with processes.
         Unavailable: there is no bus, no systemd on it, or a user's systemd cannot manage groups here.
     """
     scope = names.scope_of(cgroups_path, container_id, is_user=is_user)
@@ -235,6 +236,7 @@ def open_scope(
         extra=extra,
     )
     group._manager = manager
+    group.create()
     return group
 
 
