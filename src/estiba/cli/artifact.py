@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push.add_argument("files", nargs="+", metavar="FILE[:MEDIA/TYPE]")
     push.add_argument("--artifact-type", default="", metavar="TYPE", help="what the whole is")
     push.add_argument("--annotation", action="append", default=[], metavar="NAME=VALUE")
+    push.add_argument("--subject", default="", metavar="NAME[:TAG|@DIGEST]", help="what the artifact refers to")
     for each in (pull, push):
         add_progress(each)
 
@@ -51,7 +52,15 @@ def _push(args: argparse.Namespace, house: House) -> int:
     annotations = dict(text.partition("=")[::2] for text in args.annotation)
     if "" in annotations:
         raise InvalidInput("an annotation without a name", remedy="Write --annotation NAME=VALUE.")
-    reference = Reference.parse(args.name).tagged
+    reference = Reference.parse(args.name)
+    subject = Reference.parse(args.subject).tagged if args.subject else None
+    if subject is None:
+        reference = reference.tagged  # else its digest will do
+    elif subject.name != reference.name:
+        raise InvalidInput(
+            f"{subject.familiar} is not in the repository {reference.familiar_name}",
+            remedy="An artifact refers to what is in its own repository.",
+        )
     with shown(args) as progress:
         digest = artifacts.push(
             house.registries,
@@ -59,6 +68,7 @@ def _push(args: argparse.Namespace, house: House) -> int:
             [artifacts.GivenFile.parse(text) for text in args.files],
             artifact_type=args.artifact_type or artifacts.DEFAULT_TYPE,
             annotations=annotations,
+            subject=subject,
             progress=progress,
         )
         progress.result(str(digest), name=str(reference), digest=str(digest))

@@ -6,7 +6,9 @@ import json
 import os
 import sys
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 registries = sys.modules["estiba_test_registries"]
 
@@ -51,3 +53,47 @@ def test_a_title_leads_nowhere_else(server, estiba_home, repository, tmp_path, t
     done = estiba_home.estiba("artifact", "pull", "-o", f"{tmp_path}/deep/er", name, check=False)
     assert (done.returncode, "whose title leads elsewhere" in done.stderr) == (1, True)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("has_list", [True, False])
+def test_an_artifact_is_found_by_what_it_refers_to(server, misbehave, estiba_home, repository, tmp_path, has_list):
+    address = server.address
+    if not has_list:  # as registries were before 1.1
+
+        async def old(request: web.Request) -> web.StreamResponse:
+            if "/referrers/" in request.path:
+                return web.Response(status=404)
+            data = await request.read()
+            async with (
+                aiohttp.ClientSession() as session,
+                session.request(
+                    request.method, f"http://{server.address}{request.raw_path}", headers=kept(request), data=data
+                ) as answer,
+            ):
+                headers = {name: answer.headers[name] for name in ("Content-Type",) if name in answer.headers}
+                if "Location" in answer.headers:
+                    headers["Location"] = answer.headers["Location"].removeprefix(f"http://{server.address}")
+                return web.Response(status=answer.status, headers=headers, body=await answer.read())
+
+        def kept(request: web.Request) -> dict[str, str]:
+            return {name: request.headers[name] for name in ("Accept", "Content-Type") if name in request.headers}
+
+        address = misbehave(old).address
+    image = f"{address}/{repository}:1"
+    server.push_image(repository, "1", b"layer")
+    (tmp_path / "signature").write_text("signed")
+    words = ("artifact", "push", "-q", f"{address}/{repository}", f"{tmp_path}/signature")
+    digest = estiba_home.estiba(*words, "--artifact-type", "application/x-sig", "--subject", image).stdout.strip()
+    other = estiba_home.estiba(*words, "--artifact-type", "application/x-sbom", "--subject", image).stdout.strip()
+    listed = [
+        json.loads(line) for line in estiba_home.estiba("referrers", "--format", "json", image).stdout.split("\n")[:-1]
+    ]
+    assert {(one["Digest"], one["ArtifactType"]) for one in listed} == {
+        (digest, "application/x-sig"),
+        (other, "application/x-sbom"),
+    }
+    chosen = estiba_home.estiba("referrers", "--artifact-type", "application/x-sig", "--format", "{{.Digest}}", image)
+    assert chosen.stdout == f"{digest}\n"
+    assert estiba_home.estiba("tags", image.removesuffix(":1")).stdout.split()[0] == "1"
+    elsewhere = estiba_home.estiba(*words, "--subject", f"{address}/elsewhere:1", check=False)
+    assert (elsewhere.returncode, "is not in the repository" in elsewhere.stderr) == (1, True)

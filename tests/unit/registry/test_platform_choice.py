@@ -44,3 +44,26 @@ def test_what_is_offered_is_told_where_nothing_fits():
     with pytest.raises(NoSuchPlatform) as caught:
         choose(offered, REFERENCE, platform=Platform.parse("linux/amd64"))
     assert caught.value.message == "busybox is not there for linux/amd64; it is for linux/arm64, windows/amd64"
+
+
+def test_what_attests_an_image_is_not_chosen_in_its_place():
+    attestation = ("vnd.docker.reference.type", "attestation-manifest")
+    digests = [Digest.of(bytes([number])) for number in range(3)]
+    image = Descriptor(mediatypes.OCI_MANIFEST, digests[0], 1)
+    beside = Descriptor(
+        mediatypes.OCI_MANIFEST, digests[1], 1, platform=Platform("unknown", "unknown"), annotations=(attestation,)
+    )
+    index = Index.make((beside, image))
+    name = Reference.parse("app")
+    assert choose(index, name, platform=Platform("linux", "amd64")) == digests[0], "the only image needs no platform"
+    with pytest.raises(NoSuchPlatform, match="it is for none"):
+        choose(Index.make((beside,)), name, platform=Platform("linux", "amd64"))
+
+
+def test_a_variant_that_goes_without_saying_is_kept_but_does_not_count():
+    written = {"os": "linux", "architecture": "arm64", "variant": "v8", "os.features": ["a"], "os.version": "1"}
+    platform = Platform.from_json(written)
+    assert platform.to_json() == written
+    image = Descriptor(mediatypes.OCI_MANIFEST, Digest.of(b"x"), 1, platform=platform)
+    assert choose(Index.make((image,)), Reference.parse("app"), platform=Platform("linux", "arm64")) == image.digest
+    assert Platform("linux", "arm64").can_run(platform)

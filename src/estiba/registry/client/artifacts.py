@@ -13,16 +13,18 @@ from estiba.oci import mediatypes
 from estiba.oci.canonical_json import dumps
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
+from estiba.oci.json_fields import JsonObject
 from estiba.oci.manifest import Index, parse_manifest
 from estiba.oci.reference import Reference
 from estiba.registry.client import manifests, upload
 from estiba.registry.client import progress as statuses
-from estiba.registry.client.ask import Registries
+from estiba.registry.client.ask import Registries, referrers_of, referrers_tag
 from estiba.registry.client.connection import Connection
 from estiba.registry.client.download import stream
-from estiba.registry.client.failures import UnexpectedContent
+from estiba.registry.client.failures import NotInRegistry, UnexpectedContent
 from estiba.registry.client.progress import Progress
-from estiba.registry.client.tokens import pull_scope, push_scope
+from estiba.registry.client.tokens import Scopes, pull_scope, push_scope
+from estiba.registry.protocol.endpoints import referrers_path
 from estiba.store.blobs.base import Check
 from estiba.store.scratch import translated
 from estiba.values import NamedTuple
@@ -81,34 +83,70 @@ def push(
     *,
     artifact_type: str,
     annotations: dict[str, str],
+    subject: Reference | None = None,
     progress: Progress,
 ) -> Digest:
     """Send files as one artifact; gives the digest of its manifest, which is the same for the same files.
 
+    With `subject`, in the same repository, the artifact refers to what that names now, and is found by `referrers`.
+
     Raises:
+        NotInRegistry: there is no such subject.
         InvalidInput: a file cannot be read. AccessDenied, RegistryUnreachable, RegistryFailed.
     """
     layers = tuple(_described(file) for file in files)
     empty = Descriptor(mediatypes.OCI_EMPTY, Digest.of(b"{}"), 2, data="e30=")
-    value = {
+    value: JsonObject = {
         "schemaVersion": 2,
         "mediaType": mediatypes.OCI_MANIFEST,
         "artifactType": artifact_type,
         "config": empty.to_json(),
         "layers": [layer.to_json() for layer in layers],
     } | ({"annotations": annotations} if annotations else {})
-    document = parse_manifest(dumps(value))
 
-    async def run() -> None:
+    async def run() -> Digest:
         async with registries.connect(reference.registry) as connection:
+            target = await _target(connection, subject) if subject is not None else None
+            document = parse_manifest(dumps(value | ({"subject": target.to_json()} if target else {})))
             for layer, file in zip(layers, files, strict=True):
                 await _send(connection, reference, layer, file.path, progress)
             await _send(connection, reference, empty, "", progress)
             scopes = frozenset({push_scope(reference.repository)})
             await manifests.send(connection, reference, document, scopes=scopes)
+            if target is not None:
+                entry = document.descriptor._replace(
+                    artifact_type=artifact_type, annotations=tuple(sorted(annotations.items()))
+                )
+                await _enlist(connection, reference, target.digest, entry, scopes)
+            return document.digest
 
-    asyncio.run(run())
-    return document.digest
+    return asyncio.run(run())
+
+
+async def _target(connection: Connection, subject: Reference) -> Descriptor:
+    scopes = frozenset({pull_scope(subject.repository)})
+    which = subject.digest or subject.tagged.tag or ""
+    document, digest = await manifests.fetch(connection, subject, which, scopes=scopes)
+    return Descriptor(document.media_type, digest, len(document.raw))
+
+
+async def _enlist(
+    connection: Connection, reference: Reference, subject: Digest, entry: Descriptor, scopes: Scopes
+) -> None:
+    """Where the registry keeps no list of referrers, add `entry` to the index under the tag that takes its place
+    (distribution-spec, "Pushing Manifests with Subject").
+    """
+    try:
+        async with connection.request(
+            "GET", referrers_path(reference.repository, subject), what="referrers", scopes=scopes, expect=(200,)
+        ):
+            return
+    except NotInRegistry:
+        pass
+    listed = await referrers_of(connection, reference, subject, scopes=scopes)
+    if entry.digest not in {one.digest for one in listed}:
+        tagged = reference._replace(tag=referrers_tag(subject), digest=None)
+        await manifests.send(connection, tagged, Index.make((*listed, entry)), scopes=scopes)
 
 
 def _path(reference: Reference, layer: Descriptor) -> str:

@@ -130,12 +130,16 @@ async def referrers_of(
             data = await _whole(response.content.read)
         document = parse_manifest(data, media_type=mediatypes.OCI_INDEX)
     except NotInRegistry:
-        tag = f"{digest.algorithm}-{digest.hex}"[:128]
         try:
-            document, _ = await manifests.fetch(connection, reference, tag, scopes=scopes)
+            document, _ = await manifests.fetch(connection, reference, referrers_tag(digest), scopes=scopes)
         except NotInRegistry:
             return ()
     return document.manifests if isinstance(document, Index) else ()
+
+
+def referrers_tag(digest: Digest) -> str:
+    """Where referrers stand in a registry that has no list of its own (distribution-spec, "Referrers Tag Schema")."""
+    return f"{digest.algorithm[:32]}-{digest.hex[:64]}"
 
 
 async def _names(connection: Connection, path: str, key: str, *, what: str, scopes: Scopes) -> tuple[str, ...]:
