@@ -40,7 +40,7 @@ def run(plan: Plan, channel: Channel) -> NoReturn:
         close_all_but(kept, first=3 + plan.preserve)
         null_device.guard()
         if plan.group is not None and plan.group.begins_with_process:
-            channel.expect("U")
+            plan.group.path = channel.expect("U").decode()  # where systemd has put it
         _give_pipes(plan)
         _enter(plan, channel)
         if plan.config is None:

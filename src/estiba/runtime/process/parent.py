@@ -158,7 +158,10 @@ def _begin_joining(plan: Plan, first: int, channel: Channel) -> None:
     """
     if plan.group is not None and plan.group.begins_with_process:
         plan.group.add(first)
-        _answer(channel, "U")
+        try:
+            channel.send("U", plan.group.path.encode())
+        except BrokenPipeError:
+            pass  # it has failed, and its last message says why
         return
     if plan.group is None or plan.maps is not None:
         return
