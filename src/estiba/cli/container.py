@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # The command within the group -> the module that also serves it at the top level.
 _SHARED = {
     "attach": "attach",
+    "commit": "commit",
     "cp": "cp",
     "create": "create",
     "diff": "diff",

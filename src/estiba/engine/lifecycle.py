@@ -49,6 +49,7 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "pause": (frozenset({RUNNING}), frozenset()),
     "unpause": (frozenset({PAUSED}), frozenset()),
     "copy": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
+    "commit": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
     "top": (frozenset({RUNNING, PAUSED}), frozenset()),
     "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
 }
@@ -85,6 +86,7 @@ _DONE = {
     "pause": "paused",
     "unpause": "let go on",
     "top": "looked into",
+    "commit": "made an image of",
     "copy": "copied from or to",
     "remove": "removed",
 }
