@@ -37,12 +37,11 @@ class Struck:
 
     def __init__(self, step: str, command: Sequence[str], *, errors: str = os.devnull) -> None:
         tracer = [*_TRACER, step, f"--errors={errors}", *command]
-        self._process = subprocess.Popen(tracer, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(tracer, stdout=subprocess.PIPE, bufsize=0)
         self.status: int | None = None
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline().split()
+        self._said = ""
+        first = self._until("\n").split()
         self.word = first[1] if first[:1] == ["struck"] else ""
-        self._has_ended = not self.word
 
     def __enter__(self) -> Struck:
         return self
@@ -53,19 +52,30 @@ class Struck:
 
     def settle(self) -> None:
         """Until the command itself has ended, whatever lives on of it."""
+        self._until("ended\n")
+
+    def _until(self, mark: str) -> str:
+        """What the tracer has said, as soon as `mark` is in it, or there is no more."""
         assert self._process.stdout is not None
-        while not self._has_ended:
-            assert select.select([self._process.stdout], [], [], PATIENCE)[0], "the struck command does not end"
-            self._has_ended = self._process.stdout.readline() in ("ended\n", "")
+        while mark not in self._said:
+            if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+                pytest.fail("the struck command does not end")
+            block = os.read(self._process.stdout.fileno(), 4096)
+            if not block:
+                break
+            self._said += block.decode()
+        return self._said
 
     def wait(self) -> None:
         """Until no process of the command, and none that came of it, is left."""
         try:
-            said, _ = self._process.communicate(timeout=PATIENCE)
+            rest, _ = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             pytest.fail("a process of the struck command lives on")
-        if said:
-            self.status = int(said.split()[-1])
+        self._said += rest.decode()
+        words = self._said.split()
+        if "status" in words:
+            self.status = int(words[-1])
 
 
 def failing(step: Step, error: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 from collections.abc import Callable, Iterator
 
 from estiba.linux.inotify import DirectoryWatch
@@ -44,8 +43,6 @@ def read(path: str, wanted: Wanted) -> Iterator[Entry]:
 def follow(path: str, wanted: Wanted, *, is_alive: Callable[[], bool]) -> Iterator[Entry]:
     """The entries that there are, then those that come, until `is_alive` says no and all is read."""
     with DirectoryWatch(os.path.dirname(path)) as watch, LogReader(path, tail=wanted.tail) as reader:
-        poll = select.poll()
-        poll.register(watch.descriptor, select.POLLIN)
         while True:
             lives = is_alive()  # asked before reading: what was written before the end is read after it
             for entry in reader.available():
@@ -55,8 +52,7 @@ def follow(path: str, wanted: Wanted, *, is_alive: Callable[[], bool]) -> Iterat
                     yield entry
             if not lives:
                 return
-            if poll.poll(int(_LONGEST_PAUSE * 1000)):
-                watch.clear()
+            watch.wait(_LONGEST_PAUSE)
 
 
 class LogReader:

@@ -7,6 +7,7 @@ import errno
 import os
 import select
 
+from estiba.errors import Unavailable
 from estiba.linux.libc import checked, libc, machine, syscall
 from estiba.linux.signals import pidfd_send_signal
 
@@ -148,6 +149,9 @@ def join_new_session_keyring(name: str) -> None:
     """Leave the caller's session keyring for an empty one called `name` (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
 
     A kernel without keyrings has nothing to leave.
+
+    Raises:
+        Unavailable: this user has as many keys as it may have.
     """
     numbers = {"x86_64": 250, "aarch64": 219}
     number = numbers.get(machine())
@@ -156,5 +160,10 @@ def join_new_session_keyring(name: str) -> None:
     try:
         syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, os.fsencode(name), what="join a new session keyring")
     except OSError as error:
+        if error.errno == errno.EDQUOT:
+            raise Unavailable(
+                "this user has no kernel key left for the container's keyring",
+                remedy="End other containers, or raise kernel.keys.maxkeys (root's: kernel.keys.root_maxkeys).",
+            ) from None
         if error.errno != errno.ENOSYS:
             raise

@@ -119,6 +119,11 @@ class Ledger:
             raise _unusable(path, error) from error
         self._path = path
 
+    @staticmethod
+    def exists(run: str) -> bool:
+        """Whether anybody in the run directory `run` has had a network."""
+        return os.path.exists(os.path.join(run, FILE))
+
     def __enter__(self) -> Ledger:
         return self
 

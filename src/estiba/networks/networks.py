@@ -262,9 +262,14 @@ class Networks:
             PermissionDenied, Unavailable: the kernel refused.
         """
         allotment.release(self._held.pop(key, ()))
-        with Explained(), Ledger(self._run) as ledger, ledger.transaction():
-            rows = tuple(ledger.endpoints(key=key))
-            allotment.forget(ledger, self._table, rows)
+        if not Ledger.exists(self._run):
+            return ()
+        with Explained(), Ledger(self._run) as ledger:
+            if not ledger.endpoints(key=key):
+                return ()  # nothing to write, for which a full disk might have no place
+            with ledger.transaction():
+                rows = tuple(ledger.endpoints(key=key))
+                allotment.forget(ledger, self._table, rows)
         return rows
 
     def unplug(self, links: Sequence[EndpointRow]) -> None:
