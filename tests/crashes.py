@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
@@ -146,6 +147,23 @@ def _damaged(bench: Bench) -> None:
     shutil.rmtree(tree)
 
 
+def cut_the_power(root: str) -> bool:
+    """The trees that nobody has synced are lost, and it is another boot; says whether there was one."""
+    with sqlite3.connect(f"{root}/state.db") as tables:
+        lost = tables.execute("SELECT number FROM snapshots WHERE boot IS NOT NULL AND chain_id IS NOT NULL").fetchall()
+        tables.execute("UPDATE snapshots SET boot = 'an earlier one' WHERE boot IS NOT NULL")
+    tables.close()
+    for (number,) in lost:
+        shutil.rmtree(f"{root}/snapshots/{number}/fs")
+        os.mkdir(f"{root}/snapshots/{number}/fs")
+    return bool(lost)
+
+
+def _after_a_power_cut(bench: Bench) -> None:
+    _two_images(bench)
+    assert cut_the_power(bench.home.root)
+
+
 DEEDS = {
     "pull": Deed(_one_image, lambda bench, n: ["pull", "-q", f"{bench.registry}/seed/image:1"]),
     "push": Deed(_two_images, lambda bench, n: ["push", "-q", _pushed(bench, n)], again=_name_to_push),
@@ -158,6 +176,7 @@ DEEDS = {
     "gc": Deed(_garbage, lambda bench, n: ["gc"], removes=True),
     "prune": Deed(_garbage, lambda bench, n: ["prune", "-f", "-a"], removes=True),
     "fsck": Deed(_damaged, lambda bench, n: ["fsck", "--repair"], begins_sound=False),
+    "the first after a power cut": Deed(_after_a_power_cut, lambda bench, n: ["fsck"], begins_sound=False),
 }
 
 

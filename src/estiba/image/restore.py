@@ -7,28 +7,33 @@ commit has synced it. What is in doubt after a boot is restored here, before any
 
 from __future__ import annotations
 
-from estiba.errors import EstibaError
+from estiba.errors import Corrupt, EstibaError, InvalidInput, NotFound
 from estiba.image.unpack import unpack_layers
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
 
 
 def restore(store: Store) -> None:
-    """Unpack again what images need of the doubtful snapshots; afterwards none is in doubt.
+    """Unpack again what images need of the doubtful snapshots.
 
-    What cannot be made, because a blob is missing or damaged or there is no space, is given up: the image lacks a layer
-    then, as `fsck` tells, and a pull brings it. Steps of the build cache are given up too, and run again.
+    What can never be made, because a blob is missing or damaged, is given up: the image lacks a layer then, as `fsck`
+    tells, and a pull brings it. Steps of the build cache are given up too, and run again. What cannot be made now, for
+    want of space or because a process was killed, stays in doubt, and the next command tries again.
     """
     doubtful = store.snapshots.doubtful()
+    later: set[Digest] = set()
     with store.leases.hold("restore layers after a power cut"):
+        store.snapshots.discard_doubtful()  # twice the space is not needed
         for image, content in store.images.contents().items():
             if not set(doubtful) & set(content.chain_ids):
                 continue
             try:
                 unpack_image(store, image)
-            except EstibaError:
+            except (Corrupt, InvalidInput, NotFound):
                 continue
-        store.snapshots.give_up(doubtful)
+            except EstibaError:
+                later.update(content.chain_ids)
+        store.snapshots.give_up(tuple(chain_id for chain_id in doubtful if chain_id not in later))
 
 
 def unpack_image(store: Store, image: Digest) -> bool:

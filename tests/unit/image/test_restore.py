@@ -112,3 +112,22 @@ def test_a_layer_of_which_there_is_only_a_tree_is_synced_before_its_image_is_rec
     with Store.open(str(tmp_path / "root")) as store:
         assert store.snapshots.has(chain)
         assert store.snapshots.doubtful() == ()  # what was not synced before was synced with it
+
+
+def test_what_cannot_be_made_now_is_made_by_the_next_command(after_a_cut, monkeypatch):
+    """A full disk, or a process that was killed, costs no layer; nor does a gc that comes first."""
+    from estiba.errors import Unavailable
+    from estiba.image import restore as module
+
+    def full(*_: object) -> None:
+        raise Unavailable("no space is left")
+
+    with monkeypatch.context() as patch, Store.open(after_a_cut, restore=restore) as store:
+        patch.setattr(module, "unpack_layers", full)
+        assert store.snapshots.list() == ()
+        collect(store)
+        assert os.listdir(store.paths.snapshots) == []
+        assert len(store.snapshots.doubtful()) == 2
+    with Store.open(after_a_cut, restore=restore) as store:
+        assert len(store.snapshots.list()) == 2
+        assert check(store).problems == ()

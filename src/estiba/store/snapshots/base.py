@@ -195,6 +195,9 @@ class Snapshotter(Protocol):
         else here knows of them.
         """
 
+    def discard_doubtful(self) -> None:
+        """Remove the trees of the doubtful snapshots, which nobody may use, and keep in mind which they were."""
+
     def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
         """Forget these doubtful snapshots; those that were committed anew meanwhile stay."""
 

@@ -51,6 +51,9 @@ class RecordedSnapshots:
     def doubtful(self) -> tuple[Digest, ...]:
         return self._records.doubtful()
 
+    def discard_doubtful(self) -> None:
+        self._records.discard_doubtful()
+
     def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
         self._records.give_up(chain_ids)
 

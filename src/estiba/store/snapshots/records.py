@@ -164,6 +164,15 @@ class SnapshotRecords:
             ).fetchall()
         return tuple(Digest.parse(row[0]) for row in rows)
 
+    def discard_doubtful(self) -> None:
+        """Remove the directories of the rows that are not believed; a number is never given twice."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"SELECT number FROM snapshots WHERE NOT {_IS_BELIEVED}", (self._boot,)
+            ).fetchall()
+        for (number,) in rows:
+            remove_tree(self.directory(number))
+
     def give_up(self, chain_ids: tuple[Digest, ...]) -> None:
         """Drop these rows where they are still not believed; their directories become strays."""
         with self._database.transaction(durable=False) as connection:
@@ -173,9 +182,8 @@ class SnapshotRecords:
             )
 
     def strays(self) -> tuple[str, ...]:
-        """Directories without a believed row."""
+        """Directories without a row."""
         with self._database.transaction(durable=False) as connection:
-            connection.execute(f"DELETE FROM snapshots WHERE NOT {_IS_BELIEVED}", (self._boot,))
             known = {str(row[0]) for row in connection.execute("SELECT number FROM snapshots")}
             found = os.listdir(self._paths.snapshots)
         return tuple(f"{self._paths.snapshots}/{name}" for name in sorted(found) if name not in known)
