@@ -154,3 +154,19 @@ def test_a_removal_that_was_killed_is_undone(estiba_home):
     with Store.open(estiba_home.root) as store:
         Volumes(store, Containers(store.database)).ensure("cargo")
     assert os.path.exists(f"{directory}/file"), "whoever needs it first brings it back"
+
+
+def test_an_undo_that_was_killed_can_be_repeated(estiba_home):
+    directory = make_volume(estiba_home, "cargo")
+    estiba_home.estiba("volume", "rm", "cargo")
+    (identifier,) = os.listdir(f"{estiba_home.root}/trash")
+    trashed = f"{estiba_home.root}/trash/{identifier}/cargo"
+    os.rename(trashed, os.path.dirname(directory))  # killed here
+    assert estiba_home.estiba("volume", "undo", "cargo").stdout == "cargo\n"
+    with open(f"{directory}/file") as file:
+        assert file.read() == "of cargo"
+    estiba_home.estiba("volume", "rm", "cargo")
+    (identifier,) = os.listdir(f"{estiba_home.root}/trash")
+    os.rename(f"{estiba_home.root}/trash/{identifier}/cargo", os.path.dirname(directory))
+    estiba_home.estiba("gc")
+    assert names(estiba_home, "trash", "ls") == ["cargo"]

@@ -5,7 +5,7 @@
 
 A row of `state.db` says what lies in trash/ID. Directories move while the row's transaction is open, so after a kill
 there may be a directory without a row: its removal never happened, and `take_back` undoes the rest of it. A row without
-a directory is that of one which was being emptied.
+a directory is that of one which was being taken back, or emptied.
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ class Trash:
         """
         from estiba.engine.mount_syntax import checked_volume_name
 
+        self.take_back()
         with self._database.transaction() as connection:
             found = self.find(text)
             name = checked_volume_name(name) if name else found.name
@@ -193,10 +194,23 @@ class Trash:
                         self._take_back(connection, identifier, found)
                         done.append(found)
                 _remove_empty(directory)
-            alive = {one.id for one in self.all()}
-            for identifier in known - alive:
-                connection.execute("DELETE FROM volume_trash WHERE id = ?", (identifier,))
+            self._settle(connection)
         return done
+
+    def _settle(self, connection: Connection) -> None:
+        """Rows without a directory: one that was being taken back lies in `volumes` without a row, and returns here; of
+        one that was being emptied nothing is left.
+        """
+        for identifier, name in connection.execute("SELECT id, name FROM volume_trash").fetchall():
+            here, there = f"{self._root}/{identifier}/{name}", f"{self._volumes}/{name}"
+            if os.path.isdir(here):
+                continue
+            is_volume = connection.execute("SELECT 1 FROM volumes WHERE name = ?", (name,)).fetchone()
+            if os.path.isdir(there) and not is_volume:
+                os.makedirs(os.path.dirname(here), mode=0o700, exist_ok=True)
+                _move(there, here)
+            else:
+                connection.execute("DELETE FROM volume_trash WHERE id = ?", (identifier,))
 
     def _holds(self, name: str) -> bool:
         """Whether there may be a directory for `take_back`: one called `name`, or any."""
