@@ -35,6 +35,12 @@ class FullParser(argparse.ArgumentParser):
         super().__init__(**said)
         self.register("action", "refused", Refused)
 
+    def add_argument(self, *names: Any, **said: Any) -> argparse.Action:
+        """As argparse has it; what is not to be shown is argparse's very own mark."""
+        if said.get("help") == argparse.SUPPRESS:
+            said["help"] = argparse.SUPPRESS
+        return super().add_argument(*names, **said)
+
     def _get_formatter(self) -> argparse.HelpFormatter:
         return Formatter(self.prog)
 

@@ -100,3 +100,12 @@ def test_defaults_are_not_shared_between_lines() -> None:
     parser.add_argument("rest", nargs=REMAINDER)
     assert parser.parse_args(["-e", "1", "a"]).e == ["1"]
     assert parser.parse_args(["a"]).e == []
+
+
+def test_what_is_not_there_is_not_shown_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = _parser("run")
+    parser.print_help()
+    shown = capsys.readouterr().out
+    assert "--device" in shown
+    for flag in ("--gpus", "--use-api-socket", "--kernel-memory", "SUPPRESS"):
+        assert flag not in shown
