@@ -12,6 +12,7 @@ import pytest
 
 from estiba.engine import exec_channel as channel
 from estiba.engine.exec_options import ExecOptions
+from monitors import descriptors, own_memory, settle, stat_of
 
 pytestmark = pytest.mark.root
 
@@ -25,23 +26,6 @@ def running(busybox_host):
     busybox_host.monitor = stat_of(busybox_host.pid)[1]
     busybox_host.bundle = f"{busybox_host.run_directory}/containers/{busybox_host.id}"
     return busybox_host
-
-
-def stat_of(pid: int) -> tuple[str, int]:
-    """The state of a process, and its parent."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        state, parent, *_ = file.read().rpartition(")")[2].split()
-    return state, int(parent)
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def own_memory(pid: int) -> int:
-    """What the process has for itself alone, in kB."""
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty:"))
 
 
 def process_of(host, words: str) -> int:
@@ -105,6 +89,7 @@ def test_what_it_writes_after_its_monitor_was_killed_still_comes(running):
 
 
 def test_many_at_once_have_their_own_streams_and_codes_and_leave_nothing(running):
+    settle(running, "one")
     running.estiba("exec", "one", "true")
     before, memory = descriptors(running.monitor), own_memory(running.monitor)
     commands = [running.start("exec", "one", "sh", "-c", f"echo {n}; exit {n}") for n in range(40)]
@@ -122,6 +107,7 @@ def test_its_memory_does_not_grow_with_the_number_of_processes(running):
             assert ask(running, ExecOptions(("true",))) == 0
         return own_memory(running.monitor)
 
+    settle(running, "one")
     first = enter(10)
     assert enter(50) - first < 60
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from estiba.engine import lifecycle
-from estiba.engine.exec_by_monitor import ByMonitor, find_monitor
+from estiba.engine.exec_by_monitor import ByMonitor, NotHere, find_monitor
 from estiba.engine.exec_options import ExecOptions as ExecOptions
 from estiba.engine.frames import CHUNK, MonitorGone
 from estiba.engine.monitor.loop import READ, Loop
@@ -21,6 +21,7 @@ from estiba.linux.signals import SIGWINCH
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from estiba.engine.engine import Engine
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
     from estiba.engine.relay import Ends
 
     class Starter(Protocol):
-        """Who starts the process and knows of its end."""
-
-        def start(self, options: ExecOptions, streams: Streams) -> None:
-            """Start the process between the streams' far ends; its terminal goes to `streams`."""
+        """Who has started the process and knows of its end."""
 
         @property
         def descriptor(self) -> int:
@@ -50,13 +48,11 @@ def start_detached(engine: Engine, record: ContainerRecord, options: ExecOptions
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    starter = _starter(engine, record)
     streams = Streams(Loop(), lambda _stream, _data: None, tty=True, interactive=False)  # all of them lead nowhere
     try:
-        starter.start(options._replace(tty=False), streams)
+        _start(engine, record, options._replace(tty=False), streams).close()
     finally:
         streams.close()
-        starter.close()
 
 
 def run(engine: Engine, record: ContainerRecord, options: ExecOptions, ends: Ends) -> Outcome:
@@ -65,29 +61,36 @@ def run(engine: Engine, record: ContainerRecord, options: ExecOptions, ends: End
     Raises:
         WrongState: the container does not run. RuntimeFailed: the process could not be started.
     """
-    starter = _starter(engine, record)
-    try:
-        with Signals((SIGWINCH,) if options.tty else ()) as arrived:
-            return _Session(starter, options, ends, arrived).run()
-    finally:
-        starter.close()
+    with Signals((SIGWINCH,) if options.tty else ()) as arrived:
+        return _Session(options, ends, arrived).run(lambda streams: _start(engine, record, options, streams))
 
 
-def _starter(engine: Engine, record: ContainerRecord) -> Starter:
+def _start(engine: Engine, record: ContainerRecord, options: ExecOptions, streams: Streams) -> Starter:
+    """Start the process; gives who knows of its end."""
     lifecycle.must_act("exec", record.state, name=record.name)
     connection = None if record.runtime else find_monitor(engine, record)
     if connection is not None:
-        return ByMonitor(engine, record, connection)
+        by_monitor = ByMonitor(engine, record, connection)
+        try:
+            by_monitor.start(options, streams)
+        except NotHere:
+            by_monitor.close()
+        except BaseException:
+            by_monitor.close()
+            raise
+        else:
+            return by_monitor
     from estiba.engine.exec_by_runtime import ByRuntime
 
-    return ByRuntime(engine, record)
+    by_runtime = ByRuntime(engine, record)
+    by_runtime.start(options, streams)
+    return by_runtime
 
 
 class _Session:
     """One exec in the foreground."""
 
-    def __init__(self, starter: Starter, options: ExecOptions, ends: Ends, arrived: Signals) -> None:
-        self._starter = starter
+    def __init__(self, options: ExecOptions, ends: Ends, arrived: Signals) -> None:
         self._options = options
         self._ends = ends
         self._arrived = arrived
@@ -96,13 +99,17 @@ class _Session:
         self._streams = Streams(self._loop, self._output, tty=options.tty, interactive=options.interactive)
         self._outcome: Outcome | None = None
 
-    def run(self) -> Outcome:
+    def run(self, start: Callable[[Streams], Starter]) -> Outcome:
         try:
-            self._starter.start(self._options, self._streams)
+            starter = start(self._streams)
+        except BaseException:
+            self._streams.close()
+            raise
+        try:
             self._streams.started()
             with RawTerminal(self._ends.input if self._ends.raw else -1):
                 self._loop.watch(self._arrived.descriptor, READ, lambda _events: self._signalled())
-                self._watch_end()
+                self._watch_end(starter)
                 self._listen(True)
                 self._resize()
                 while self._outcome is None:
@@ -110,6 +117,7 @@ class _Session:
             return self._outcome
         finally:
             self._streams.close()
+            starter.close()
 
     def _output(self, stream: str, data: bytes) -> None:
         write_all(self._ends.output if stream == "stdout" else self._ends.error, data)
@@ -144,18 +152,18 @@ class _Session:
         if self._options.tty and (size := size_of(self._ends.input)):
             self._streams.resize(*size)
 
-    def _watch_end(self) -> None:
-        self._loop.watch(self._starter.descriptor, READ, lambda _events: self._look())
+    def _watch_end(self, starter: Starter) -> None:
+        self._loop.watch(starter.descriptor, READ, lambda _events: self._look(starter))
 
-    def _look(self) -> None:
-        self._loop.forget(self._starter.descriptor)
+    def _look(self, starter: Starter) -> None:
+        self._loop.forget(starter.descriptor)
         try:
-            code = self._starter.exit_code()
+            code = starter.exit_code()
         except MonitorGone:
             self._streams.drain()
             raise
         if code is None:
-            self._watch_end()
+            self._watch_end(starter)
             return
         self._streams.drain()
         self._outcome = Outcome(code)

@@ -26,6 +26,10 @@ def find_monitor(engine: Engine, record: ContainerRecord) -> _socket.socket | No
     return channel.connect(place.bundle, EXEC_SOCKET)
 
 
+class NotHere(Exception):
+    """The monitor leaves it to the runtime; nothing has happened."""
+
+
 class ByMonitor:
     """A process that the monitor is asked for."""
 
@@ -45,7 +49,8 @@ class ByMonitor:
         """Ask for the process, and wait until its program has begun.
 
         Raises:
-            RuntimeFailed: it could not begin. WrongState: the container has just ended. MonitorGone.
+            NotHere: it is the runtime's to do. RuntimeFailed: it could not begin. MonitorGone.
+            WrongState: the container has just ended.
         """
         request = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
@@ -60,6 +65,8 @@ class ByMonitor:
                 streams.take_master(descriptors[0])
             elif kind == channel.BEGUN:
                 (self._process,) = descriptors
+            elif kind == channel.NOT_HERE:
+                raise NotHere
             elif kind == channel.FAILED:
                 self._raise_failed(channel.facts(content))
             else:

@@ -5,6 +5,7 @@ T + descriptor      joiner: the master end of its terminal
 P pid + descriptor  joiner: the program has begun; the descriptor is of its process (pidfd)
 X json              joiner, monitor: it could not be started, and why: message, remedy, exit_code
 E code              monitor: it has ended, with the shell's exit code
+N                   monitor: let the runtime do it
 (end)               the monitor is gone, or does not take it in any more
 
 A monitor that is older than this, or whose runtime is another's, has no such socket.
@@ -22,7 +23,7 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
-REQUEST, TERMINAL, BEGUN, FAILED, ENDED = b"E", b"T", b"P", b"X", b"E"
+REQUEST, TERMINAL, BEGUN, FAILED, ENDED, NOT_HERE = b"E", b"T", b"P", b"X", b"E", b"N"
 DESCRIPTORS = 4
 LONGEST = 1 << 16
 _LONGEST_TOLD = 1 << 13

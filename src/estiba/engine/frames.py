@@ -61,6 +61,11 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the rest of a frame has not come yet."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes.
 

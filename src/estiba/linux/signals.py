@@ -5,6 +5,7 @@ from __future__ import annotations
 from _signal import (  # type: ignore[import-not-found]
     SIG_BLOCK,
     SIG_DFL,
+    SIG_IGN,
     SIG_SETMASK,
     pidfd_send_signal,
     pthread_sigmask,
@@ -23,6 +24,7 @@ __all__ = [
     "forget_wakeups",
     "give_back",
     "handle",
+    "ignore",
     "parse_signal",
     "pidfd_send_signal",
     "restore_defaults",
@@ -83,6 +85,15 @@ def give_back(number: int, before: object) -> None:
     signal(number, before)
 
 
+def ignore(number: int) -> object:
+    """Do nothing when signal `number` comes, also in the program that this process executes next.
+
+    Gives what was done before, for `give_back`.
+    """
+    before: object = signal(number, SIG_IGN)
+    return before
+
+
 def block(numbers: Iterable[int]) -> None:
     """Hold these signals back."""
     pthread_sigmask(SIG_BLOCK, tuple(numbers))
@@ -97,6 +108,7 @@ def wake_by(descriptor: int) -> int:
     return before
 
 
-def forget_wakeups() -> None:
-    """Write no byte any more: a forked child has its parent's descriptor for that."""
-    set_wakeup_fd(-1)
+def forget_wakeups() -> int:
+    """Write no byte any more: a forked child has its parent's descriptor for that. Gives the descriptor."""
+    before: int = set_wakeup_fd(-1)
+    return before

@@ -10,6 +10,7 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 MOST_WAITING = 1 << 20
 """When so many bytes wait for one client, the container's output is read no further until it has caught up."""
@@ -46,6 +47,16 @@ class Client:
     @property
     def has_waiting(self) -> bool:
         return bool(self._waiting)
+
+    def state(self) -> dict[str, Any] | None:
+        """What another program needs to go on with the connection; None while something is on its way."""
+        if self._waiting or self._decoder.is_waiting or not self.is_heard:
+            return None
+        return {
+            "descriptor": self.socket.fileno(),
+            "wants_output": self.wants_output,
+            "gives_input": self.gives_input,
+        }
 
     def send(self, kind: int, content: bytes | object = b"") -> None:
         """Send a frame, now or when the client takes it."""

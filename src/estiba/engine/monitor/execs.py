@@ -5,34 +5,80 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import struct
+import time
 
 from estiba.engine import exec_channel as channel
 from estiba.engine.frames import accept
-from estiba.engine.monitor import joiner
 from estiba.engine.monitor.loop import READ, Loop
-from estiba.linux.processes import exit_status
-from estiba.values import TYPE_CHECKING
+from estiba.engine.monitor.stamp import is_as_loaded
+from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from estiba.engine.monitor.joiner import Joined
+    from typing import Any
 
 _TELLS_AT_ONCE = 64
+TOLD = struct.Struct("ii")
+"""What a joiner writes to its monitor: its own process id, and that of the process that it has started."""
+
+
+class Joined(NamedTuple):
+    """The container: its runtime's records are in `root`; `environment` are the entries that it was made with."""
+
+    root: str
+    container_id: str
+    environment: tuple[str, ...]
 
 
 class Execs:
-    """Takes requests on the socket `name` in `directory`. Nothing here waits: what may, a fork does (`joiner`).
+    """Takes requests on `listener`, a listening socket. Nothing here waits: what may, a fork does (`joiner`).
 
-    A command that goes away leaves its process to itself, as Docker's does.
+    What a joiner needs is loaded with the first request; `last` is when the last one came (monotonic seconds, 0 for
+    never). A command that goes away leaves its process to itself, as Docker's does.
     """
 
-    def __init__(self, loop: Loop, joined: Joined, *, directory: str, name: str) -> None:
+    def __init__(self, loop: Loop, joined: Joined, listener: _socket.socket) -> None:
+        self.last = 0.0
         self._loop = loop
         self._joined = joined
+        self._asking: set[_socket.socket] = set()
         self._joiners: dict[int, _socket.socket] = {}
         self._running: dict[int, _socket.socket] = {}
-        self._told, self._telling = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._listener = channel.listen(directory, name)
+        self._told = self._telling = -1
+        self.open_pipe()
+        self._listener = listener
         self._listen()
+
+    @classmethod
+    def restored(cls, loop: Loop, state: dict[str, Any]) -> Execs:
+        """As another program has left them (`state`)."""
+        root, container_id, environment = state["joined"]
+        execs = cls(loop, Joined(root, container_id, tuple(environment)), _socket.socket(fileno=state["listener"]))
+        for pid, descriptor in state["running"]:
+            execs._running[pid] = command = _socket.socket(fileno=descriptor)
+            execs._watch(command)
+        return execs
+
+    def state(self) -> dict[str, Any] | None:
+        """What another program needs to go on; None while a process is being asked for or brought in."""
+        if self._asking or self._joiners or self._listener.fileno() not in self._loop.descriptors:
+            return None
+        running = [[pid, command.fileno()] for pid, command in self._running.items()]
+        return {"listener": self._listener.fileno(), "running": running, "joined": self._joined}
+
+    @property
+    def descriptors(self) -> set[int]:
+        """Those that are watched."""
+        return {self._listener.fileno(), *(command.fileno() for command in self._running.values())}
+
+    def open_pipe(self) -> None:
+        """Hear of joiners from now on."""
+        self._told, self._telling = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def close_pipe(self) -> None:
+        """Hear of them no more: there is none, and the next program has a pipe of its own."""
+        os.close(self._told)
+        os.close(self._telling)
 
     def ended(self, pid: int, status: int) -> None:
         """Our child `pid` has ended: one of ours, or not."""
@@ -46,14 +92,15 @@ class Execs:
             return
         command = self._running.pop(pid, None)
         if command is not None:
-            channel.send(command, channel.ENDED, str(exit_status(status)).encode())
+            code = os.waitstatus_to_exitcode(status)
+            channel.send(command, channel.ENDED, str(code if code >= 0 else 128 - code).encode())
             self._let_go(command)
 
     def close(self) -> None:
         """Take nothing in any more; whoever still waits sees the end of the connection."""
         self._loop.forget(self._listener.fileno())
         self._listener.close()
-        for command in (*self._joiners.values(), *self._running.values()):
+        for command in (*self._asking, *self._joiners.values(), *self._running.values()):
             self._let_go(command)
 
     def _listen(self) -> None:
@@ -72,6 +119,7 @@ class Execs:
         if channel.peer_user(command) != os.geteuid():
             command.close()
             return
+        self._asking.add(command)
         self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command))
 
     def _asked(self, command: _socket.socket) -> None:
@@ -81,16 +129,24 @@ class Execs:
             return
         except OSError:  # more descriptors than we may have
             message = channel.Message(b"", b"", ())
+        self._asking.discard(command)
         try:
-            if message.kind == channel.REQUEST and len(message.descriptors) == channel.DESCRIPTORS:
-                self._fork(command, message.descriptors)
-            else:
+            if message.kind != channel.REQUEST or len(message.descriptors) != channel.DESCRIPTORS:
                 self._let_go(command)
+            elif not is_as_loaded():
+                channel.send(command, channel.NOT_HERE)
+                self._let_go(command)
+            else:
+                self._fork(command, message.descriptors)
         finally:
             for descriptor in message.descriptors:
                 os.close(descriptor)
 
     def _fork(self, command: _socket.socket, descriptors: tuple[int, ...]) -> None:
+        from estiba.engine.monitor import joiner
+
+        joiner.load()
+        self.last = time.monotonic()
         try:
             pid = os.fork()
         except OSError as error:
@@ -101,6 +157,9 @@ class Execs:
         if pid == 0:
             joiner.run(self._joined, command, descriptors, self._telling)
         self._joiners[pid] = command
+        self._watch(command)
+
+    def _watch(self, command: _socket.socket) -> None:
         self._loop.watch(command.fileno(), READ, lambda _events: self._left(command))
 
     def _left(self, command: _socket.socket) -> None:
@@ -111,10 +170,10 @@ class Execs:
         self._let_go(command)
 
     def _hear(self) -> None:
-        size = joiner.TOLD.size
+        size = TOLD.size
         try:
             while told := os.read(self._told, size * _TELLS_AT_ONCE):
-                for joiner_pid, pid in joiner.TOLD.iter_unpack(told):
+                for joiner_pid, pid in TOLD.iter_unpack(told):
                     command = self._joiners.pop(joiner_pid, None)
                     if command is not None:
                         self._running[pid] = command

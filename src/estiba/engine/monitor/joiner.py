@@ -8,40 +8,40 @@ from __future__ import annotations
 
 import _socket
 import os
-import struct
 
 from estiba.engine import exec_channel as channel
 from estiba.engine.exec_options import ExecOptions
 from estiba.engine.exec_process import exec_process
+from estiba.engine.monitor.execs import TOLD
 from estiba.errors import CommandFailed, EstibaError
+from estiba.linux.libc import machine
 from estiba.linux.processes import close_all_but, pidfd_open
 from estiba.linux.signals import forget_wakeups
 from estiba.runtime import joining
 from estiba.runtime.client import runtime_error
 from estiba.runtime.errors import ContainerUnknown, WrongStatus
 from estiba.runtime.process import parent
+from estiba.runtime.seccomp.filter import load_tables
 from estiba.runtime.state import load_container
-from estiba.values import TYPE_CHECKING, NamedTuple
+from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
+    from estiba.engine.monitor.execs import Joined
     from estiba.runtime.process.plan import Plan
     from estiba.runtime.state import Container
 
 _LARGEST_REQUEST = 1 << 24
 _ENDED = "container not running"
-TOLD = struct.Struct("ii")
-"""What the joiner writes to its monitor: its own process id, and that of the process that it has started."""
 
 
-class Joined(NamedTuple):
-    """The container: its runtime's records are in `root`; `environment` are the entries that it was made with."""
+def load() -> None:
+    """Load what the joiners need beside this module, in the monitor: once for all of them."""
+    import encodings.ascii  # noqa: F401
 
-    root: str
-    container_id: str
-    environment: tuple[str, ...]
+    load_tables(machine())
 
 
 def run(joined: Joined, command: _socket.socket, descriptors: Sequence[int], told: int) -> NoReturn:

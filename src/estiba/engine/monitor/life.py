@@ -1,21 +1,20 @@
-"""The life of one monitor as steps: prepare, start, serve, end; and again while the restart policy says so."""
+"""The life of one monitor as steps: prepare, start, serve, end; and again while the restart policy says so.
+
+While the container runs, `serving` does what there is to do, and all of this may lie packed (`settling`).
+"""
 
 from __future__ import annotations
 
-import _socket
 import os
 import time
 
-from estiba.engine import frames
+from estiba.engine import exec_channel, frames
 from estiba.engine.lifecycle import CREATED, EXITED, RESTARTING
-from estiba.engine.monitor import container, files
-from estiba.engine.monitor.clients import Client
-from estiba.engine.monitor.execs import Execs
-from estiba.engine.monitor.joiner import Joined
-from estiba.engine.monitor.log_file import LogFile, NoLog
-from estiba.engine.monitor.loop import READ, Loop, child_signals
-from estiba.engine.monitor.streams import Streams
-from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET
+from estiba.engine.monitor import container, files, settling
+from estiba.engine.monitor.execs import Execs, Joined
+from estiba.engine.monitor.log_file import LogFile
+from estiba.engine.monitor.stamp import is_as_loaded
+from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET, ContainerPaths
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
 from estiba.errors import CommandFailed, EstibaError
@@ -27,46 +26,55 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
-    from estiba.engine.paths import ContainerPaths
+    from estiba.engine.monitor.serving import Serving
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
     from estiba.networks.networks import Networks
 
+_OF_THE_PROGRAM = ("serving", "_containers", "_runtime")  # what is not packed, for each program has its own
+
 
 class Life:
-    """Everything that a monitor has in its hands. `lock` is the descriptor of the container's lock."""
+    """Everything that a monitor has in its hands beside what it serves with. `lock` is the descriptor of the
+    container's lock."""
 
-    def __init__(self, request: StartRequest, paths: ContainerPaths, starter: _socket.socket, lock: int) -> None:
+    def __init__(self, request: StartRequest, serving: Serving, lock: int) -> None:
         self.request = request
-        self.paths = paths
+        self.serving = serving
         self.lock = lock
-        self.loop = Loop()
-        self.containers = Containers(Database.open(f"{request.root}/state.db"))
-        if request.runtime_is_ours:
-            self.runtime = RuntimeClient.ours(root=request.runtime_root, creates=True)
-        else:
-            self.runtime = RuntimeClient(request.runtime, request.runtime_root, ends_with_caller=True)
-        self.clients: list[Client] = []
-        self.starter = self._client(starter)
-        self.starter.wants_output = request.attach
-        self.starter.gives_input = request.attach_input
+        self._containers: Containers | None = None
+        self._runtime: RuntimeClient | None = None
         self.rootfs = ""
         self.own: OwnIds | None = None
         self.networks: Networks | None = None
-        self.log: LogFile | NoLog = NoLog()
         self.network: container.Network | None = None
         self.links: tuple[EndpointRow, ...] = ()
-        self.listener: _socket.socket | None = None
-        self.execs: Execs | None = None
-        self.streams: Streams | None = None
         self.run: container.Run | None = None
-        self.status: int | None = None
         self.exit_code = 0
         self.oom_killed = False
-        self.stop_wanted = False
         self.restarts = 0
         self.delay = 0.0
         self.started = 0.0
+
+    @property
+    def paths(self) -> ContainerPaths:
+        return ContainerPaths(self.request.root, self.request.run, self.request.container_id)
+
+    @property
+    def containers(self) -> Containers:
+        """The table, opened when it is first asked for."""
+        if self._containers is None:
+            self._containers = Containers(Database.open(f"{self.request.root}/state.db"))
+        return self._containers
+
+    @property
+    def runtime(self) -> RuntimeClient:
+        if self._runtime is None:
+            if self.request.runtime_is_ours:
+                self._runtime = RuntimeClient.ours(root=self.request.runtime_root, creates=True)
+            else:
+                self._runtime = RuntimeClient(self.request.runtime, self.request.runtime_root, ends_with_caller=True)
+        return self._runtime
 
     def live(self) -> None:
         """From the request to the end."""
@@ -76,7 +84,11 @@ class Life:
         except (EstibaError, OSError) as error:
             self._fail(error)
             return
-        self.starter.send(frames.STARTED, {"pid": self.run.pid if self.run else 0})
+        self._tell_starter(frames.STARTED, {"pid": self.serving.pid})
+        self.go_on()
+
+    def go_on(self) -> None:
+        """From a start that worked, or from the end of the first process, to the end."""
         self._serve()
         self._finish()
 
@@ -96,28 +108,27 @@ class Life:
         self.network = container.connect(self.request, self._networks, self.own)
         logs = self.request.options.logs
         if logs.driver != "none":
-            self.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
-        self.listener = frames.listen(self.paths.bundle, ATTACH_SOCKET)
-        self.loop.watch(self.listener.fileno(), READ, self._accept)
+            self.serving.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
+        self.serving.listen(frames.listen(self.paths.bundle, ATTACH_SOCKET))
         if self.runtime.forks:
+            listener = exec_channel.listen(self.paths.bundle, EXEC_SOCKET)
             joined = Joined(self.request.runtime_root, self.request.container_id, self.request.process.env)
-            self.execs = Execs(self.loop, joined, directory=self.paths.bundle, name=EXEC_SOCKET)
-        wakeups = child_signals()
-        self.loop.watch(wakeups, READ, lambda _events: self._signalled(wakeups))
+            self.serving.execs = Execs(self.serving.loop, joined, listener)
 
     def _start(self) -> None:
         assert self.network is not None
         options = self.request.options
-        self.status = None
-        self.streams = Streams(self.loop, self._output, tty=options.tty, interactive=options.interactive)
+        self.serving.status = None
+        streams = self.serving.new_streams(tty=options.tty, interactive=options.interactive)
         try:
             self.run = container.begin(
-                self.request, self.paths, self.network, self.runtime, self.streams, rootfs=self.rootfs, own=self.own
+                self.request, self.paths, self.network, self.runtime, streams, rootfs=self.rootfs, own=self.own
             )
         except BaseException:
-            self.streams.close()
-            self.streams = None
+            streams.close()
+            self.serving.streams = None
             raise
+        self.serving.pid = self.run.pid
         self.started = time.time()
         self.containers.set_running(
             self.request.container_id,
@@ -130,19 +141,47 @@ class Life:
             restarts=self.restarts,
             network=self.network.networking.to_text(),
         )
-        self.streams.started()
+        streams.started()
 
     def _serve(self) -> None:
         """Until the container has ended and is not to start again."""
         while True:
-            while self.status is None:
-                self.loop.turn()
-            self._ended(self.status)
+            self._ended(self._await_end())
+            self._take_updates()
             lived = time.time() - self.started
-            ended = Ended(self.exit_code, lived, self.stop_wanted or self._was_stopped())
+            ended = Ended(self.exit_code, lived, self.serving.stop_wanted or self._was_stopped())
             decision = decide(self.request.options.restart, ended, restarts=self.restarts, last_delay=self.delay)
             if decision.delay is None or not self._restart(decision.delay):
                 return
+
+    def _take_updates(self) -> None:
+        """What `estiba update` has changed meanwhile holds for the next start, and decides whether there is one."""
+        record = self.containers.get(self.request.container_id)
+        if record is not None:
+            self.request = self.request._replace(options=record.parsed_options())
+
+    def _await_end(self) -> int:
+        """How the first process has ended. After a while another program of this process goes on in our place."""
+        serving = self.serving
+        deadline: float | None = time.monotonic() + settling.AFTER
+        while serving.status is None:
+            serving.loop.turn(deadline)
+            if deadline is not None and time.monotonic() >= deadline and serving.status is None:
+                deadline = time.monotonic() + settling.AFTER
+                if serving.state() is None:  # something is on its way
+                    continue
+                rest = self._packed()
+                if rest is None:
+                    deadline = None
+                else:
+                    settling.execute(serving, rest)
+        return serving.status
+
+    def _packed(self) -> bytes | None:
+        """All this for the program after the next one; None where it cannot be packed."""
+        if not is_as_loaded():
+            return None
+        return settling.packed({k: v for k, v in self.__dict__.items() if k not in _OF_THE_PROGRAM})
 
     def _restart(self, delay: float) -> bool:
         """Wait, and start again; False when somebody stopped the container meanwhile, or it cannot start."""
@@ -151,9 +190,9 @@ class Life:
             self.request.container_id, RESTARTING, pid=0, exit_code=self.exit_code, finished=time.time()
         )
         deadline = time.monotonic() + delay
-        while time.monotonic() < deadline and not self.stop_wanted:
-            self.loop.turn(deadline)
-        if self.stop_wanted:
+        while time.monotonic() < deadline and not self.serving.stop_wanted:
+            self.serving.loop.turn(deadline)
+        if self.serving.stop_wanted:
             return False
         self.restarts += 1
         try:
@@ -168,17 +207,19 @@ class Life:
 
     def _ended(self, status: int) -> None:
         """The first process is gone: take its last words, and let the runtime forget it."""
-        assert self.streams is not None and self.run is not None
+        streams = self.serving.streams
+        assert streams is not None and self.run is not None
         self.exit_code = exit_status(status)
         self.oom_killed = self.run.oom.has_happened()
         container.end(self.request, self.runtime)
-        self._reap()
+        self.serving.reap()
         if self.network is not None and self.network.user is not None:
             self.network.user.end()
-        self.streams.drain()
-        self.streams.close()
-        self.log.end()
-        self.streams = self.run = None
+        streams.drain()
+        streams.close()
+        self.serving.log.end()
+        self.serving.streams = self.run = None
+        self.serving.pid = 0
 
     def _finish(self) -> None:
         """Give everything back, write down the end, and tell it to those who wait."""
@@ -193,9 +234,9 @@ class Life:
                 oom_killed=self.oom_killed,
                 finished=time.time(),
             )
-        self._accept(READ)  # those who came while we were busy
+        self.serving.accept()  # those who came while we were busy
         ended = {"exit_code": self.exit_code, "oom_killed": self.oom_killed}
-        for client in list(self.clients):
+        for client in list(self.serving.clients):
             client.send(frames.ENDED, ended)
         self._say_goodbye()
 
@@ -221,12 +262,12 @@ class Life:
             )
         remedy = error.remedy if isinstance(error, EstibaError) else ""
         answer = {"message": _sentence(error), "remedy": remedy, "exit_code": code}
-        self.starter.send(frames.FAILED, answer)
+        self._tell_starter(frames.FAILED, answer)
         self._say_goodbye()
 
     def _release(self) -> None:
         """Give back all that the container had, but the place where others reach us."""
-        self.log.close()
+        self.serving.log.close()
         if self.network is not None:
             if self.network.user is not None:
                 self.network.user.end()
@@ -242,19 +283,16 @@ class Life:
 
     def _say_goodbye(self) -> None:
         """Answer for the container no more, then stay until everybody has what was meant for them, or is gone."""
-        if self.listener is not None:
-            self.loop.forget(self.listener.fileno())
-            self.listener.close()
-        if self.execs is not None:
-            self.execs.close()
+        self.serving.close_doors()
         container.remove_bundle(self.paths)
         os.close(self.lock)
         if self.links:
             self._networks().unplug(self.links)
-        while any(client.is_open and client.has_waiting for client in self.clients):
-            self.loop.turn()
-        for client in self.clients:
-            client.close()
+        self.serving.say_goodbye()
+
+    def _tell_starter(self, kind: int, content: object) -> None:
+        if self.serving.starter is not None:
+            self.serving.starter.send(kind, content)
 
     def _networks(self) -> Networks:
         if self.networks is None:
@@ -263,97 +301,26 @@ class Life:
             self.networks = Networks(root=self.request.root, run=self.request.run)
         return self.networks
 
-    # What happens meanwhile
-
-    def _signalled(self, wakeups: int) -> None:
-        try:
-            while os.read(wakeups, 512):
-                pass
-        except BlockingIOError:
-            pass
-        self._reap()
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if self.run is not None and pid == self.run.pid:
-                self.status = status
-            elif self.execs is not None:
-                self.execs.ended(pid, status)
-
-    def _output(self, stream: str, data: bytes) -> None:
-        self.log.write(stream, data)
-        kind = frames.OUTPUT if stream == "stdout" else frames.ERROR_OUTPUT
-        for client in self.clients:
-            if client.wants_output:
-                client.send(kind, data)
-        self._balance()
-
-    def _balance(self) -> None:
-        """A client that is behind holds up the container, and a container that reads nothing its clients."""
-        if self.streams is None:
-            return
-        self.streams.hold(any(client.is_behind for client in self.clients))
-        for client in self.clients:
-            if client.is_open and client.gives_input and client.is_heard == self.streams.is_input_full:
-                client.listen(not self.streams.is_input_full)
-
-    def _accept(self, _events: int) -> None:
-        assert self.listener is not None
-        while True:
-            try:
-                socket = frames.accept(self.listener)
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            self._client(socket)
-
-    def _client(self, socket: _socket.socket) -> Client:
-        client = Client(socket, self.loop, self._frame, on_change=self._changed)
-        self.clients.append(client)
-        return client
-
-    def _changed(self, client: Client) -> None:
-        """A client has caught up or is gone."""
-        if not client.is_open:
-            self.clients = [other for other in self.clients if other.is_open]
-            # `run -i` is the only one who gives input: without it there is no more (Docker's StdinOnce).
-            if client is self.starter and client.gives_input and self.streams is not None:
-                self.streams.end_input()
-        self._balance()
-
-    def _frame(self, client: Client, frame: frames.Frame) -> None:
-        if frame.kind == frames.INPUT and self.streams is not None:
-            self.streams.write(frame.content)
-            self._balance()
-        elif frame.kind == frames.INPUT_END and self.streams is not None:
-            self.streams.end_input()
-        elif frame.kind == frames.RESIZE and self.streams is not None:
-            rows, columns = frame.json()
-            self.streams.resize(rows, columns)
-        elif frame.kind == frames.ATTACH:
-            client.wants_output = True
-            client.gives_input = bool(frame.json()["input"])
-            client.send(frames.DONE)
-        elif frame.kind in (frames.SIGNAL, frames.STOP):
-            self.stop_wanted = self.stop_wanted or frame.kind == frames.STOP
-            self._signal(frame.json())
-            client.send(frames.DONE)
-
-    def _signal(self, number: int) -> None:
-        if self.run is not None and self.status is None:
-            try:
-                os.kill(self.run.pid, number)
-            except ProcessLookupError:
-                pass
-
     def _was_stopped(self) -> bool:
         record = self.containers.get(self.request.container_id)
         return record is None or record.stop_wanted
+
+
+def opened(packed: bytes) -> Life:
+    """The life that another program has packed, without what it serves with."""
+    import pickle
+
+    life = Life.__new__(Life)
+    life._containers = life._runtime = None
+    life.__dict__.update(pickle.loads(packed))
+    return life
+
+
+def go_on(serving: Serving, packed: bytes) -> None:
+    """The container has ended, or ends: from here to the end of the monitor."""
+    life = opened(packed)
+    life.serving = serving
+    life.go_on()
 
 
 def _sentence(error: EstibaError | OSError) -> str:

@@ -11,6 +11,10 @@ import os
 import time
 
 from estiba.oci import json_text
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 LONGEST_ENTRY = 16 * 1024
 _AT_ONCE = 2000
@@ -30,6 +34,18 @@ class LogFile:
         self._descriptor = -1
         self._written = 0
         self._open()
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> LogFile:
+        """As another program has left it (`state`)."""
+        log = cls(state["path"], size=state["size"], files=state["files"])
+        log._rest = {stream: text.encode("latin-1") for stream, text in state["rest"].items()}
+        return log
+
+    def state(self) -> dict[str, Any]:
+        """What another program needs to go on."""
+        rest = {stream: data.decode("latin-1") for stream, data in self._rest.items()}
+        return {"path": self._path, "size": self._size, "files": self._files, "rest": rest}
 
     def write(self, stream: str, data: bytes) -> None:
         """Take what `stream` (stdout or stderr) wrote."""
@@ -96,6 +112,10 @@ class LogFile:
 
 class NoLog:
     """The log driver ``none``."""
+
+    def state(self) -> dict[str, Any]:
+        """Nothing to go on with."""
+        return {}
 
     def write(self, stream: str, data: bytes) -> None:
         """Forget it."""

@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-from estiba.linux.signals import SIGCHLD, handle, wake_by
+from estiba.linux.signals import SIGCHLD, forget_wakeups, handle, wake_by
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,18 +45,34 @@ class Loop:
             self._poll.unregister(descriptor)
             del self._handlers[descriptor]
 
-    def turn(self, deadline: float | None = None) -> None:
-        """Wait for events, at the longest until `deadline` (monotonic seconds), and handle them."""
+    @property
+    def descriptors(self) -> set[int]:
+        """Those that are watched."""
+        return set(self._masks)
+
+    def turn(self, deadline: float | None = None) -> bool:
+        """Wait for events, at the longest until `deadline` (monotonic seconds), and handle them.
+
+        Gives whether there were any.
+        """
         timeout = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
-        for descriptor, events in self._poll.poll(timeout):
+        ready = self._poll.poll(timeout)
+        for descriptor, events in ready:
             # A handler may have forgotten others of this round.
             if (handler := self._handlers.get(descriptor)) is not None:
                 handler(events)
+        return bool(ready)
 
 
 def child_signals() -> int:
-    """A descriptor that becomes readable when a child has ended."""
+    """A descriptor that becomes readable when a child has ended; one of them at a time."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     wake_by(writing)
     handle(SIGCHLD, lambda _number, _frame: None)
     return reading
+
+
+def stop_child_signals(reading: int) -> None:
+    """Close the descriptor of `child_signals` and what writes to it."""
+    os.close(forget_wakeups())
+    os.close(reading)

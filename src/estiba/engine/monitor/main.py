@@ -35,20 +35,23 @@ def main() -> NoReturn:
     # What the work ahead needs is read while the starter prepares its request.
     from estiba.engine.monitor import ordinary_user
     from estiba.engine.monitor.life import Life
+    from estiba.engine.monitor.serving import Serving
     from estiba.runtime import lifecycle  # noqa: F401
 
     request, lock = _receive(starter)
     if request is None:
         os._exit(0)
-    paths = ContainerPaths(request.root, request.run, request.container_id)
-    _redirect(paths.monitor_log)
+    _redirect(ContainerPaths(request.root, request.run, request.container_id).monitor_log)
     os.chdir("/")
     try:
         if ordinary_user.is_root_of_own_namespace():
             from estiba.linux.user_namespace import note
 
             note(request.run, os.getpid())  # our starter may end before the container runs
-        life = Life(request, paths, starter, lock)
+        serving = Serving()
+        serving.starter = serving.add_client(starter)
+        serving.starter.wants_output, serving.starter.gives_input = request.attach, request.attach_input
+        life = Life(request, serving, lock)
     except Exception as error:  # noqa: BLE001 - the edge of a process: whatever it is, the starter must hear of it
         _report(starter, error)
     life.live()

@@ -15,6 +15,7 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _MOST_READS = 1 << 12
 
@@ -44,6 +45,28 @@ class Streams:
         self.stdout, out = self._pipe()
         self.stderr, error = self._pipe()
         self._outputs = {out: "stdout", error: "stderr"}
+
+    @classmethod
+    def restored(cls, loop: Loop, on_output: Callable[[str, bytes], None], state: dict[str, Any]) -> Streams:
+        """As another program has left them (`state`)."""
+        streams = cls(loop, on_output, tty=True, interactive=False)
+        streams.tty = state["tty"]
+        streams._outputs = dict(state["outputs"])
+        streams._input, streams._input_ends = state["input"], state["input_ends"]
+        streams.started()
+        return streams
+
+    def state(self) -> dict[str, Any] | None:
+        """What another program needs to go on; None while something is on its way."""
+        if self._theirs or self._input_waiting or self._is_held:
+            return None
+        outputs = [[descriptor, stream] for descriptor, stream in self._outputs.items()]
+        return {"tty": self.tty, "outputs": outputs, "input": self._input, "input_ends": self._input_ends}
+
+    @property
+    def descriptors(self) -> set[int]:
+        """Our ends."""
+        return {*self._outputs, self._input} - {-1}
 
     @property
     def is_input_full(self) -> bool:
@@ -118,7 +141,7 @@ class Streams:
         return theirs, ours
 
     def _update(self) -> None:
-        for descriptor in {*self._outputs, self._input} - {-1}:
+        for descriptor in self.descriptors:
             mask = READ if descriptor in self._outputs and not self._is_held else 0
             mask |= WRITE if descriptor == self._input and self._input_waiting else 0
             self._loop.watch(descriptor, mask, self._handler(descriptor))
