@@ -70,12 +70,14 @@ def find_image(arguments: argparse.Namespace, options: ContainerOptions, house: 
         except ImageNotFound:
             if policy == "never":
                 raise
+    from estiba.cli.transfers import shown_beside
     from estiba.oci.reference import Reference
 
     reference = Reference.parse(options.image)
     if policy == "missing" and not arguments.quiet:
         print(f"Unable to find image '{reference.familiar}' locally", file=sys.stderr, flush=True)
-    image_id = house.images.find(reference, platform, pulls=policy == "always")
+    with shown_beside(quiet=arguments.quiet) as progress:
+        image_id = house.images_told_by(progress).find(reference, platform, pulls=policy == "always")
     record = house.store.images.get(image_id)
     if record is None:
         raise ImageNotFound(options.image)

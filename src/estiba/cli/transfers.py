@@ -133,6 +133,16 @@ def shown(args: argparse.Namespace, *, to_errors: bool = False, by_default: str 
         display.close()
 
 
+@contextmanager
+def shown_beside(*, quiet: bool) -> Iterator[Quiet]:
+    """The same for a command whose own output is another matter: on standard error."""
+    display = _make("quiet" if quiet else "tty" if sys.stderr.isatty() else "plain", sys.stderr)
+    try:
+        yield display
+    finally:
+        display.close()
+
+
 def _make(way: str, out: TextIO) -> Quiet:
     if way == "tty":
         from estiba.cli.transfer_bars import Bars

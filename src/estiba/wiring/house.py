@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from estiba.builder.request import BuildSurroundings
     from estiba.engine.engine import Engine
     from estiba.engine.userns import Users
+    from estiba.image.progress import Progress
     from estiba.networks.networks import Networks
     from estiba.oci.platform import Platform
     from estiba.oci.reference import Reference
@@ -90,9 +91,16 @@ class House:
     @property
     def images(self) -> ImageSource:
         """Images by name: here, else from their registry."""
+        return self.images_told_by(None)
+
+    def images_told_by(self, progress: Progress | None) -> ImageSource:
+        """The same; `progress` hears of a pull."""
         from estiba.wiring.images import ImageSource
 
-        return ImageSource(self.store, self._pull)
+        def fetch(reference: Reference, platform: Platform) -> ImageRecord:
+            return self._pull(reference, platform, progress)
+
+        return ImageSource(self.store, fetch)
 
     @property
     def credentials(self) -> CredentialFile:
@@ -150,10 +158,17 @@ class House:
 
         return parse_users(self.settings.userns)
 
-    def _pull(self, reference: Reference, platform: Platform) -> ImageRecord:
+    def _pull(self, reference: Reference, platform: Platform, progress: Progress | None) -> ImageRecord:
         from estiba.registry.client.pull import pull
 
-        return pull(self.store, reference, platform=platform, credentials=self.credentials, routes=self.routes)
+        return pull(
+            self.store,
+            reference,
+            platform=platform,
+            credentials=self.credentials,
+            progress=progress,
+            routes=self.routes,
+        )
 
 
 def _text(path: str) -> str:

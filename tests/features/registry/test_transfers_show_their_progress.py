@@ -125,3 +125,13 @@ def test_quiet_is_the_result_alone(estiba_home, image):
     assert b": Saved\n" in to_stdout.stderr
     with open(archive, "rb") as file:
         assert to_stdout.stdout == file.read()
+
+
+@pytest.mark.root
+def test_a_pull_for_a_container_is_shown_beside_its_output(estiba_home, image):
+    words = ("create", "--pull=always", "--network=none", image, "/none")
+    done = estiba_home.estiba(*words)
+    assert len(done.stdout.split()) == 1, "the container's ID alone"
+    assert sum(line.endswith(": Pull complete") for line in done.stderr.splitlines()) == 2
+    assert estiba_home.estiba("create", "-q", *words[1:]).stderr == ""
+    estiba_home.estiba("rm", *estiba_home.estiba("ps", "-aq").stdout.split())
