@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from estiba.wiring.house import House
 
-# The command within the group -> the module that also serves it at the top level.
+# The command within the group -> the module that serves it, most of them at the top level too.
 _SHARED = {
     "ls": ("images", "list images"),
     "list": ("images", "list images"),
+    "inspect": ("image_inspect", "show all about images"),
     "history": ("history", "show what made an image's layers"),
     "rm": ("rmi", "remove images"),
     "save": ("save", "write images to an archive"),
@@ -31,12 +32,16 @@ _SHARED = {
 }
 
 
+def member(name: str) -> tuple[str, str] | None:
+    """The module and the summary of a command of the group that needs nothing of the others."""
+    return _SHARED.get(name)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, text) in _SHARED.items():
         child = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         import_module(f"estiba.cli.{module}").add_arguments(child)
-    _add_inspect(commands.add_parser("inspect", help="show all about images", allow_abbrev=False))
     _add_prune(commands.add_parser("prune", help="remove images without a name", allow_abbrev=False))
     _add_unmount(commands)
     layout = commands.add_parser(
@@ -44,13 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     layout.add_argument("directory", nargs="?", metavar="DIR", help="a new directory; none: the store's root itself")
     layout.add_argument("images", nargs="*", metavar="IMAGE", help="what to write to DIR")
-
-
-def _add_inspect(parser: argparse.ArgumentParser) -> None:
-    from estiba.cli.inspect import add_format
-
-    parser.add_argument("names", nargs="+", metavar="IMAGE", help="a name or an ID")
-    add_format(parser)
 
 
 def _add_unmount(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,10 +69,6 @@ def run(args: argparse.Namespace, house: House) -> int:
     if args.command in _SHARED:
         status: int = import_module(f"estiba.cli.{_SHARED[args.command][0]}").run(args, house)
         return status
-    if args.command == "inspect":
-        from estiba.cli.inspect import images, show
-
-        return show(args.names, [images(house)], form=args.format, what="image")
     if args.command in ("unmount", "umount"):
         from estiba.cli.image_mount import unmount
 

@@ -51,9 +51,12 @@ def images(house: House) -> Inspector:
 def show(names: Sequence[str], kinds: Sequence[Inspector], *, form: str, what: str) -> int:
     """Print what the first of `kinds` that knows it says of each name; 1 if one is unknown to all."""
     from estiba.cli.printable import printable_json
-    from estiba.cli.template import Template
 
-    template = Template(form) if form not in ("", "json") else None
+    template = None
+    if form not in ("", "json"):
+        from estiba.cli.template import Template
+
+        template = Template(form)
     found: list[dict[str, object]] = []
     status = 0
     for name in names:

@@ -187,8 +187,13 @@ def _run_command(
     from estiba.cli.parser import make_parser
     from estiba.wiring.house import House
 
-    module = _module(command)
-    parser = make_parser(f"estiba {name}", command.summary)
+    module, summary = _module(command), command.summary
+    # One command of a group: its own parser is read alone, and without argparse where the line is plain.
+    one = module.member(arguments[0]) if arguments and hasattr(module, "member") else None
+    if one is not None:
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
+        module, summary = _module(commands.Command(*one)), one[1]
+    parser = make_parser(f"estiba {name}", summary)
     module.add_arguments(parser)
     house = House(settings)
     if kept is not None:

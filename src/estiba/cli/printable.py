@@ -20,10 +20,9 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 def printable_json(value: object, *, indent: int | None = None) -> str:
     """`value` as JSON that means the same and that no terminal obeys; letters of every script stay as they are."""
-    import json
+    from estiba.oci import json_text
 
-    separators = (",", ":") if indent is None else None
-    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
+    text = json_text.dumps(value, indent=indent or 0, ascii=False)
     if text.isprintable():
         return text
     return "".join(f"\\u{ord(c):04x}" if _is_obeyed(c) and c not in "\t\n" else c for c in text)

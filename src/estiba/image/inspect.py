@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from estiba.image.image import Image
+from estiba.oci import json_text
 from estiba.oci.json_fields import JsonObject
 from estiba.store.store import Store
 
@@ -31,7 +30,7 @@ _EMPTY_CONFIG: JsonObject = {
 
 def inspect_image(store: Store, image: Image) -> JsonObject:
     """All about one image. `GraphDriver` tells the snapshotter and the directory of the top layer."""
-    document: JsonObject = json.loads(image.config.raw)
+    document: JsonObject = json_text.loads(image.config.raw.decode(), what=f"the configuration of image {image.id}")
     run = document.get("config")
     config = image.config
     value: JsonObject = {

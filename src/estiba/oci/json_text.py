@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _json import encode_basestring_ascii, make_scanner
+from _json import encode_basestring, encode_basestring_ascii, make_scanner
 
 from estiba.errors import InvalidInput
 
@@ -66,31 +66,36 @@ def load(path: str) -> Any:
         return loads(file.read(), what=path)
 
 
-def dumps(value: object, *, indent: int = 0) -> str:
-    """The JSON text of plain data, keys in their order; `indent` is how far deeper lines are set in, 0 for one line."""
+def dumps(value: object, *, indent: int = 0, ascii: bool = True) -> str:
+    """The JSON text of plain data, keys in their order; `indent` is how far deeper lines are set in, 0 for one line.
+
+    Without `ascii` letters of other scripts stay as they are.
+    """
     pieces: list[str] = []
-    _write(value, pieces, "\n" if indent else "", " " * indent)
+    _write(value, pieces, "\n" if indent else "", " " * indent, encode_basestring_ascii if ascii else encode_basestring)
     return "".join(pieces)
 
 
-def _write(value: object, pieces: list[str], newline: str, step: str) -> None:
+def _write(value: object, pieces: list[str], newline: str, step: str, quote: Callable[[str], str]) -> None:
     if value is None or value is True or value is False:
         pieces.append("null" if value is None else "true" if value else "false")
     elif isinstance(value, str):
-        pieces.append(_quote(value))
+        pieces.append(quote(value))
     elif isinstance(value, int):
         pieces.append(int.__repr__(value))
     elif isinstance(value, float):
         pieces.append(float.__repr__(value))
     elif isinstance(value, dict):
-        _write_all(value.items(), "{", "}", pieces, newline, step)
+        _write_all(value.items(), "{", "}", pieces, newline, step, quote)
     elif isinstance(value, (list, tuple)):
-        _write_all(value, "[", "]", pieces, newline, step)
+        _write_all(value, "[", "]", pieces, newline, step, quote)
     else:
         raise TypeError(f"{type(value).__name__} cannot be JSON")
 
 
-def _write_all(items: Any, opening: str, closing: str, pieces: list[str], newline: str, step: str) -> None:
+def _write_all(
+    items: Any, opening: str, closing: str, pieces: list[str], newline: str, step: str, quote: Callable[[str], str]
+) -> None:
     deeper = newline + step if newline else ""
     pieces.append(opening)
     is_first = True
@@ -100,11 +105,7 @@ def _write_all(items: Any, opening: str, closing: str, pieces: list[str], newlin
         is_first = False
         pieces.append(deeper)
         if opening == "{":
-            pieces.append(_quote(item[0]) + (": " if newline else ":"))
+            pieces.append(quote(item[0]) + (": " if newline else ":"))
             item = item[1]
-        _write(item, pieces, deeper, step)
+        _write(item, pieces, deeper, step, quote)
     pieces.append(closing if is_first else newline + closing)
-
-
-def _quote(text: str) -> str:
-    return encode_basestring_ascii(text)
