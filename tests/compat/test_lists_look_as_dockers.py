@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
@@ -15,25 +17,37 @@ BASE = 'FROM scratch\nLABEL kind=base\nCOPY file /file\nENV X=1\nCMD ["/file"]\n
 CHILD = "FROM team/app:1\nLABEL kind=child\nCOPY file /other\n"
 
 
-@pytest.fixture
-def both(docker, estiba_home, tmp_path):  # noqa: F811 - the fixture
-    """Runs the same command of both; the images are the same."""
-    (tmp_path / "file").write_text("x" * 12_345)
-    (tmp_path / "Dockerfile").write_text(BASE)
-    (tmp_path / "Child").write_text(CHILD)
-    estiba_home.estiba("build", "-q", "-t", "team/app:1", "-t", "team/app:2", "-t", "other", str(tmp_path))
-    estiba_home.estiba("build", "-q", "-t", "child:1", "-f", str(tmp_path / "Child"), str(tmp_path))
-    archive = f"{estiba_home.directory}/images.tar"
-    estiba_home.estiba("save", "-o", archive, "team/app:1", "team/app:2", "other", "child:1")
-    docker("load", "-i", archive, check=True)
+class Both:
+    """One Estiba and one dockerd with the same images, and a directory with what these were made of."""
 
-    def run(*words: str) -> tuple[str, str]:
-        theirs = docker(*words)
-        ours = estiba_home.estiba(*words, check=False)
-        return theirs.stdout, ours.stdout
+    def __init__(self, docker, directory: str) -> None:  # noqa: F811 - the fixture
+        self.docker = docker
+        self.directory = directory
+        program = os.path.join(os.path.dirname(sys.executable), "estiba")
+        self._command = [program, "--root", f"{directory}/root", "--run", f"{directory}/run"]
 
-    yield run
-    docker("rmi", "-f", "team/app:1", "team/app:2", "other", "child:1")
+    def estiba(self, *words: str) -> str:
+        done = subprocess.run([*self._command, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def say(self, *words: str) -> tuple[str, str]:
+        """What the two print for the same command, Docker first."""
+        return self.docker(*words).stdout, self.estiba(*words)
+
+
+@pytest.fixture(scope="module")
+def both(docker, tmp_path_factory):  # noqa: F811 - the fixture
+    directory = tmp_path_factory.mktemp("both")
+    (directory / "file").write_text("x" * 12_345)
+    (directory / "Dockerfile").write_text(BASE)
+    (directory / "Child").write_text(CHILD)
+    both = Both(docker, str(directory))
+    both.estiba("build", "-q", "-t", "team/app:1", "-t", "team/app:2", "-t", "other", str(directory))
+    both.estiba("build", "-q", "-t", "child:1", "-f", str(directory / "Child"), str(directory))
+    both.estiba("save", "-o", f"{directory}/images.tar", "team/app:1", "team/app:2", "other", "child:1")
+    docker("load", "-i", f"{directory}/images.tar", check=True)
+    return both
 
 
 def lines(text: str) -> list[str]:
@@ -66,7 +80,7 @@ def lines(text: str) -> list[str]:
     ids=" ".join,
 )
 def test_a_list_is_the_same(both, words):
-    theirs, ours = both(*words)
+    theirs, ours = both.say(*words)
     if "json" in " ".join(words) and words[:2] != ("image", "inspect"):
         assert [json.loads(line) for line in ours.splitlines()] == [json.loads(line) for line in theirs.splitlines()]
     elif words[0] == "history":
@@ -75,30 +89,25 @@ def test_a_list_is_the_same(both, words):
         assert lines(ours) == lines(theirs)
 
 
-def test_an_import_has_the_same_configuration_and_history(both, docker, estiba_home, tmp_path):  # noqa: F811
-    subprocess.run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "a.tar"), "file"], check=True)
+def test_an_import_has_the_same_configuration_and_history(both):
+    archive = f"{both.directory}/a.tar"
+    subprocess.run(["tar", "-C", both.directory, "-cf", archive, "file"], check=True)
     changes = ("-c", 'CMD ["/file"]', "-c", "ENV A=b", "-c", "EXPOSE 80", "-c", "WORKDIR /srv", "-c", "LABEL k=v")
-    docker("import", "-m", "by hand", *changes, str(tmp_path / "a.tar"), "imported:1", check=True)
-    estiba_home.estiba("import", "-m", "by hand", *changes, str(tmp_path / "a.tar"), "imported:1")
-    (theirs,) = json.loads(docker("image", "inspect", "imported:1").stdout)
-    (ours,) = json.loads(estiba_home.estiba("image", "inspect", "imported:1").stdout)
+    both.say("import", "-m", "by hand", *changes, archive, "imported:1")
+    (theirs,), (ours,) = map(json.loads, both.say("image", "inspect", "imported:1"))
     for field in ("RootFS", "Size", "Comment", "Os", "Architecture"):
         assert ours[field] == theirs[field]
-    for config in (ours["Config"], theirs["Config"]):
-        for name in [name for name, value in config.items() if not value]:
-            del config[name]
-    assert ours["Config"] == theirs["Config"]
-    told, mine = both("history", "--format", "{{.Size}} {{.Comment}}", "imported:1")
+    configs = [{name: value for name, value in image["Config"].items() if value} for image in (ours, theirs)]
+    assert configs[0] == configs[1]
+    told, mine = both.say("history", "--format", "{{.Size}} {{.Comment}}", "imported:1")
     assert told == mine
-    docker("rmi", "imported:1")
 
 
-def test_a_container_of_theirs_is_imported(docker, estiba_home, tmp_path):  # noqa: F811
-    docker("create", "--name", "exported", "bb", "true", check=True)
-    docker("export", "-o", f"{tmp_path}/export.tar", "exported", check=True)
-    docker("rm", "exported")
-    estiba_home.estiba("import", f"{tmp_path}/export.tar", "theirs:1")
-    estiba_home.estiba("image", "export", "-o", f"{tmp_path}/ours.tar", "theirs:1")
-    docker("import", f"{tmp_path}/ours.tar", "ours:1", check=True)
-    assert docker("image", "inspect", "-f", "{{.Os}}", "ours:1").stdout == "linux\n"
-    docker("rmi", "ours:1")
+def test_a_container_of_theirs_is_imported_and_an_export_of_ours_too(both):
+    both.docker("create", "--name", "exported", "bb", "true", check=True)
+    both.docker("export", "-o", f"{both.directory}/export.tar", "exported", check=True)
+    both.docker("rm", "exported")
+    both.estiba("import", f"{both.directory}/export.tar", "theirs:1")
+    both.estiba("image", "export", "-o", f"{both.directory}/ours.tar", "theirs:1")
+    both.docker("import", f"{both.directory}/ours.tar", "ours:1", check=True)
+    assert both.docker("image", "inspect", "-f", "{{.Os}}", "ours:1").stdout == "linux\n"

@@ -166,7 +166,6 @@ def test_a_user_logs_in_pushes_and_everybody_pulls(front, make_estiba_home, repo
     home.estiba("tag", name, second)
     assert "Mounted from" in home.estiba("push", second, env=environment).stdout, "one token for both repositories"
     assert other.estiba("pull", "-q", name, env=with_config(other)).stdout == f"{name}\n"
-    assert other.estiba("tags", name.removesuffix(":1"), env=with_config(other)).stdout == "1\n"
 
 
 def test_what_is_no_registry_is_told(misbehave, estiba_home):
