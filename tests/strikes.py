@@ -18,7 +18,7 @@ import strike
 MOST = int(os.environ.get("ESTIBA_STRESS_STEPS", "5"))
 """How many steps of a command are struck; 0 is all of them."""
 _TRACER = [sys.executable, "-I", "-S", strike.__file__]
-PATIENCE = 40
+PATIENCE = 120
 
 
 class Step(NamedTuple):
