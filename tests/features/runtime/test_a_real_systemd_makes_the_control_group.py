@@ -124,6 +124,11 @@ def test_a_container_lives_in_a_scope_is_entered_paused_and_removed(box: Any, sy
         assert (done.returncode, done.stderr) == (0, "")
         assert systemd.show("docker-1234.scope", "DevicePolicy") == {"DevicePolicy": "auto"}
         assert "not permitted" not in systemd.call(*runtime, "exec", "est-real", "sh", "-c", ": < /t").stderr
+        rules = json.dumps({"devices": [{"allow": False, "access": "rwm"}]})
+        done = systemd.call(*runtime, "update", "-r", "-", "est-real", stdin=None, input=rules)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "block-* rwm" not in systemd.show("docker-1234.scope", "DeviceAllow")["DeviceAllow"]
+        assert "not permitted" in systemd.call(*runtime, "exec", "est-real", "sh", "-c", ": < /t").stderr
     finally:
         assert systemd.call(*runtime, "delete", "--force", "est-real").returncode == 0
     assert systemd.show("docker-1234.scope", "ActiveState") == {"ActiveState": "inactive"}

@@ -198,6 +198,8 @@ def test_devices_become_a_list_of_what_is_allowed() -> None:
 )
 def test_what_no_list_can_say_is_left_to_the_groups_own_rules(rules: list[dict[str, Any]]) -> None:
     assert told({"devices": rules}) == {"DevicePolicy": "auto", "DeviceAllow": []}
+    everything = [("char-*", "rwm"), ("block-*", "rwm")]
+    assert told({"devices": rules}, is_update=True) == {"DevicePolicy": "auto", "DeviceAllow": everything}
 
 
 def test_rules_for_devices_come_to_what_the_last_ones_say() -> None:

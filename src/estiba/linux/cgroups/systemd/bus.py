@@ -108,7 +108,8 @@ class Manager:
             return
 
     def set_properties(self, unit: str, properties: Sequence[Property]) -> None:
-        """Change properties of a unit that is there, until the next start of the machine.
+        """Change properties of a unit that is there, until the next start of the machine. Comes back when systemd has
+        written them.
 
         Raises:
             Unavailable, PermissionDenied: systemd did not do it.
@@ -117,6 +118,8 @@ class Manager:
             self._call("SetUnitProperties", "sba(sv)", (unit, True, _encoded(properties)))
         except Refused as error:
             raise _translated(error, f"change the unit {unit}") from None
+        # It answers first and writes then, but before it reads the next call.
+        self._manager_property("Version")
 
     def attach(self, unit: str, pid: int) -> None:
         """Move a process into the unit's group, which a user may not always do without help.

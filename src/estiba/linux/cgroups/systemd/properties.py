@@ -62,18 +62,25 @@ def scope_properties(scope: Scope, pid: int, *, is_unified: bool) -> list[Proper
 
 
 def resource_properties(
-    resources: Mapping[str, Any], *, is_unified: bool, version: int, has_devices: bool, groups: str = ""
+    resources: Mapping[str, Any],
+    *,
+    is_unified: bool,
+    version: int,
+    has_devices: bool,
+    groups: str = "",
+    is_update: bool = False,
 ) -> list[Property]:
     """The properties that `resources` come to with systemd `version`.
 
-    `has_devices`: the manager can guard devices (a user's cannot). `groups` is the text of /proc/devices.
+    `has_devices`: the manager can guard devices (a user's cannot). `groups` is the text of /proc/devices. `is_update`:
+    for a unit that runs, from which systemd does not take its guard of devices away, and whose list it adds to.
 
     Raises:
         InvalidInput: a limit that is none.
     """
     found: list[Property] = []
     if has_devices and resources.get("devices"):
-        found += _devices(resources["devices"], version=version, groups=groups)
+        found += _devices(resources["devices"], version=version, groups=groups, is_update=is_update)
     memory, cpu = resources.get("memory") or {}, resources.get("cpu") or {}
     found += _memory(memory, is_unified=is_unified)
     found += _weight(cpu, is_unified=is_unified, version=version)
@@ -204,11 +211,12 @@ def _unified(file: str, text: str, *, version: int) -> list[Property]:
     return []
 
 
-def _devices(rules: Any, *, version: int, groups: str) -> list[Property]:
+def _devices(rules: Any, *, version: int, groups: str, is_update: bool) -> list[Property]:
     """systemd knows lists of what is allowed. What no list can say is left to the group's own rules."""
     found = allowed(rules)
     if found is None or found.everything:
-        return [("DevicePolicy", ("s", "auto")), ("DeviceAllow", ("a(ss)", []))]
+        everything = [(f"char-{ANY}", "rwm"), (f"block-{ANY}", "rwm")] if is_update else []
+        return _guard("auto", everything, is_update=is_update)
     entries = []
     for (kind, major, minor), access in found.entries.items():
         word = "block" if kind == "b" else "char"
@@ -219,7 +227,12 @@ def _devices(rules: Any, *, version: int, groups: str) -> list[Property]:
             entries.extend((f"{word}-{name}", access) for name in names)
         else:  # every major number with this minor one: systemd cannot say it, and must not be in the way
             entries.append((f"{word}-{ANY}", access))
-    return [("DevicePolicy", ("s", "strict")), ("DeviceAllow", ("a(ss)", entries))]
+    return _guard("strict", entries, is_update=is_update)
+
+
+def _guard(policy: str, entries: list[tuple[str, str]], *, is_update: bool) -> list[Property]:
+    emptied: list[Property] = [("DeviceAllow", ("a(ss)", []))] if is_update else []
+    return [("DevicePolicy", ("s", policy)), *emptied, ("DeviceAllow", ("a(ss)", entries))]
 
 
 def _group_names(kind: str, major: str, *, version: int, groups: str) -> list[str]:

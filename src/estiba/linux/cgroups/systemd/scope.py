@@ -204,6 +204,7 @@ class ScopeGroup(Group):
             version=self._connected().version,
             has_devices=not self.is_user,
             groups=groups,
+            is_update=not self.begins_with_process,
         )
 
 
