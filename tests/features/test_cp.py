@@ -138,6 +138,29 @@ def test_links_of_a_hostile_container_lead_nowhere_outside(busybox_host, files):
 
 
 @pytest.mark.root
+def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(busybox_host, files):
+    (files / "target" / "secret").write_text("of the host\n")
+    race = f"""
+    mkdir /r; echo ready
+    while :; do
+        mkdir /r/x; echo inside > /r/x/secret; rm -r /r/x; ln -s {files}/target /r/x; rm /r/x
+    done
+    """
+    busybox_host.estiba("run", "-d", "--name", "one", "--network", "none", "busybox", "sh", "-c", race)
+    busybox_host.wait_until(lambda: "ready" in busybox_host.estiba("logs", "one").stdout, "it has begun")
+    for number in range(12):
+        busybox_host.estiba("cp", "one:/r", f"{files}/out{number}", check=False)
+        busybox_host.estiba("cp", "-L", "one:/r/x", f"{files}/way{number}", check=False)
+        busybox_host.estiba("cp", str(files / "file"), "one:/r/x/written", check=False)
+    assert os.listdir(files / "target") == ["secret"]
+    for directory, _, names in os.walk(files):
+        for name in names:
+            if name == "secret" and directory != str(files / "target"):
+                with open(f"{directory}/{name}", encoding="ascii") as file:
+                    assert file.read() in ("", "inside\n")
+
+
+@pytest.mark.root
 def test_owners_are_kept_where_asked_and_ids_of_its_own_are_the_containers(busybox_host, files):
     os.chown(files / "file", 1000, 29)
     start(busybox_host, "--userns", "auto")

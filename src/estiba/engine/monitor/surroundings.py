@@ -91,7 +91,8 @@ class Surroundings:
             self.devices = tuple(given.values())
             return
         for host, device in _found_sources(options.devices):
-            self.mounts += (SpecMount(device.path, "bind", host, ("bind", "rprivate", "nosuid", "noexec")),)
+            # Read-only keeps the host's node as it is; the device behind it is written to all the same.
+            self.mounts += (SpecMount(device.path, "bind", host, ("bind", "rprivate", "nosuid", "noexec", "ro")),)
             self.device_rules += (
                 {"allow": True, "type": device.kind, "major": device.major, "minor": device.minor}
                 | {"access": device.access},
