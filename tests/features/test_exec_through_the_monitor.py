@@ -12,7 +12,7 @@ import pytest
 
 from estiba.engine import exec_channel as channel
 from estiba.engine.exec_options import ExecOptions
-from monitors import descriptors, own_memory, settle, stat_of
+from monitors import descriptors, is_settled, monitor_of, own_memory, settle, stat_of
 
 pytestmark = pytest.mark.root
 
@@ -55,6 +55,34 @@ def test_a_monitor_that_takes_no_processes_in_leaves_it_to_the_runtime(running):
     assert running.estiba("exec", "one", "no-such-program", check=False).returncode == 127
     running.estiba("exec", "-d", "one", "sleep", "400")
     assert stat_of(process_of(running, "sleep 400"))[1] != running.monitor
+
+
+def test_who_may_trace_it_finds_nothing_of_other_containers_in_its_memory(busybox_host):
+    """With CAP_SYS_PTRACE a container can read what joins it, which is a fork of its monitor."""
+    secret = os.urandom(16).hex()
+    busybox_host.estiba("create", "--name", "two", "-e", f"SECRET={secret}", "busybox", "true")
+    flags = ("--network", "none", "--cap-add", "SYS_PTRACE")
+    busybox_host.estiba("run", "-d", "--name", "one", *flags, "busybox", "sleep", "1000")
+    monitor = monitor_of(busybox_host, "one")
+    busybox_host.estiba("exec", "-d", "one", "sleep", "400")
+    assert is_settled(monitor) or stat_of(process_of(busybox_host, "sleep 400"))[1] != monitor
+    settle(busybox_host, "one")
+    busybox_host.estiba("exec", "-d", "one", "sleep", "500")
+    assert stat_of(process_of(busybox_host, "sleep 500"))[1] == monitor
+    assert not in_memory(monitor, secret.encode())
+    assert in_memory(monitor, busybox_host.inspect("one")["Id"].encode()), "the control: what is there is found"
+
+
+def in_memory(pid: int, text: bytes) -> bool:
+    """Whether the process has `text` in its memory."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        ranges = [line.split()[0].split("-") for line in file if line.split()[1].startswith("rw")]
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for first, last in ranges:
+            memory.seek(int(first, 16))
+            if text in memory.read(int(last, 16) - int(first, 16)):
+                return True
+    return False
 
 
 def test_nothing_but_its_streams_is_open_in_the_process(running):

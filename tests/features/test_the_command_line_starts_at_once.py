@@ -121,3 +121,22 @@ def test_a_monitor_loads_only_what_a_container_without_a_network_needs() -> None
     loaded = set(done.stdout.split())
     assert (SLOW | slow) & loaded == set()
     assert not {name for name in loaded if name.startswith("estiba.networks.networks")}
+
+
+SETTLED = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import estiba.engine.monitor.settled
+print(*sorted(sys.modules))
+"""
+
+
+def test_a_monitor_whose_container_runs_on_has_next_to_nothing_loaded() -> None:
+    """No database, no runtime, no network, and nothing that calls the C library by hand."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", SETTLED, SOURCE], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = done.stdout.split()
+    assert {"ctypes", "_ctypes", "_sqlite3", "pickle", *UNNEEDED.split()} & set(loaded) == set()
+    assert not [name for name in loaded if name.startswith(("estiba.runtime", "estiba.store", "estiba.networks"))]
+    assert len(loaded) < 66

@@ -34,11 +34,13 @@ class Execs:
     """Takes requests on `listener`, a listening socket. Nothing here waits: what may, a fork does (`joiner`).
 
     What a joiner needs is loaded with the first request; `last` is when the last one came (monotonic seconds, 0 for
-    never). A command that goes away leaves its process to itself, as Docker's does.
+    never). With `is_closed` everything is left to the runtime. A command that goes away leaves its process to itself,
+    as Docker's does.
     """
 
-    def __init__(self, loop: Loop, joined: Joined, listener: _socket.socket) -> None:
+    def __init__(self, loop: Loop, joined: Joined, listener: _socket.socket, *, is_closed: bool = False) -> None:
         self.last = 0.0
+        self._is_closed = is_closed
         self._loop = loop
         self._joined = joined
         self._asking: set[_socket.socket] = set()
@@ -133,7 +135,7 @@ class Execs:
         try:
             if message.kind != channel.REQUEST or len(message.descriptors) != channel.DESCRIPTORS:
                 self._let_go(command)
-            elif not is_as_loaded():
+            elif self._is_closed or not is_as_loaded():
                 channel.send(command, channel.NOT_HERE)
                 self._let_go(command)
             else:

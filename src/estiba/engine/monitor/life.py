@@ -17,6 +17,7 @@ from estiba.engine.monitor.stamp import is_as_loaded
 from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET, ContainerPaths
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
+from estiba.engine.spec import capabilities
 from estiba.errors import CommandFailed, EstibaError
 from estiba.linux.namespaces import has_root
 from estiba.linux.processes import become_subreaper, exit_status
@@ -113,7 +114,7 @@ class Life:
         if self.runtime.forks:
             listener = exec_channel.listen(self.paths.bundle, EXEC_SOCKET)
             joined = Joined(self.request.runtime_root, self.request.container_id, self.request.process.env)
-            self.serving.execs = Execs(self.serving.loop, joined, listener)
+            self.serving.execs = Execs(self.serving.loop, joined, listener, is_closed=self._may_be_looked_into())
 
     def _start(self) -> None:
         assert self.network is not None
@@ -176,6 +177,12 @@ class Life:
                 else:
                     settling.execute(serving, rest)
         return serving.status
+
+    def _may_be_looked_into(self) -> bool:
+        """Whether the container may trace who joins it, and so read what this program has in its memory: pages of the
+        database, where other containers have rows too. The lean program has none."""
+        security = self.request.options.security
+        return not security.privileged and "CAP_SYS_PTRACE" in capabilities(security)
 
     def _packed(self) -> bytes | None:
         """All this for the program after the next one; None where it cannot be packed."""
