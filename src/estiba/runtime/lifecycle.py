@@ -243,7 +243,14 @@ def _check_no_group(config: dict[str, Any]) -> None:
 
 def _limits(config: dict[str, Any]) -> str:
     resources = _resources(config)
-    return ", ".join(sorted(name for name, value in resources.items() if value and name != "devices"))
+    return ", ".join(sorted(name for name, value in resources.items() if name != "devices" and _asks(value)))
+
+
+def _asks(value: Any) -> bool:
+    """Whether something of it is more than a zero, which engines write where nobody said anything."""
+    if isinstance(value, dict):
+        return any(map(_asks, value.values()))
+    return bool(value)
 
 
 def _resources(config: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def group_for(path: str, container_id: str, resources: dict[str, Any], annotatio
     given = delegation.find(layout)
     if given is not None and needed <= set(given.controllers):
         return Group(layout, path if path.startswith(given.path + "/") else given.path + path)
-    if not has_limits(resources):
+    if not needed:
         return None
     from estiba.runtime.managers import open_user_scope
 
@@ -36,13 +36,7 @@ def group_for(path: str, container_id: str, resources: dict[str, Any], annotatio
         return open_user_scope("", container_id, annotations)
     except EstibaError as error:
         problem = f"{_lack(given, needed)}; {error.message}"
-    names = ", ".join(sorted(name for name, value in resources.items() if value and name != "devices"))
-    raise Unavailable(f"limits ({names}) need a control group: {problem}", remedy=delegation.REMEDY)
-
-
-def has_limits(resources: dict[str, Any]) -> bool:
-    """Whether anything is asked for that a group would have to keep. Devices are not: this user can make none."""
-    return any(value for name, value in resources.items() if name != "devices")
+    raise Unavailable(f"limits ({', '.join(sorted(needed))}) need a control group: {problem}", remedy=delegation.REMEDY)
 
 
 def controllers_of(resources: dict[str, Any]) -> set[str]:
