@@ -37,13 +37,14 @@ class DatabaseFromTheFuture(Conflict):
         )
 
 
-def _make_private(path: str) -> None:
-    """Make the file where it is missing, for its owner alone: rows hold the environment of containers."""
+def _make_private(path: str) -> bool:
+    """Make the file where it is missing, for its owner alone: rows hold the environment of containers. True: it was."""
     try:
         # O_EXCL: closing a file that is there would release the locks that this process has on it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError:
-        return  # SQLite says the same, in its own words
+        return False  # SQLite says the same, in its own words
+    return True
 
 
 class Transaction:
@@ -134,9 +135,10 @@ class _Session:
 
 
 class Database:
-    """Opened once by `Store.open`; safe to use from several threads and after a fork."""
+    """Opened once by `Store.open`; safe to use from several threads and after a fork. `is_new`: it was made just now."""
 
     def __init__(self, path: str) -> None:
+        self.is_new = False
         self._path = path
         self._local = local()
         self._sessions: list[_Session] = []
@@ -150,7 +152,7 @@ class Database:
             PermissionDenied: this user may not. Corrupt: the file is no database. Unavailable: locked, or no space.
         """
         database = cls(path)
-        _make_private(path)
+        database.is_new = _make_private(path)
         try:
             database._prepare()
             _keep_reserve(path)

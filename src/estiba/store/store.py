@@ -138,7 +138,11 @@ class Store:
         """
         paths = StorePaths(root)
         paths.make()
-        return cls(paths, Database.open(paths.database), snapshotter=snapshotter, restore=restore)
+        store = cls(paths, Database.open(paths.database), snapshotter=snapshotter, restore=restore)
+        if store.database.is_new:
+            # Their tables are there from the beginning: on a full disk none could be made.
+            _ = store.references, store.images, store.layer_blobs, store.leases, store.uses, store.cache
+        return store
 
     def close(self) -> None:
         self.database.close()
