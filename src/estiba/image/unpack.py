@@ -86,13 +86,14 @@ class Unpacking:
     """One image's layers being unpacked; a context manager that leaves nothing half done behind.
 
     `needed` are the positions of the layers whose blobs are to be given to `start`, of which `workers` run at a time.
-    `open_blob` gives the blob of a layer that must be unpacked a second time, by default from the store.
+    `open_blob` gives the blob of a layer that must be unpacked a second time, by default from the store. Where a
+    layer's blob is not known yet, `start` says it.
     """
 
     def __init__(
         self,
         store: Store,
-        layers: Sequence[Layer],
+        layers: Sequence[tuple[Digest, Descriptor | None]],
         *,
         limits: UnpackLimits | None = None,
         workers: int | None = None,
@@ -101,7 +102,7 @@ class Unpacking:
         self.needed: tuple[int, ...] = ()
         self.workers = workers or os.cpu_count() or 1
         self._store = store
-        self._layers = tuple(layers)
+        self._layers = list(layers)
         self._chains = tuple(chain_ids(diff_id for diff_id, _ in layers))
         self._limits = limits or UnpackLimits()
         self._open_blob = open_blob or store.blobs.open
@@ -144,8 +145,13 @@ class Unpacking:
         """Whether layers are unpacked as they come. Else each waits for those below it, and only a file will do."""
         return self._store.snapshots.whiteouts != DELETE
 
-    def start(self, index: int, descriptor: int) -> None:
-        """Unpack the layer `index` from `descriptor`, which the caller may close at once; waits for a free place."""
+    def start(self, index: int, descriptor: int, blob: Descriptor | None = None) -> None:
+        """Unpack the layer `index` from `descriptor`, which the caller may close at once; waits for a free place.
+
+        `blob` says which one it is, where that was not known when this was made.
+        """
+        if blob is not None:
+            self._layers[index] = (self._layers[index][0], blob)
         self._blobs[index] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
         if self._store.snapshots.whiteouts == DELETE:
             return  # done in order, by `finish`
@@ -205,6 +211,11 @@ class Unpacking:
     def _key(self, index: int) -> str:
         return f"unpack-{self._chains[index].hex}"
 
+    def _blob(self, index: int) -> Descriptor:
+        blob = self._layers[index][1]
+        assert blob is not None
+        return blob
+
     def _below(self, index: int) -> Digest | None:
         return self._chains[index - 1] if index else None
 
@@ -225,7 +236,7 @@ class Unpacking:
         key = self._key(index)
         self._store.snapshots.remove(key)
         mounts = self._store.snapshots.prepare(key, below)
-        with self._open_blob(self._layers[index][1].digest) as blob:
+        with self._open_blob(self._blob(index).digest) as blob:
             self._blobs[index] = fcntl.fcntl(blob.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)
         held, place = self._store.scratch.folder("unpack")
         try:
@@ -239,7 +250,7 @@ class Unpacking:
         return self._done[index]
 
     def _spawn(self, index: int, into: str, whiteouts: str, mounts: tuple[Mount, ...] = ()) -> None:
-        diff_id, descriptor = self._layers[index]
+        diff_id, descriptor = self._layers[index][0], self._blob(index)
         job = {
             "into": into,
             "whiteouts": whiteouts,
@@ -283,7 +294,7 @@ class Unpacking:
         with os.fdopen(worker.answer, "rb") as file:
             text = file.read()
         _, status = os.waitpid(worker.pid, 0)
-        self._done[index] = self._understood(text, status, self._layers[index][1])
+        self._done[index] = self._understood(text, status, self._blob(index))
 
     @staticmethod
     def _understood(text: bytes, status: int, layer: Descriptor) -> _Done:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from estiba.errors import Corrupt, NotThereYet
 from estiba.image.archive.source import Source
 from estiba.image.assemble import commit_image
-from estiba.image.unpack import unpack_layers
+from estiba.image.unpack import Unpacking
 from estiba.layers import compression as compressions
 from estiba.layers.decompress import VerifiedStream
 from estiba.oci import mediatypes
@@ -53,19 +53,31 @@ def take_image(
         )
     if config.platform.os not in ("", "linux"):
         raise NotThereYet(f"{source.where}: image {config.image_id.short} is for {config.platform}, not for Linux")
-    blobs = tuple(
-        _take_layer(store, source, layer, diff_id) for layer, diff_id in zip(layers, config.diff_ids, strict=True)
-    )
-    pairs = tuple(zip(config.diff_ids, blobs, strict=True))
-    _verify_known(store, source, config, layers, blobs)
-    unpack_layers(store, pairs, open_blob=store.blobs.open)
+    blobs = _take_layers(store, source, config, layers)
     with store.database.transaction():  # one wait for the disk
-        for diff_id, blob in pairs:
+        for diff_id, blob in zip(config.diff_ids, blobs, strict=True):
             store.layer_blobs.add(diff_id, blob)
     if manifest is not None:
         store.blobs.put(config.raw)
         store.blobs.put(manifest.raw)
     return commit_image(store, config, manifest=manifest.digest if manifest else None)
+
+
+def _take_layers(
+    store: Store, source: Source, config: ImageConfig, layers: tuple[LayerFile, ...]
+) -> tuple[Descriptor, ...]:
+    """Every layer as a blob and a snapshot: one is unpacked while the next is stored."""
+    blobs: list[Descriptor] = []
+    with Unpacking(store, [(diff_id, None) for diff_id in config.diff_ids]) as unpacking:
+        for index, (layer, diff_id) in enumerate(zip(layers, config.diff_ids, strict=True)):
+            blob = _take_layer(store, source, layer, diff_id)
+            blobs.append(blob)
+            if index in unpacking.needed:
+                with store.blobs.open(blob.digest) as file:
+                    unpacking.start(index, file.fileno(), blob)
+        _verify_known(store, source, config, layers, tuple(blobs))
+        unpacking.finish()
+    return tuple(blobs)
 
 
 def _take_layer(store: Store, source: Source, layer: LayerFile, diff_id: Digest) -> Descriptor:
