@@ -135,7 +135,7 @@ class _Session:
 
 
 class Database:
-    """Opened once by `Store.open`; safe to use from several threads and after a fork. `is_new`: it was made just now."""
+    """Opened once by `Store.open`; safe to use from several threads and after a fork. `is_new`: it was just made."""
 
     def __init__(self, path: str) -> None:
         self.is_new = False
