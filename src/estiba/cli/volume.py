@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace, house: House) -> int:
         "undo": volume_trash.undo,
         "trash": volume_trash.run,
     }
+    house.engine.volumes.trash.take_back()  # else what a killed command left half moved would be nowhere to be seen
     return actions.get(arguments.action, _prune)(arguments, house)
 
 
