@@ -26,26 +26,31 @@ class LogFile:
     What a stream wrote after its last newline is kept until the line ends or `end` is called.
     """
 
-    def __init__(self, path: str, *, size: int, files: int) -> None:
+    def __init__(self, path: str, *, size: int, files: int, descriptor: int = -1) -> None:
+        """`descriptor` is the file at `path` where it is open already."""
         self._path = path
         self._size = max(size, 4096)
         self._files = max(files, 1)
         self._rest: dict[str, bytes] = {}
-        self._descriptor = -1
+        self._descriptor = descriptor
         self._written = 0
-        self._open()
+        if descriptor >= 0:
+            self._written = os.fstat(descriptor).st_size
+        else:
+            self._open()
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> LogFile:
         """As another program has left it (`state`)."""
-        log = cls(state["path"], size=state["size"], files=state["files"])
+        log = cls(state["path"], size=state["size"], files=state["files"], descriptor=state["descriptor"])
         log._rest = {stream: text.encode("latin-1") for stream, text in state["rest"].items()}
         return log
 
     def state(self) -> dict[str, Any]:
         """What another program needs to go on."""
         rest = {stream: data.decode("latin-1") for stream, data in self._rest.items()}
-        return {"path": self._path, "size": self._size, "files": self._files, "rest": rest}
+        place = {"path": self._path, "size": self._size, "files": self._files}
+        return place | {"descriptor": self._descriptor, "rest": rest}
 
     def write(self, stream: str, data: bytes) -> None:
         """Take what `stream` (stdout or stderr) wrote."""
