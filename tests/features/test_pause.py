@@ -26,6 +26,15 @@ def lines(host) -> int:
     return len(host.estiba("logs", "one").stdout.splitlines())
 
 
+def freezer(pid: int) -> tuple[str, str]:
+    """The file that stops the control group of a process, and what is to be written there."""
+    with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+        groups = {line.split(":")[1]: line.strip().split(":", 2)[2] for line in file}
+    if "freezer" in groups:
+        return f"/sys/fs/cgroup/freezer{groups['freezer']}/freezer.state", "FROZEN"
+    return f"/sys/fs/cgroup{groups['']}/cgroup.freeze", "1"
+
+
 def test_a_paused_container_does_nothing_until_it_goes_on(busybox_host):
     start(busybox_host)
     assert busybox_host.estiba("pause", "one").stdout == "one\n"
@@ -61,12 +70,9 @@ def test_a_paused_container_is_stopped_killed_and_removed(busybox_host):
 
 def test_what_a_killed_pause_has_stopped_goes_on(busybox_host):
     start(busybox_host)
-    identity = busybox_host.inspect("one")["Id"]
-    place, frozen = "/sys/fs/cgroup/freezer", ("freezer.state", "FROZEN")
-    if not os.path.isdir(place):
-        place, frozen = "/sys/fs/cgroup", ("cgroup.freeze", "1")
-    with open(f"{place}/estiba/{identity}/{frozen[0]}", "w", encoding="ascii") as file:
-        file.write(frozen[1])
+    file, frozen = freezer(busybox_host.inspect("one")["State"]["Pid"])
+    with open(file, "w", encoding="ascii") as out:
+        out.write(frozen)
     busybox_host.wait_until(
         lambda: busybox_host.estiba("unpause", "one", check=False).returncode == 0, "it is seen to be paused"
     )

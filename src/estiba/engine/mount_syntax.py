@@ -269,7 +269,7 @@ _KEYS = {
 _COUNT = re.compile(r"[0-9]+[kmgKMG]?")
 _FLAGS = """
 ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime relatime norelatime
-strictatime nostrictatime
+strictatime nostrictatime defaults
 """
 _TMPFS_FLAGS = frozenset(_FLAGS.split())
 
