@@ -356,6 +356,10 @@ class Engine:
             from estiba.engine.inherited import with_mounts_of_others
 
             options = with_mounts_of_others(options, find=self.find, volumes_of=self.containers.volumes_of)
+        if ":" in options.shared.pid + options.shared.ipc:
+            from estiba.engine.inherited import with_ids_of_others
+
+            options = with_ids_of_others(options, find=self.find)
         runtime = self._named_runtime(options.runtime) if options.runtime else self._runtime()
         is_ours = runtime.command == RuntimeClient.ours(root="").command
         return create(

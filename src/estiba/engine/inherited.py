@@ -1,4 +1,4 @@
-"""``--volumes-from``: the binds and volumes of other containers become a new container's own. Pure, but for questions.
+"""What a new container has of others: their binds and volumes (``--volumes-from``), their ids. Pure, but for questions.
 
 Docker's rules: ``:ro`` may make them stricter, a mount of the container's own at the same place wins, and what is in
 memory is not passed on.
@@ -36,6 +36,21 @@ def with_mounts_of_others(
             if mount.target not in taken:
                 found[mount.target] = mount._replace(read_only=mount.read_only or mode == "ro")
     return options._replace(mounts=(*found.values(), *options.mounts), inherited=len(found))
+
+
+def with_ids_of_others(options: ContainerOptions, *, find: Callable[[str], ContainerRecord]) -> ContainerOptions:
+    """The options with the ids of the containers whose namespaces are shared: a name may become somebody else's.
+
+    Raises:
+        NoSuchContainer.
+    """
+
+    def named(mode: str) -> str:
+        kind, colon, name = mode.partition(":")
+        return f"{kind}:{find(name).id}" if colon else mode
+
+    shared = options.shared
+    return options._replace(shared=shared._replace(pid=named(shared.pid), ipc=named(shared.ipc)))
 
 
 def _mounts(other: ContainerRecord, volumes: list[tuple[str, str]]) -> list[VolumeMount]:

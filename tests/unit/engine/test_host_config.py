@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from estiba.engine.host_config import host_config
-from estiba.engine.inherited import with_mounts_of_others
+from estiba.engine.inherited import with_ids_of_others, with_mounts_of_others
 from estiba.engine.options import BlockIo, ContainerOptions, Device, Limits, Security, Shared, VolumeMount
 from estiba.engine.records import ContainerRecord
 
@@ -95,3 +95,9 @@ def test_mounts_of_others_come_first_and_give_way_to_its_own():
         VolumeMount("tmpfs", "/mine"),
     )
     assert host_config(found, RECORD)["Binds"] is None
+
+
+def test_a_shared_namespace_is_that_of_an_id_and_not_of_a_name():
+    options = ContainerOptions("i", shared=Shared(pid="container:one", ipc="host"))
+    found = with_ids_of_others(options, find=lambda _name: RECORD)
+    assert found.shared == Shared(pid=f"container:{'a' * 64}", ipc="host")
