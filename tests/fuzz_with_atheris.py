@@ -25,7 +25,7 @@ def main() -> None:
         return resealed(atheris.Mutate(data, len(data)))[:largest]
 
     # Of a tar with a wrong checksum nothing is read: most are mended.
-    custom = {"custom_mutator": mutate} if name in ("tar", "archive") else {}
+    custom = {"custom_mutator": mutate} if name in ("tar", "archive", "add") else {}
     atheris.Setup([sys.argv[0], *arguments, "."], lambda data: check(name, data), **custom)
     atheris.Fuzz()
 

@@ -20,6 +20,8 @@ import zstandard
 import archives
 from corpus import TARS
 from estiba.builder.context import ignore
+from estiba.builder.step.archives import unpack_if_archive
+from estiba.builder.step.writing import Owner
 from estiba.dockerfile import bases_needed, lower, parse, stages
 from estiba.errors import EstibaError
 from estiba.image.archive import docker, oci
@@ -124,6 +126,30 @@ def fuzz_archive(data: bytes) -> None:
             load(store, stream, where="an archive", platform=PLATFORM)
 
 
+class _Listing:
+    """In place of the writer of a build step: what it is asked to make has to lie in ``/there``."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def make(path: str, *arguments: object, **_: object) -> None:
+            assert os.path.normpath(path) == path.rstrip("/"), path
+            assert path == "/there" or path.startswith("/there/"), path
+            if name == "stream":
+                while arguments[-1].read(1 << 16):  # type: ignore[attr-defined]
+                    pass
+
+        return make
+
+
+def fuzz_add(data: bytes) -> None:
+    """ADD of an archive in a context."""
+    with place() as into:
+        path = f"{into}/a.tar"
+        with open(path, "wb+") as file:
+            file.write(data)
+            file.flush()
+            unpack_if_archive(file.fileno(), _Listing(), "/there", Owner(None, None))  # type: ignore[arg-type]
+
+
 def fuzz_manifest_json(data: bytes) -> None:
     """Docker's list of an archive's images, which names files in it."""
     _in_an_archive({docker.MANIFEST: data}, lambda source: _read_all(source, docker.entries(source)))
@@ -170,6 +196,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "dockerfile": fuzz_dockerfile,
     "dockerignore": fuzz_dockerignore,
     "archive": fuzz_archive,
+    "add": fuzz_add,
     "manifest.json": fuzz_manifest_json,
     "index.json": fuzz_index_json,
     "headers": fuzz_headers,
@@ -212,6 +239,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "reference": (b"busybox", b"a.b:80/c/d_e-f:tag@sha256:" + b"a" * 64, b"localhost/x", b"[::1]:5000/y:z"),
     "dockerfile": (_STAGES, _SETTINGS),
     "dockerignore": (b"*\n!a/**/b\n# c\n[a-z]?.txt\n\\!x\n", b"**/*.pyc\n/a/../b/\n"),
+    "add": (*TARS.values(), gzip.compress(_LAYERS[0])),
     "archive": (archives.docker_archive(_LAYERS), archives.tar(_OCI)),
     "manifest.json": (json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l/layer.tar"]}]).encode(),),
     "index.json": tuple(data for name, data in _OCI.items() if name == oci.INDEX and isinstance(data, bytes)),

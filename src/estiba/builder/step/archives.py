@@ -21,6 +21,27 @@ _MAGIC = (
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
+_LARGEST_HEADER = 1 << 20
+
+
+class _CheckedEntry(tarfile.TarInfo):
+    """An entry whose header asks for no more than there should be of one: neither to read it into memory, nor to go
+    back to where it has been (CVE-2025-8194).
+    """
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        is_header = self.type in (
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+        )
+        if self.size < 0 or (is_header and self.size > _LARGEST_HEADER):
+            raise tarfile.ReadError(f"an entry of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
+
+
 def unpack_if_archive(source: int, writer: RootWriter, destination: str, owner: Owner) -> bool:
     """Extract `source` (a descriptor at its start) into `destination` if its content is a tar, compressed or not.
 
@@ -39,7 +60,7 @@ def unpack_if_archive(source: int, writer: RootWriter, destination: str, owner: 
         return False
     with os.fdopen(os.dup(source), "rb") as file:
         try:
-            archive = tarfile.open(fileobj=file, mode="r:*")
+            archive = tarfile.open(fileobj=file, mode="r:*", tarinfo=_CheckedEntry)
         except tarfile.TarError:
             return _not_a_tar(head)
         with archive:
