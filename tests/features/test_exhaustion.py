@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,9 +85,7 @@ def test_a_container_with_ids_of_its_own_takes_no_watch_of_root(busybox_host):
         most = int(file.read())
     if most > 1000:
         pytest.skip(f"{most} watches are too many to take")
-    script = (
-        f"i=0; while [ $i -lt {most + 10} ]; do inotifyd - /:c >/dev/null 2>&1 & i=$((i+1)); done"
-    )
+    script = f"i=0; while [ $i -lt {most + 10} ]; do inotifyd - /:c >/dev/null 2>&1 & i=$((i+1)); done"
     script += "; echo taken; wait"
     busybox_host.estiba("run", "-d", "--userns=auto", "--name", "bomb", *QUIET, "busybox", "sh", "-c", script)
     wait_until(lambda: busybox_host.estiba("logs", "bomb").stdout == "taken\n", "the watches are taken")
@@ -155,8 +154,6 @@ def test_a_range_of_ports_runs_out(busybox_host):
 
 
 def _two_free_ports() -> int:
-    import socket
-
     while True:
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))
@@ -224,6 +221,46 @@ def test_a_full_disk_under_the_run_directory_is_told_and_stops_nobody(busybox_ho
     assert busybox_host.estiba("ps", "-a", "--format", "{{.Names}}").stdout == "one\n"
     busybox_host.estiba("start", "one")
     assert busybox_host.estiba("exec", "one", "echo", "well").stdout == "well\n"
+
+
+@pytest.mark.parametrize("door", ["attach", "exec"])
+def test_connections_without_end_to_a_monitor(busybox_host, neighbour, door, monkeypatch):
+    """By its own user, who alone may connect: the monitor goes on, and the other door stays open."""
+    script = "while :; do echo line; sleep 0.05; done"
+    command = busybox_host.command("run", "-d", "--name", "one", *QUIET, "busybox", "sh", "-c", script)
+    # A monitor may have as many descriptors as the command that starts it.
+    subprocess.run(["sh", "-c", 'ulimit -n 128; exec "$@"', "sh", *command], check=True, stdout=subprocess.DEVNULL)
+    (monitor,) = set(busybox_host.monitors()) - {_monitor_of(busybox_host, "neighbour")}
+    # The address of a socket is short: it is named from its directory.
+    monkeypatch.chdir(f"{busybox_host.run_directory}/containers/{busybox_host.inspect('one')['Id']}")
+    held = []
+    kind = socket.SOCK_SEQPACKET if door == "exec" else socket.SOCK_STREAM
+    while len(held) < 1000:
+        connection = socket.socket(socket.AF_UNIX, kind)
+        connection.settimeout(1)
+        held.append(connection)
+        try:
+            connection.connect(door)
+        except (BlockingIOError, TimeoutError):
+            break  # as many wait as may
+    assert 40 < len(held) < 1000
+    assert busybox_host.monitors().count(monitor) == 1
+    assert neighbour()
+    lines = len(busybox_host.estiba("logs", "one").stdout)
+    busybox_host.wait_until(lambda: len(busybox_host.estiba("logs", "one").stdout) > lines, "output is still kept")
+    if door == "attach":
+        assert busybox_host.estiba("exec", "one", "echo", "well", timeout=_ANSWER).stdout == "well\n"
+        for connection in held:
+            connection.close()
+    busybox_host.estiba("stop", "-t", "0", "one", timeout=_ANSWER)
+    for connection in held:
+        connection.close()
+    assert busybox_host.inspect("one")["State"]["ExitCode"] == 137
+
+
+def _monitor_of(host, name: str) -> int:
+    with open(f"/proc/{host.inspect(name)['State']['Pid']}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
 
 
 def test_an_environment_that_no_program_can_get_is_told(busybox_host, tmp_path):

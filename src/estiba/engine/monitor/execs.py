@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import errno
 import os
 import struct
 import time
@@ -109,13 +108,12 @@ class Execs:
         self._loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
 
     def _accept(self) -> None:
+        if len(self._asking) + len(self._joiners) + len(self._running) >= self._loop.room:
+            self._loop.forget(self._listener.fileno())  # until one of those that we have is gone
+            return
         try:
             command = accept(self._listener)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._loop.forget(self._listener.fileno())  # until one of those that we have is gone
-            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                raise
+        except (BlockingIOError, ConnectionAbortedError):
             return
         command.setblocking(False)
         if channel.peer_user(command) != os.geteuid():

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int], None]
 
+_KEPT_FREE = 40
+"""Descriptors that a monitor needs for everything else: its log, its record, and what the container's end takes."""
+
 READ = select.POLLIN
 WRITE = select.POLLOUT
 
@@ -25,6 +28,8 @@ class Loop:
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
         self._masks: dict[int, int] = {}
+        # A monitor has two doors, at which anybody of its user may stand in any number.
+        self.room = max(4, (os.sysconf("SC_OPEN_MAX") - _KEPT_FREE) // 2)
 
     def watch(self, descriptor: int, mask: int, handler: Handler) -> None:
         """Call `handler` when `descriptor` is ready for `mask` or hung up; replaces an earlier watch.

@@ -42,14 +42,15 @@ class Serving:
         self.loop.watch(listener.fileno(), READ, lambda _events: self.accept())
 
     def accept(self) -> None:
-        """Take in those who have connected."""
+        """Take in those who have connected, as far as there is room; the others wait until somebody leaves."""
         assert self.listener is not None
-        while True:
+        while len(self.clients) < self.loop.room:
             try:
                 socket = frames.accept(self.listener)
             except (BlockingIOError, ConnectionAbortedError):
                 return
             self.add_client(socket)
+        self.loop.forget(self.listener.fileno())
 
     def add_client(self, socket: _socket.socket) -> Client:
         """Hear somebody from now on."""
@@ -179,6 +180,8 @@ class Serving:
         """A client has caught up or is gone."""
         if not client.is_open:
             self.clients = [other for other in self.clients if other.is_open]
+            if self.listener is not None and self.listener.fileno() >= 0:
+                self.listen(self.listener)
             # `run -i` is the only one who gives input: without it there is no more (Docker's StdinOnce).
             if client is self.starter and client.gives_input and self.streams is not None:
                 self.streams.end_input()
