@@ -126,7 +126,7 @@ def fuzz_archive(data: bytes) -> None:
             load(store, stream, where="an archive", platform=PLATFORM)
 
 
-class _Listing:
+class Listing:
     """In place of the writer of a build step: what it is asked to make has to lie in ``/there``."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -147,7 +147,7 @@ def fuzz_add(data: bytes) -> None:
         with open(path, "wb+") as file:
             file.write(data)
             file.flush()
-            unpack_if_archive(file.fileno(), _Listing(), "/there", Owner(None, None))  # type: ignore[arg-type]
+            unpack_if_archive(file.fileno(), Listing(), "/there", Owner(None, None))  # type: ignore[arg-type]
 
 
 def fuzz_manifest_json(data: bytes) -> None:
