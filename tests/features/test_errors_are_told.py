@@ -31,7 +31,7 @@ _ANY_USER = (
     wrong("frobnicate", 1, "'frobnicate' is not an estiba command", "estiba --help"),
     wrong("biuld .", 1, "did you mean 'build'?"),
     wrong("help frobnicate", 1, "not an estiba command"),
-    wrong("daemon", 1, "daemon is not there yet", "SCOPE.md"),
+    wrong("compose", 1, "compose is not there yet", "SCOPE.md"),
     # Arguments: Docker's 125 for run, create and exec, 2 for others
     wrong("run", 125, "run: the following arguments are required: IMAGE", "estiba run --help"),
     wrong("run --foo busybox", 125, "run: unrecognized", "estiba run --help"),

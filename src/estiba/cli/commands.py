@@ -30,6 +30,7 @@ CONTAINERS = {
     "attach": Command("attach", "Attach to a running container"),
     "rename": Command("rename", "Rename a container"),
     "top": Command("top", "List the processes of a container"),
+    "stats": Command("stats", "Show what containers use, as it goes on"),
     "port": Command("port", "List a container's published ports"),
     "commit": Command("commit", "Make an image from a container"),
     "cp": Command("cp", "Copy files between a container and the host"),
@@ -70,6 +71,7 @@ SHARING = {
 }
 
 MACHINE = {
+    "daemon": Command("daemon", "Serve the Docker Engine API, for Docker's own tools"),
     "doctor": Command("doctor", "Say what works on this machine, what does not, and why"),
     "df": Command("df", "Show what takes space"),
     "gc": Command("gc", "Free what nothing refers to"),
@@ -79,7 +81,6 @@ MACHINE = {
 }
 
 NOT_THERE_YET = {
-    "daemon": Command("", "Serve the Docker Engine API"),
     "up": Command("", "Build and run the project in this directory"),
     "init": Command("", "Write a Dockerfile and an estiba.toml for a project"),
     "deploy": Command("", "Deploy an app to a target"),
@@ -88,7 +89,6 @@ NOT_THERE_YET = {
     "compose": Command("", "Run compose files"),
     "events": Command("", "Stream what happens"),
     "export": Command("", "Write a container's files as a tar"),
-    "stats": Command("", "Stream what containers use"),
     "search": Command("", "Search a hub"),
     "info": Command("", "Show the system's state"),
     "system": Command("", "Commands for the whole system"),

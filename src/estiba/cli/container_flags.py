@@ -53,6 +53,7 @@ FLAGS = (
     Flag(("--add-host",), "list", "a line of /etc/hosts", "NAME:ADDRESS"),
     Flag(("--mac-address",), "value", "MAC address", "ADDRESS"),
     Flag(("--ip",), "value", "IPv4 address in a network of one's own", "ADDRESS"),
+    Flag(("--network-alias", "--net-alias"), "list", "a further name in a network of one's own", "NAME"),
     Flag(("--link",), "list", "a name for another container in /etc/hosts", "CONTAINER[:ALIAS]"),
     Flag(("-a", "--attach"), "list", "stay with these alone: stdin, stdout, stderr", "STREAM"),
     Flag(("--volumes-from",), "list", "the binds and volumes of another container", "CONTAINER[:ro]"),
@@ -138,7 +139,7 @@ FLAGS = (
 MISSING_SWITCHES = ("--use-api-socket",)
 MISSING_VALUES = (
     *("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"),  # of Windows
-    *("--ip6", "--link-local-ip", "--network-alias", "--net-alias"),
+    *("--ip6", "--link-local-ip"),
 )
 
 
@@ -193,6 +194,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         expose=_exposed(arguments.expose),
         network=_network(arguments.network),
         address=_static_address(arguments),
+        aliases=_aliases(arguments),
         mac_address=arguments.mac_address or "",
         naming=Naming(
             hostname=_hostname(arguments.hostname or ""),
@@ -325,13 +327,24 @@ def _exposed(texts: list[str]) -> tuple[str, ...]:
 def _static_address(arguments: argparse.Namespace) -> str:
     if not arguments.ip:
         return ""
+    _check_own_network(arguments, f"--ip {arguments.ip}", "addresses are not chosen")
+    return _address(arguments.ip, what="address", kinds=(4,))
+
+
+def _aliases(arguments: argparse.Namespace) -> tuple[str, ...]:
+    for alias in arguments.network_alias:
+        _check_own_network(arguments, f"--network-alias {alias}", "containers do not find each other by name")
+        _hostname(alias, what="alias")
+    return tuple(arguments.network_alias)
+
+
+def _check_own_network(arguments: argparse.Namespace, flag: str, lack: str) -> None:
     network = _network(arguments.network)
     if network in ("bridge", "host", "none") or ":" in network:
         raise InvalidInput(
-            f"--ip {arguments.ip} needs a network of one's own: addresses of {network} are not chosen",
+            f"{flag} needs a network of one's own: in {network} {lack}",
             remedy="Make one: estiba network create --subnet 10.200.0.0/24 NAME",
         )
-    return _address(arguments.ip, what="address", kinds=(4,))
 
 
 def _pairs(entries: list[str], what: str, *, may_be_bare: bool = False) -> list[tuple[str, str]]:
@@ -427,7 +440,6 @@ def _security(arguments: argparse.Namespace) -> Security:
         privileged=arguments.privileged,
         read_only=arguments.read_only,
     )
-    label_options: tuple[str, ...] = ()
     for option in arguments.security_opt:
         name, _, value = option.replace(":", "=", 1).partition("=")
         if name == "seccomp" and value:
@@ -438,22 +450,11 @@ def _security(arguments: argparse.Namespace) -> Security:
             security = security._replace(shows_system_paths=True)
         elif name == "no-new-privileges" and value in ("", "true", "false"):
             security = security._replace(allow_new_privileges=value == "false")
-        elif name == "apparmor" and value:
-            from estiba.cli.label_flags import apparmor
-
-            security = security._replace(apparmor=apparmor(value))
-        elif name == "label" and value:
-            label_options += (value,)
-        else:
+        elif option not in ("apparmor=unconfined", "label=disable"):
             raise NotThereYet(
                 f"--security-opt {option} is not there yet",
-                remedy="There are seccomp, no-new-privileges, apparmor, label and systempaths.",
+                remedy="There are seccomp=unconfined and no-new-privileges[=false].",
             )
-    if label_options:
-        from estiba.cli.label_flags import label
-
-        process, files = label(label_options)
-        security = security._replace(process_label=process, mount_label=files)
     return security
 
 

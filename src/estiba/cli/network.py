@@ -1,4 +1,4 @@
-"""`estiba network …`: ls, create, inspect, rm, prune."""
+"""`estiba network …`: ls, create, inspect, connect, disconnect, rm, prune."""
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove.add_argument("names", nargs="+", metavar="NETWORK")
     prune = commands.add_parser("prune", help="remove networks that no container is in")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
-    for later in ("connect", "disconnect"):
-        commands.add_parser(later, help="not there yet").add_argument("names", nargs="*")
+    connect = commands.add_parser("connect", help="put a container into a network")
+    connect.add_argument("--alias", action="append", default=[], metavar="NAME", help="a further name of it there")
+    connect.add_argument("--ip", default="", metavar="ADDRESS", help="its IPv4 address there")
+    disconnect = commands.add_parser("disconnect", help="take a container out of a network")
+    disconnect.add_argument("-f", "--force", action="store_true", help="a container that is gone is no error")
+    for command in (connect, disconnect):
+        command.add_argument("network", metavar="NETWORK")
+        command.add_argument("container", metavar="CONTAINER")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     actions = {"ls": _list, "list": _list, "create": _create, "inspect": _inspect, "rm": _remove, "remove": _remove}
-    if arguments.action in ("connect", "disconnect"):
-        raise NotThereYet(
-            f"estiba network {arguments.action} is not there yet",
-            remedy="Choose the network when the container is created: estiba run --network NAME",
-        )
+    actions |= {"connect": _connect, "disconnect": _disconnect}
     return actions.get(arguments.action, _prune)(arguments, house)
 
 
@@ -72,6 +74,27 @@ def _list(arguments: argparse.Namespace, house: House) -> int:
         return 0
     columns = [Column("NETWORK ID", "ID"), Column("NAME", "Name"), Column("DRIVER", "Driver"), Column("SCOPE", "Scope")]
     print(render(rows, columns, form=arguments.format), end="")
+    return 0
+
+
+def _connect(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.engine.memberships import connect
+    from estiba.engine.options import Membership
+
+    membership = Membership(arguments.network, tuple(arguments.alias), arguments.ip)
+    connect(house.engine, arguments.container, membership)
+    return 0
+
+
+def _disconnect(arguments: argparse.Namespace, house: House) -> int:
+    from estiba.engine.memberships import disconnect
+    from estiba.engine.records import NoSuchContainer
+
+    try:
+        disconnect(house.engine, arguments.container, arguments.network)
+    except NoSuchContainer:
+        if not arguments.force:
+            raise
     return 0
 
 

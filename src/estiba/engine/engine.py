@@ -251,7 +251,10 @@ class Engine:
         Raises:
             NoSuchContainer, NameTaken. InvalidInput: no name.
         """
-        self.containers.rename(self.find(text).id, checked_name(name))
+        record = self.find(text)
+        self.containers.rename(record.id, checked_name(name))
+        if record.state in lifecycle.HAS_MONITOR and record.network:
+            self.networks_at(record.run or self.run).rename(record.id, name)
 
     # Looking
 

@@ -13,11 +13,19 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import _socket
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Protocol
 
     from estiba.engine.engine import Engine
-    from estiba.engine.monitor.streams import Streams
     from estiba.engine.records import ContainerRecord
+
+    class Place(Protocol):
+        """Where the process reads and writes: the far ends of its streams, and who gets its terminal."""
+
+        stdin: int
+        stdout: int
+        stderr: int
+
+        def take_master(self, descriptor: int) -> None: ...
 
 
 def find_monitor(engine: Engine, record: ContainerRecord) -> _socket.socket | None:
@@ -37,6 +45,7 @@ class ByMonitor:
         self._engine = engine
         self._record = record
         self._connection = connection
+        self.pid = 0
         self._process = -1
         self._is_orphan = False
 
@@ -45,7 +54,7 @@ class ByMonitor:
         """The connection, on which the end is told; the process itself once the monitor is gone."""
         return self._process if self._is_orphan else self._connection.fileno()
 
-    def start(self, options: ExecOptions, streams: Streams) -> None:
+    def start(self, options: ExecOptions, streams: Place) -> None:
         """Ask for the process, and wait until its program has begun.
 
         Raises:
@@ -65,6 +74,7 @@ class ByMonitor:
                 streams.take_master(descriptors[0])
             elif kind == channel.BEGUN:
                 (self._process,) = descriptors
+                self.pid = int(content)
             elif kind == channel.NOT_HERE:
                 raise NotHere
             elif kind == channel.FAILED:

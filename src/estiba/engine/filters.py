@@ -70,7 +70,8 @@ class Filters:
             binds = [(mount.source, mount.target) for mount in record.parsed_options().mounts if mount.kind == "bind"]
             return any(value in pair for pair in [*volumes, *binds])
         if key == "network":
-            return record.parsed_options().network == value
+            options = record.parsed_options()
+            return value in (options.network, *(one.network for one in options.networks))
         port = value if "/" in value else f"{value}/tcp"
         if key == "publish":
             return any(

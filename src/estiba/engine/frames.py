@@ -33,6 +33,8 @@ RESIZE: Final = 5  # JSON: [rows, columns]
 SIGNAL: Final = 6  # JSON: number; answered by DONE
 STOP: Final = 7  # JSON: number of the signal; as SIGNAL, and the container is not restarted; answered by DONE
 WAIT: Final = 8  # ENDED will follow
+CONNECT: Final = 9  # JSON: the fields of a Membership; answered by DONE or REFUSED
+DISCONNECT: Final = 10  # JSON: a network's name; answered by DONE or REFUSED
 
 # From the monitor
 STARTED: Final = 16  # JSON: {"pid": …}
@@ -41,6 +43,7 @@ OUTPUT: Final = 18
 ERROR_OUTPUT: Final = 19
 ENDED: Final = 20  # JSON: {"exit_code", "oom_killed"}
 DONE: Final = 21
+REFUSED: Final = 22  # JSON: {"message", "remedy"}
 
 
 class Frame(NamedTuple):

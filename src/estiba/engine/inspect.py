@@ -7,6 +7,8 @@ import time
 from estiba.engine import lifecycle
 from estiba.engine.host_config import host_config, propagation_of
 from estiba.engine.paths import volume_data
+from estiba.engine.records import Joined
+from estiba.oci.digest import Digest
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from estiba.engine.records import ContainerRecord, Networking
     from estiba.engine.spec import Process
     from estiba.engine.volumes import Volume
+    from estiba.oci.image_config import RunConfig
 
 Json = dict[str, object]
 
@@ -45,15 +48,15 @@ def inspect_container(engine: Engine, text: str) -> Json:
         "RestartCount": record.restarts,
         "Driver": engine.store.snapshots.kind,
         "Platform": "linux",
-        "MountLabel": options.security.mount_label,
-        "ProcessLabel": options.security.process_label,
-        "AppArmorProfile": options.security.apparmor,
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
         "ExecIDs": None,
         "HostConfig": host_config(options, record),
         "GraphDriver": {"Name": engine.store.snapshots.kind, "Data": None},
         "Mounts": _mounts(engine, record, options),
-        "Config": _config(record, options, process),
-        "NetworkSettings": _network_settings(options, networking),
+        "Config": _config(record, options, process, engine.store.images.config(Digest.parse(record.image_id)).run),
+        "NetworkSettings": _network_settings(record, options, networking),
     }
 
 
@@ -87,7 +90,12 @@ def _state(record: ContainerRecord) -> Json:
     }
 
 
-def _config(record: ContainerRecord, options: ContainerOptions, process: Process) -> Json:
+def _config(record: ContainerRecord, options: ContainerOptions, process: Process, image: RunConfig) -> Json:
+    command, entrypoint = options.command, options.entrypoint
+    if command is None and entrypoint is None:
+        command = image.cmd
+    if entrypoint is None:
+        entrypoint = image.entrypoint
     return {
         "Hostname": options.naming.hostname or record.id[:12],
         "Domainname": options.naming.domainname,
@@ -100,11 +108,11 @@ def _config(record: ContainerRecord, options: ContainerOptions, process: Process
         "OpenStdin": options.interactive,
         "StdinOnce": options.interactive,
         "Env": list(process.env),
-        "Cmd": list(options.command) if options.command is not None else None,
+        "Cmd": list(command) if command else None,
         "Image": record.image,
         "Volumes": {volume: {} for volume in process.volumes} or None,
         "WorkingDir": process.working_dir,
-        "Entrypoint": list(options.entrypoint) if options.entrypoint is not None else None,
+        "Entrypoint": list(entrypoint) if entrypoint else None,
         "Labels": dict(process.labels),
         "StopSignal": process.stop_signal,
         "StopTimeout": options.stop_timeout,
@@ -161,20 +169,51 @@ def _mounts(engine: Engine, record: ContainerRecord, options: ContainerOptions) 
     return mounts
 
 
-def _network_settings(options: ContainerOptions, networking: Networking) -> Json:
+def _network_settings(record: ContainerRecord, options: ContainerOptions, networking: Networking) -> Json:
     ports: dict[str, object] = {}
     for inside, outside in networking.ports:
         address, _, number = outside.rpartition(":")
         found = ports.setdefault(inside, [])
         assert isinstance(found, list)
         found.append({"HostIp": address, "HostPort": number})
-    endpoint: Json = {
+    first = {
         "Gateway": networking.gateway,
         "IPAddress": networking.address,
         "IPPrefixLen": networking.prefix,
         "MacAddress": networking.mac,
     }
-    return {"Ports": ports, **endpoint, "Networks": {networking.network or options.network: endpoint}}
+    return {"Ports": ports, **first, "Networks": networks_of(record, options, networking)}
+
+
+def networks_of(record: ContainerRecord, options: ContainerOptions, networking: Networking) -> Json:
+    """The container's networks by name (EndpointSettings): as they are while it runs, else as they will be."""
+    found = {one.network: _endpoint(record, one) for one in networking.all()}
+    for one in options.memberships():
+        if one.network not in found and not networking.network:
+            found[one.network] = _endpoint(record, Joined(one.network, "", 0, "", one.mac_address, one.aliases))
+    if not found and options.network:
+        found[options.network] = _endpoint(record, Joined(options.network, "", 0, "", ""))
+    return dict(found)
+
+
+def _endpoint(record: ContainerRecord, joined: Joined) -> Json:
+    has_names = joined.network not in ("bridge", "host", "none")
+    return {
+        "Aliases": list(joined.aliases) or None,
+        "DNSNames": [record.name, *joined.aliases, record.id[:12]] if has_names else None,
+        "EndpointID": Digest.of(f"{record.id}\0{joined.network}".encode()).hex if joined.address else "",
+        "Gateway": joined.gateway,
+        "IPAddress": joined.address,
+        "IPPrefixLen": joined.prefix,
+        "MacAddress": joined.mac,
+        "NetworkID": "",
+        "Links": None,
+        "DriverOpts": None,
+        "IPAMConfig": None,
+        "IPv6Gateway": "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+    }
 
 
 def _with_protocol(port: str) -> str:

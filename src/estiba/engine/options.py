@@ -6,6 +6,7 @@ It is kept with the container as JSON, so `from_json(to_json(x)) == x` for every
 from __future__ import annotations
 
 from estiba.engine.restart_policy import RestartPolicy
+from estiba.errors import Conflict
 from estiba.networks.ports import PortMapping
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -22,8 +23,7 @@ class VolumeMount(NamedTuple):
     ``tmpfs`` (no source; `options` are those of the filesystem). `copy_up` fills an empty volume with what the image
     has at `target`. `make_source` makes a missing directory for a bind (``-v`` does, ``--mount`` does not).
     `subpath` shows only that directory or file of a volume. `only_top_read_only`: mounts below a read-only bind stay
-    writable. `labels` are those of a volume that is made for it. `relabels` is ``z`` or ``Z`` where its files are to
-    get the SELinux label of all containers, or of this one.
+    writable. `labels` are those of a volume that is made for it.
     """
 
     kind: str
@@ -36,7 +36,6 @@ class VolumeMount(NamedTuple):
     subpath: str = ""
     only_top_read_only: bool = False
     labels: tuple[tuple[str, str], ...] = ()
-    relabels: str = ""
 
 
 class Device(NamedTuple):
@@ -123,8 +122,7 @@ class Security(NamedTuple):
     """What a container may do. Capabilities are names with or without ``CAP_``, or ``ALL``.
 
     `seccomp` is ``default``, ``unconfined`` or the JSON text of a profile, Docker's or the runtime-spec's.
-    `shows_system_paths`: nothing of /proc and /sys is masked or read-only. `apparmor` is a profile, `process_label` and
-    `mount_label` are SELinux labels of processes and files; "" for none.
+    `shows_system_paths`: nothing of /proc and /sys is masked or read-only.
     """
 
     cap_add: tuple[str, ...] = ()
@@ -134,9 +132,6 @@ class Security(NamedTuple):
     allow_new_privileges: bool = False
     seccomp: str = "default"
     shows_system_paths: bool = False
-    apparmor: str = ""
-    process_label: str = ""
-    mount_label: str = ""
 
 
 class Naming(NamedTuple):
@@ -158,6 +153,15 @@ class LogOptions(NamedTuple):
     files: int = 3
 
 
+class Membership(NamedTuple):
+    """A container in a network: `aliases` are further names there, `address` "" is a free one, as is `mac_address`."""
+
+    network: str
+    aliases: tuple[str, ...] = ()
+    address: str = ""
+    mac_address: str = ""
+
+
 class ContainerOptions(NamedTuple):
     """Everything that `run` and `create` are told.
 
@@ -168,6 +172,8 @@ class ContainerOptions(NamedTuple):
     `volumes_from` are ``CONTAINER[:ro|rw]``, whose mounts are among `mounts` once the container is made; `inherited`
     says how many of them. `links` are pairs (container, alias). `runtime` "" is the installation's. `attached` are the
     streams that the command was to stay with, () for the usual ones. `storage` are pairs of ``--storage-opt``.
+    `network` "" is what is left when the container has been taken out of its networks; `aliases`, `address` and
+    `mac_address` are for that network, `networks` are those that it is in besides.
     """
 
     image: str
@@ -217,6 +223,51 @@ class ContainerOptions(NamedTuple):
     runtime: str = ""
     attached: tuple[str, ...] = ()
     storage: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[str, ...] = ()
+    networks: tuple[Membership, ...] = ()
+
+    def memberships(self) -> tuple[Membership, ...]:
+        """The networks that the container is in, the one with its published ports first; none with the host's or
+        another container's."""
+        if self.network in ("", "none", "host") or self.network.startswith("container:"):
+            return self.networks
+        return (Membership(self.network, self.aliases, self.address, self.mac_address), *self.networks)
+
+    def joined(self, membership: Membership) -> ContainerOptions:
+        """The same, in one network more.
+
+        Raises:
+            Conflict: it is in that one, or in none that can be joined to another.
+        """
+        if self.network in ("none", "host") or self.network.startswith("container:"):
+            raise Conflict(
+                f"a container with the network {self.network} cannot be connected to another",
+                remedy="Create it anew with --network.",
+            )
+        if any(one.network == membership.network for one in self.memberships()):
+            raise Conflict(f"the container is in the network {membership.network} already")
+        if self.network:
+            return self._replace(networks=(*self.networks, membership))
+        return self._with_first(membership)
+
+    def left(self, network: str) -> ContainerOptions:
+        """The same without that network; the next one has the published ports then.
+
+        Raises:
+            Conflict: it is not in that network.
+        """
+        if network not in [one.network for one in self.memberships()]:
+            raise Conflict(f"the container is not in the network {network}")
+        if self.network != network:
+            return self._replace(networks=tuple(one for one in self.networks if one.network != network))
+        if self.networks:
+            return self._replace(networks=self.networks[1:])._with_first(self.networks[0])
+        return self._with_first(Membership(""))
+
+    def _with_first(self, first: Membership) -> ContainerOptions:
+        return self._replace(
+            network=first.network, aliases=first.aliases, address=first.address, mac_address=first.mac_address
+        )
 
     def with_users(self, users: Users) -> ContainerOptions:
         """The same with these ids."""
@@ -259,7 +310,7 @@ _NESTED: dict[str, Any] = {
     "shared": Shared,
     "health": Health,
 }
-_NESTED_LISTS: dict[str, Any] = {"mounts": VolumeMount, "ports": PortMapping, "devices": Device}
+_NESTED_LISTS: dict[str, Any] = {"mounts": VolumeMount, "ports": PortMapping, "devices": Device, "networks": Membership}
 
 
 def _plain(value: Any) -> Any:

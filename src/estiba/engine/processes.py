@@ -26,8 +26,13 @@ def list_processes(record: ContainerRecord, arguments: Sequence[str]) -> list[st
 
     lifecycle.must_act("top", record.state, name=record.name)
     inside = _in_namespace_of(record.pid)
+    words = [_PROGRAM, *(arguments or ("-ef",))]
     try:
-        done = subprocess.run([_PROGRAM, *(arguments or ("-ef",))], capture_output=True, text=True, check=False)
+        # These and no others, where the arguments do not select any themselves (ps takes -q with no other selection).
+        those = ",".join(sorted(inside, key=int))
+        done = subprocess.run([*words, "-q", those], capture_output=True, text=True, check=False)
+        if done.returncode:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise Unavailable(f"{_PROGRAM} is not installed", remedy="apt-get install procps") from error
     if done.returncode:

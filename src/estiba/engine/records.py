@@ -67,8 +67,20 @@ class NoSuchContainer(NotFound):
         super().__init__(f"no such container: {text}", remedy="See those that there are with: estiba ps -a")
 
 
+class Joined(NamedTuple):
+    """Where a running container is in a network."""
+
+    network: str
+    address: str
+    prefix: int
+    gateway: str
+    mac: str
+    aliases: tuple[str, ...] = ()
+
+
 class Networking(NamedTuple):
-    """How a running container is reached. `ports` are pairs (inside, "ADDRESS:PORT" outside), such as ("80/tcp", …)."""
+    """How a running container is reached. `ports` are pairs (inside, "ADDRESS:PORT" outside), such as ("80/tcp", …);
+    `others` are its networks besides the first."""
 
     network: str = ""
     address: str = ""
@@ -76,6 +88,13 @@ class Networking(NamedTuple):
     gateway: str = ""
     mac: str = ""
     ports: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[str, ...] = ()
+    others: tuple[Joined, ...] = ()
+
+    def all(self) -> tuple[Joined, ...]:
+        """Every network that it is in."""
+        first = Joined(self.network, self.address, self.prefix, self.gateway, self.mac, self.aliases)
+        return (first, *self.others) if self.network else self.others
 
     def to_text(self) -> str:
         return json_text.dumps(self._asdict())
@@ -124,7 +143,12 @@ class ContainerRecord(NamedTuple):
             return Networking()
         value = json_text.loads(self.network, what="a container's network")
         ports = tuple((inside, outside) for inside, outside in value.pop("ports"))
-        return Networking(**value, ports=ports)
+        aliases = tuple(value.pop("aliases", ()))
+        others = tuple(
+            Joined(network, address, prefix, gateway, mac, tuple(names))
+            for network, address, prefix, gateway, mac, names in value.pop("others", ())
+        )
+        return Networking(**value, ports=ports, aliases=aliases, others=others)
 
 
 def process_from_json(value: dict[str, Any]) -> Process:
@@ -213,10 +237,16 @@ class Containers:
         """
         self._change(container_id, state, fields, durable=durable)
 
-    def set_options(self, container_id: str, options: str) -> None:
-        """Remember other options, as JSON."""
+    def set_options(self, container_id: str, options: ContainerOptions) -> None:
+        """It was changed; what is different holds from its next start."""
+        text = json_text.dumps(options.to_json())
         with self._database.transaction() as connection:
-            connection.execute("UPDATE containers SET options = ? WHERE id = ?", (options, container_id))
+            connection.execute("UPDATE containers SET options = ? WHERE id = ?", (text, container_id))
+
+    def set_network(self, container_id: str, networking: Networking) -> None:
+        """It is reached in another way from now on."""
+        with self._database.transaction(durable=False) as connection:
+            connection.execute("UPDATE containers SET network = ? WHERE id = ?", (networking.to_text(), container_id))
 
     def want_stop(self, container_id: str, wanted: bool) -> None:
         """Remember that a person stopped it (or started it again), for its restart policy."""

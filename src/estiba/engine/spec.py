@@ -116,19 +116,22 @@ def plan_process(run: RunConfig, options: ContainerOptions) -> Process:
 
 
 def joined_environment(image: tuple[str, ...], options: ContainerOptions) -> tuple[str, ...]:
-    """PATH and TERM by default, then the image's variables, then the user's; a later value replaces an earlier one."""
-    found: dict[str, str] = {"PATH": DEFAULT_PATH}
-    if options.tty:
-        found["TERM"] = "xterm"
-    for entry in image:
-        name, _, value = entry.partition("=")
-        found[name] = value
+    """The user's variables, then those of the image that they do not replace, then PATH and TERM by default: Docker's
+    order. A name without a value takes the image's variable away."""
+    found: dict[str, str] = {}
+    removed = set()
     for entry in options.env:
         name, equals, value = entry.partition("=")
+        found.pop(name, None)
         if equals:
             found[name] = value
         else:
-            found.pop(name, None)
+            removed.add(name)
+    defaults = (f"PATH={DEFAULT_PATH}", *(("TERM=xterm",) if options.tty else ()))
+    for entry in (*image, *defaults):
+        name, _, value = entry.partition("=")
+        if name not in removed:
+            found.setdefault(name, value)
     return tuple(f"{name}={value}" for name, value in found.items())
 
 
@@ -159,9 +162,6 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         capabilities=given,
         no_new_privileges=not security.allow_new_privileges,
         privileged=security.privileged,
-        apparmor=security.apparmor,
-        process_label=security.process_label,
-        mount_label=security.mount_label,
         seccomp=_seccomp(security, given, place),
         architecture=place.architecture,
         resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids)._replace(

@@ -7,7 +7,6 @@ from estiba.engine.creation import possible
 from estiba.engine.options import Limits
 from estiba.engine.spec import resources
 from estiba.errors import Conflict, InvalidInput
-from estiba.oci import json_text
 from estiba.runtime.spec import limits_spec
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -44,9 +43,7 @@ def update(engine: Engine, text: str, changes: Changes) -> ContainerRecord:
     with engine.store.database.transaction():
         # Once more: somebody else may have changed it as well meanwhile.
         current = engine.find(record.id)
-        engine.containers.set_options(
-            record.id, json_text.dumps(changed(current.parsed_options(), changes, name=current.name).to_json())
-        )
+        engine.containers.set_options(record.id, changed(current.parsed_options(), changes, name=current.name))
     return record
 
 

@@ -21,7 +21,8 @@ class UnknownUser(NotFound):
 
 
 class UserIds(NamedTuple):
-    """`additional_gids` are the supplementary groups, in the order of the file; `name` is "" where no entry matches."""
+    """`additional_gids` are the supplementary groups: `gid`, so that no program loses it with its effective one
+    (CVE-2022-36109), then the others in the order of the file. `name` is "" where no entry matches."""
 
     uid: int
     gid: int
@@ -57,9 +58,10 @@ def resolve_user(text: str, *, passwd: str, group: str) -> UserIds:
     user = _find_user(wanted or "0", _users(passwd))
     groups = _groups(group)
     if wanted_group:
-        return UserIds(user.uid, _find_group(wanted_group, groups), (), user.home, user.name)
-    own = tuple(entry.gid for entry in groups if user.name and user.name in entry.members)
-    return UserIds(user.uid, user.gid, own, user.home, user.name)
+        gid = _find_group(wanted_group, groups)
+        return UserIds(user.uid, gid, (gid,), user.home, user.name)
+    own = (entry.gid for entry in groups if user.name and user.name in entry.members)
+    return UserIds(user.uid, user.gid, tuple(dict.fromkeys((user.gid, *own))), user.home, user.name)
 
 
 def _find_user(wanted: str, users: list[_User]) -> _User:

@@ -23,15 +23,15 @@ class DirectoryWatch:
     """Tells when a file in `directory` is written, closed, made, moved there or deleted. A context manager.
 
     The kernel gives a user so many watches; where others have taken them all, it is as if something happened ten times
-    in a second.
+    in a second, and `descriptor` is -1; else it becomes readable when something has happened.
     """
 
     def __init__(self, directory: str) -> None:
-        self._descriptor = -1
+        self.descriptor = -1
         mask = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE
         try:
-            self._descriptor = checked(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init1")
-            checked(libc.inotify_add_watch(self._descriptor, os.fsencode(directory), mask), f"watch {directory}")
+            self.descriptor = checked(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init1")
+            checked(libc.inotify_add_watch(self.descriptor, os.fsencode(directory), mask), f"watch {directory}")
         except OSError as error:
             self._close()
             if error.errno not in _NO_WATCH_LEFT:
@@ -46,19 +46,22 @@ class DirectoryWatch:
     def wait(self, longest: float) -> None:
         """Until something happens, or `longest` seconds have passed."""
         poll = select.poll()
-        if self._descriptor < 0:
+        if self.descriptor < 0:
             poll.poll(int(min(longest, _PAUSE_WITHOUT) * 1000))
             return
-        poll.register(self._descriptor, select.POLLIN)
-        if not poll.poll(int(longest * 1000)):
-            return
+        poll.register(self.descriptor, select.POLLIN)
+        if poll.poll(int(longest * 1000)):
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget what has happened."""
         try:
-            while os.read(self._descriptor, 1 << 16):
+            while self.descriptor >= 0 and os.read(self.descriptor, 1 << 16):
                 pass
         except BlockingIOError:
             pass
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

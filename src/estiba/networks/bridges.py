@@ -27,8 +27,8 @@ class SubnetTaken(Conflict):
 def realise(ledger: Ledger, run: str, network: str, definition: Definition | None, taken: list[Subnet]) -> BridgeRow:
     """The bridge of a network, as it is or newly made. Within a transaction of `ledger`.
 
-    `definition` is None for the built-in network, whose subnet is chosen here; `taken` are the subnets of the other
-    definitions.
+    `definition` is None for the built-in network, whose subnet is chosen here, as is another where that of a definition
+    was chosen and has been taken meanwhile; `taken` are the subnets of the definitions.
 
     Raises:
         OSError: the kernel refused.
@@ -117,15 +117,16 @@ def _choose(
 ) -> Subnet:
     routes = host_routes(netlink)
     others = [Subnet.parse(other.subnet) for other in ledger.bridges() if other.network != network]
-    if definition is not None:
+    if definition is not None and not definition.chosen:
         subnet = Subnet.parse(definition.subnet)
         for other, device in routes:
             if subnet.overlaps(other):
                 raise SubnetTaken(network, subnet, f"the route to {other} over {device} of this host")
         return subnet
-    occupied = [other for other, _ in routes] + others + taken
-    if row is not None and not any(Subnet.parse(row.subnet).overlaps(other) for other in occupied):
-        return Subnet.parse(row.subnet)
+    before = row.subnet if row is not None else definition.subnet if definition is not None else ""
+    occupied = [other for other, _ in routes] + others + [other for other in taken if str(other) != before]
+    if before and not any(Subnet.parse(before).overlaps(other) for other in occupied):
+        return Subnet.parse(before)
     return ipam.choose_subnet(occupied)
 
 

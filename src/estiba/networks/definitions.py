@@ -1,7 +1,7 @@
 """What users have defined: one JSON file per network under the root, so that it outlives a reboot.
 
 ROOT/networks/
-    NAME.json   {"name", "subnet", "internal", "labels", "created"}; the built-in `bridge` has none
+    NAME.json   {"name", "subnet", "internal", "labels", "created", "chosen"}; the built-in `bridge` has none
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ class NetworkRecord(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """What a user asked for."""
+    """What a user asked for. `chosen`: the subnet is ours, so another may take its place while nobody uses it."""
 
     name: str
     subnet: str
     internal: bool
     labels: dict[str, str]
     created: int
+    chosen: bool = False
 
 
 class NetworkNotFound(NotFound):
@@ -74,22 +75,30 @@ class Definitions:
         Raises:
             NetworkExists: the name is taken.
         """
+        temporary = self._written(definition)
+        try:
+            os.link(temporary, self._path(definition.name))  # unlike a rename, it never replaces
+        except FileExistsError:
+            raise NetworkExists(definition.name) from None
+        finally:
+            os.unlink(temporary)
+        self._sync()
+
+    def replace(self, definition: Definition) -> None:
+        """Keep a definition in the place of the one with its name, durably."""
+        os.rename(self._written(definition), self._path(definition.name))
+        self._sync()
+
+    def _written(self, definition: Definition) -> str:
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        path = self._path(definition.name)
-        temporary = f"{path}.{os.getpid()}.new"
+        temporary = f"{self._path(definition.name)}.{os.getpid()}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, json_text.dumps(dict(sorted(definition._asdict().items()))).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        try:
-            os.link(temporary, path)  # unlike a rename, it never replaces
-        except FileExistsError:
-            raise NetworkExists(definition.name) from None
-        finally:
-            os.unlink(temporary)
-        self._sync()
+        return temporary
 
     def get(self, name: str) -> Definition:
         """The definition of `name`.
@@ -114,6 +123,7 @@ class Definitions:
                 internal=bool(fields["internal"]),
                 labels={str(key): str(value) for key, value in fields["labels"].items()},
                 created=int(fields["created"]),
+                chosen=bool(fields.get("chosen")),
             )
         except (InvalidInput, ValueError, KeyError, TypeError, AttributeError) as error:
             remedy = "Remove the file and create the network again."

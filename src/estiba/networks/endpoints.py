@@ -67,6 +67,19 @@ def prepare_namespace(descriptor: int) -> None:
             pass  # a kernel without IPv6
 
 
+def lead_out(netns_fd: int, bridge: BridgeRow) -> None:
+    """Give a namespace, whose way to the outside may have gone with a link, one over the network of `bridge`.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    with netns.Inside(netns_fd), NetlinkSocket(NETLINK_ROUTE) as netlink:
+        try:
+            netlink.transact([links.default_route(Subnet.parse(bridge.subnet).gateway)])
+        except FileExistsError:
+            pass  # it has one
+
+
 def plug(netns_fd: int, row: EndpointRow, bridge: BridgeRow, *, default_route: bool) -> None:
     """Make the link of `row` between the bridge and the namespace, with address and routes.
 

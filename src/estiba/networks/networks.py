@@ -73,12 +73,13 @@ class Networks:
                 raise NetworkExists(name)
             routes = [(other, f"the route over {device}") for other, device in bridges.host_routes(netlink)]
             taken = [*self._occupied(ledger), *routes]
+            is_chosen = wanted is None
             if wanted is None:
                 wanted = ipam.choose_subnet(other for other, _ in taken)
             for other, owner in taken:
                 if wanted.overlaps(other):
                     raise bridges.SubnetTaken(name, wanted, f"{other}, {owner}")
-            definition = Definition(name, str(wanted), internal, dict(labels or {}), int(time.time()))
+            definition = Definition(name, str(wanted), internal, dict(labels or {}), int(time.time()), is_chosen)
             self._definitions.add(definition)
         return self._record(definition, None)
 
@@ -206,6 +207,9 @@ class Networks:
             Conflict: a port is taken (the message names by whom), or the container is in that network already.
             PermissionDenied, Unavailable: the kernel or the machine lacks something.
         """
+        for alias in aliases:
+            if alias.split() != [alias]:
+                raise InvalidInput(f"{alias!r} is no name that others could ask for", remedy="Leave spaces out.")
         network = naming.DEFAULT_NETWORK if network == "default" else network
         definition = None if network == naming.DEFAULT_NETWORK else self._definitions.get(network)
         if definition is not None and definition.internal and ports:
@@ -220,6 +224,8 @@ class Networks:
             with ledger.transaction():  # on its own: the bridge stays, whatever becomes of this container
                 taken = [subnet for subnet, _ in self._occupied(ledger)] if ledger.bridge(network) is None else []
                 bridge = bridges.realise(ledger, self._run, network, definition, taken)
+                if definition is not None and definition.subnet != bridge.subnet:
+                    self._definitions.replace(definition._replace(subnet=bridge.subnet))
             with ledger.transaction():
                 allotted = allotment.allot(ledger, self._run, request)
             try:
@@ -244,6 +250,27 @@ class Networks:
         from estiba.networks.names.directory import Directory
 
         return Directory(run=self._run, key=key)
+
+    def leave(self, netns_fd: int, key: str, network: str) -> None:
+        """Take a container, whose namespace is `netns_fd`, out of one of its networks; the others go on.
+
+        Raises:
+            PermissionDenied, Unavailable: the kernel refused.
+        """
+        with Explained(), Ledger(self._run) as ledger, ledger.transaction():
+            rows = [row for row in ledger.endpoints(key=key) if row.network == network]
+            left = [row for row in ledger.endpoints(key=key) if row.network != network]
+            gone = {port.published.mapping for port in ledger.ports(key=key) if port.network == network}
+            allotment.forget(ledger, self._table, rows)
+            by_network = {row.network: row for row in ledger.bridges()}
+        held = self._held.pop(key, ())
+        allotment.release([one for one in held if one.mapping in gone])
+        self._held[key] = tuple(one for one in held if one.mapping not in gone)
+        with Explained():
+            allotment.unplug(rows)
+            leading_out = [by_network[row.network] for row in left if not by_network[row.network].internal]
+            if leading_out:
+                endpoints.lead_out(netns_fd, leading_out[0])
 
     def detach(self, key: str) -> None:
         """Take a container out of its networks and give back its addresses and ports; nothing happens if it is in none.

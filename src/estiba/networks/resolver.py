@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Docker's choice too, for a host whose own name servers a container cannot reach.
 PUBLIC_SERVERS = ("8.8.8.8", "8.8.4.4")
+NAME_SERVER = "127.0.0.11"
+"""Where ours is, for a container: as with Docker, for programs and documentation know it."""
 
 
 def resolv_conf(
@@ -19,6 +21,7 @@ def resolv_conf(
     servers: Sequence[str] = (),
     search: Sequence[str] = (),
     options: Sequence[str] = (),
+    asks_at_once: bool = False,
 ) -> str:
     """A container's resolv.conf from the host's.
 
@@ -26,6 +29,7 @@ def resolv_conf(
     are IPv6 ones, for its network is IPv4. If none is left, those of `upstream_text` count (the file where
     systemd-resolved keeps the real ones, /run/systemd/resolve/resolv.conf), and after that public ones; a comment in
     the result says so. `servers`, `search` and `options` of the user replace the host's where they are given.
+    `asks_at_once`: names without a dot are asked for as they are before a domain is added to them.
     """
     found, comment = list(servers), ""
     if not found:
@@ -37,6 +41,8 @@ def resolv_conf(
         comment = "# The host's name servers cannot be reached from here: these are public ones (--dns sets others).\n"
     domains = list(search) or _words(host_text, ("search", "domain"))
     settings = list(options) or _words(host_text, ("options",))
+    if asks_at_once and not any(setting.startswith("ndots:") for setting in settings):
+        settings.append("ndots:0")
     lines = [f"nameserver {server}\n" for server in found]
     if domains and domains != ["."]:
         lines.append(f"search {' '.join(domains)}\n")

@@ -12,8 +12,9 @@ import pytest
 from estiba.engine.monitor.loop import Loop
 from estiba.linux import netns
 from estiba.networks.names import message
-from estiba.networks.names.server import ADDRESS, NameServer
+from estiba.networks.names.server import NameServer
 from estiba.networks.networks import Networks
+from estiba.networks.resolver import NAME_SERVER
 from waiting import wait_until
 
 from .conftest import HOST, PATIENCE, World
@@ -55,7 +56,7 @@ class Asking:
             client = socket.socket(type=socket.SOCK_DGRAM if over == "udp" else socket.SOCK_STREAM)
         with client:
             client.settimeout(PATIENCE / 2)
-            client.connect((ADDRESS, 53))
+            client.connect((NAME_SERVER, 53))
             if over == "udp":
                 client.send(asked)
                 answer = client.recv(4096)
@@ -214,7 +215,7 @@ def test_a_flood_of_questions_stays_bounded(world: World, networks: Networks) ->
             client = socket.socket(type=socket.SOCK_DGRAM)
         with client:
             for number in range(1000):
-                client.sendto(query("example.org", message.A, number), (ADDRESS, 53))
+                client.sendto(query("example.org", message.A, number), (NAME_SERVER, 53))
         for _ in range(5):  # what the kernel had no room for is lost, as a program's resolver expects
             try:
                 assert asking.ask("web")[0] == message.NO_ERROR

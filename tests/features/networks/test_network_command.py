@@ -46,7 +46,7 @@ def test_prune_shows_its_plan_and_asks(estiba_home) -> None:
         (("create", "-d", "macvlan", "x"), "'macvlan' are not there yet"),
         (("create", "--subnet", "10.1.2.3/24", "x"), "The subnet is 10.1.2.0/24"),
         (("create", "host"), "has a meaning of its own"),
-        (("connect", "bridge", "box"), "connect is not there yet"),
+        (("connect", "bridge", "box"), "no such container: box"),
         (("rm", "bridge"), "is built in"),
         (("inspect", "nope"), "no such network: nope"),
     ],

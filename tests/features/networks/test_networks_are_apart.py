@@ -90,3 +90,15 @@ def test_a_network_in_use_is_not_removed_and_one_without_containers_is(world, ne
         networks.attach(world.container(networks), key="box", network="blue")
     with pytest.raises(InvalidInput):
         networks.remove("bridge")
+
+
+def test_a_subnet_that_was_chosen_and_then_taken_by_others_is_chosen_anew(world, networks) -> None:
+    before = networks.create("green").subnet
+    world.run(world.host, "ip", "route", "add", before, "via", PEER)
+    endpoint = networks.attach(world.container(networks), key="box", network="green")
+    after = networks.inspect("green").subnet
+    assert after != before and endpoint.address.rpartition(".")[0] == after.rpartition(".")[0]
+    fixed = networks.create("fixed", subnet="10.200.0.0/16").subnet
+    world.run(world.host, "ip", "route", "add", fixed, "via", PEER)
+    with pytest.raises(SubnetTaken):
+        networks.attach(world.container(networks), key="other", network="fixed")

@@ -89,7 +89,7 @@ def test_what_is_not_plain_is_argparses() -> None:
 
 
 def test_a_refused_flag_is_told_wherever_it_stands() -> None:
-    for words in (["--ip6", "::1", "busybox"], ["--rm", "--network-alias=x", "busybox"]):
+    for words in (["--ip6", "::1", "busybox"], ["--rm", "--link-local-ip=x", "busybox"]):
         with pytest.raises(EstibaError, match="not there yet"):
             _parser("run").parse_args(words)
 

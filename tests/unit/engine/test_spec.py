@@ -43,7 +43,7 @@ def test_a_container_without_any_command_is_refused():
 
 def test_variables_of_the_user_replace_those_of_the_image_and_take_them_away():
     process = plan_process(IMAGE, ContainerOptions("i", env=("A=user", "B", "C=")))
-    assert process.env == (f"PATH={DEFAULT_PATH}", "A=user", "C=")
+    assert process.env == ("A=user", "C=", f"PATH={DEFAULT_PATH}")
 
 
 def test_a_terminal_has_a_type():

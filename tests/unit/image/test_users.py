@@ -27,16 +27,16 @@ broken:x:nan:app
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", UserIds(0, 0, (33,), "/root", "root")),
-        ("root", UserIds(0, 0, (33,), "/root", "root")),
-        ("app", UserIds(1000, 1001, (33, 29), "/home/app", "app")),
-        ("1000", UserIds(1000, 1001, (33, 29), "/home/app", "app")),
-        ("app:web", UserIds(1000, 33, (), "/home/app", "app")),
-        ("app:29", UserIds(1000, 29, (), "/home/app", "app")),
-        ("4242", UserIds(4242, 0, (), "/", "")),
-        ("4242:4343", UserIds(4242, 4343, (), "/", "")),
-        (":33", UserIds(0, 33, (), "/root", "root")),
-        ("homeless", UserIds(5, 6, (), "/", "homeless")),
+        ("", UserIds(0, 0, (0, 33), "/root", "root")),
+        ("root", UserIds(0, 0, (0, 33), "/root", "root")),
+        ("app", UserIds(1000, 1001, (1001, 33, 29), "/home/app", "app")),
+        ("1000", UserIds(1000, 1001, (1001, 33, 29), "/home/app", "app")),
+        ("app:web", UserIds(1000, 33, (33,), "/home/app", "app")),
+        ("app:29", UserIds(1000, 29, (29,), "/home/app", "app")),
+        ("4242", UserIds(4242, 0, (0,), "/", "")),
+        ("4242:4343", UserIds(4242, 4343, (4343,), "/", "")),
+        (":33", UserIds(0, 33, (33,), "/root", "root")),
+        ("homeless", UserIds(5, 6, (6,), "/", "homeless")),
     ],
 )
 def test_a_user_is_resolved_as_docker_does(text, expected):
@@ -48,7 +48,7 @@ def test_a_name_wins_over_a_number():
 
 
 def test_numbers_need_no_files():
-    assert resolve_user("7:8", passwd="", group="") == UserIds(7, 8, (), "/", "")
+    assert resolve_user("7:8", passwd="", group="") == UserIds(7, 8, (8,), "/", "")
 
 
 @pytest.mark.parametrize(

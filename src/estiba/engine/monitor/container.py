@@ -10,7 +10,6 @@ from estiba.engine.monitor.oom import OomWatch
 from estiba.engine.monitor.streams import Streams
 from estiba.engine.options import BlockIo, Shared
 from estiba.engine.paths import CONSOLE_SOCKET, ContainerPaths
-from estiba.engine.records import Networking
 from estiba.engine.spec import Place, spec_options
 from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.linux.namespaces import has_root
@@ -22,30 +21,13 @@ from estiba.store.snapshots.trees import remove_tree
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from estiba.engine.monitor.networking import Network
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.monitor.surroundings import Surroundings
     from estiba.linux.own_ids import OwnIds
-    from estiba.networks.networks import Networks
-    from estiba.networks.usermode import UserNetwork
 
-OWN_NETWORK = ("none", "host")
 _NOTHING_SHARED = Shared()
 _ANY_BLOCK_IO = BlockIo()
-JOINS = "container:"
-
-
-class Network(NamedTuple):
-    """`descriptor` is the namespace, -1 where the runtime makes one (``none``) or the host's is used.
-
-    `user` connects the one that the runtime makes, where an ordinary user is to have a network.
-    """
-
-    descriptor: int
-    choice: str
-    networking: Networking
-    user: UserNetwork | None = None
 
 
 class Run(NamedTuple):
@@ -54,73 +36,6 @@ class Run(NamedTuple):
     pid: int
     pid_start: int
     oom: OomWatch
-
-
-def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds | None) -> Network:
-    """Make the container's network namespace and put it into its network, which lasts over restarts.
-
-    `networks` is asked for only where there is something to join.
-
-    Raises:
-        NotFound, Conflict, Unavailable: as `Networks.attach`.
-    """
-    wanted = request.options.network
-    if wanted == "host":
-        return Network(-1, "host", Networking("host"))
-    if wanted == "none":
-        return Network(-1, "new", Networking("none"))
-    if wanted.startswith(JOINS) and not ordinary_user.is_ordinary():
-        return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
-    if not has_root():
-        return _user_network(request)
-    joined = networks()
-    descriptor = os.dup(own.network) if own is not None else joined.new_namespace()
-    try:
-        if own is not None:
-            joined.prepare_namespace(descriptor)
-        endpoint = joined.attach(
-            descriptor,
-            key=request.container_id,
-            network=wanted,
-            ports=request.ports,
-            hostname=request.name,
-            mac=request.options.mac_address or None,
-            address=request.options.address,
-        )
-    except BaseException:
-        os.close(descriptor)
-        raise
-    ports = tuple((f"{p.container_port}/{p.protocol}", f"{p.host_address}:{p.host_port}") for p in endpoint.ports)
-    return Network(
-        descriptor,
-        f"path:/proc/{os.getpid()}/fd/{descriptor}",
-        Networking(endpoint.network, endpoint.address, endpoint.prefix, endpoint.gateway, endpoint.mac, ports),
-    )
-
-
-def _user_network(request: StartRequest) -> Network:
-    """The network of an ordinary user: what carries its packets is started with the container's first process."""
-    from estiba.networks import usermode
-
-    wanted = request.options.network
-    if wanted not in ("bridge", *usermode.KINDS):
-        raise Unavailable(f"the network {wanted} takes root", remedy=ordinary_user.NEEDS_ROOT)
-    if ordinary_user.is_ordinary():
-        raise Unavailable(
-            f"the network {wanted} takes root, or ids in /etc/subuid and /etc/subgid for this user",
-            remedy=ordinary_user.NEEDS_ROOT,
-        )
-    try:
-        place = usermode.find("" if wanted == "bridge" else wanted)
-    except (NotFound, Unavailable) as error:
-        if wanted != "bridge":
-            raise
-        raise Unavailable(f"the network bridge takes root, and {error.message}", remedy=error.remedy) from error
-    bundle = ContainerPaths(request.root, request.run, request.container_id).bundle
-    user = usermode.UserNetwork(place, ports=request.ports, directory=bundle)
-    ports = tuple((f"{p.container_port}/{p.protocol}", f"{p.host_address}:{p.host_port}") for p in user.ports)
-    networking = Networking(place.kind, place.address, place.prefix, place.gateway, "", ports)
-    return Network(-1, "new", networking, user)
 
 
 def begin(
@@ -154,12 +69,9 @@ def begin(
         address=network.networking.address,
         gateway=network.networking.gateway,
         name_server=network.user.place.name_server if network.user else "",
+        answers_names=network.has_names,
         owner=own.root if own is not None else (-1, -1),
     )
-    if options.security.mount_label:
-        from estiba.engine.monitor.labelling import label_files
-
-        label_files(request, paths)
     given = _surroundings(request, paths, owns_ids=own is not None)
     if given is not None and own is not None:
         _check_shared(given, own)

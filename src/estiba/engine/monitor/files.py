@@ -13,7 +13,7 @@ from estiba.image.users import UserIds, resolve_user
 from estiba.linux import capabilities
 from estiba.linux.mounts import is_mounted, make_private_namespace, mount_all, unmount
 from estiba.linux.paths import open_in_root
-from estiba.networks.resolver import hosts, resolv_conf
+from estiba.networks.resolver import NAME_SERVER, hosts, resolv_conf
 from estiba.runtime.spec import IdMapping, SpecMount
 from estiba.values import TYPE_CHECKING
 
@@ -42,10 +42,6 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace(shared=_shared_sources(request))
     mounts = _passing(request.rootfs) if request.options.auto_remove else request.rootfs
-    if request.options.security.mount_label:
-        from estiba.engine.monitor.labelling import labelled_rootfs
-
-        mounts = labelled_rootfs(mounts, request.options.security.mount_label)
     # The overlay writes with the rights of whoever mounts it, and one of them is to pass over quotas.
     rights = _without_resource_rights() if request.options.storage else None
     try:
@@ -161,29 +157,48 @@ def write_etc(
     address: str,
     gateway: str,
     name_server: str = "",
+    answers_names: bool = False,
     owner: tuple[int, int] = (-1, -1),
 ) -> None:
     """Write the files that are shown as /etc/hosts, /etc/hostname and /etc/resolv.conf; they belong to `owner`.
 
-    The network of the host keeps the host's own names. `name_server` is one that the network itself has.
+    `name_server` and `answers_names` are as in `write_resolv_conf`.
     """
     naming = request.options.naming
-    on_host = request.options.network == "host"
     names = tuple((name, gateway or "127.0.0.1" if ip == "host-gateway" else ip) for name, ip in naming.add_hosts)
     names += request.links
     full = f"{hostname}.{naming.domainname}" if naming.domainname else hostname
     _write(paths.hosts, hosts(hostname=full, address=address, names=names), owner)
     _write(paths.hostname, hostname + "\n", owner)
-    host_text = _host_file("/etc/resolv.conf")
+    write_resolv_conf(request, paths, name_server=name_server, answers_names=answers_names, owner=owner)
+
+
+def write_resolv_conf(
+    request: StartRequest,
+    paths: ContainerPaths,
+    *,
+    name_server: str = "",
+    answers_names: bool = False,
+    owner: tuple[int, int] = (-1, -1),
+) -> None:
+    """Write the file that is shown as /etc/resolv.conf, also while the container runs.
+
+    The network of the host keeps the host's own names. `name_server` is one that the network itself has;
+    `answers_names` says that ours is there, which asks the others.
+    """
+    naming = request.options.naming
+    on_host = request.options.network == "host"
+    host_text = host_file("/etc/resolv.conf")
     if on_host and not (naming.dns or naming.dns_search or naming.dns_options):
         _write(paths.resolv_conf, host_text, owner)
         return
     text = resolv_conf(
         host_text,
-        upstream_text=_host_file("/run/systemd/resolve/resolv.conf"),
-        servers=naming.dns or ((name_server,) if name_server else ()),
+        upstream_text=host_file("/run/systemd/resolve/resolv.conf"),
+        servers=(NAME_SERVER,) if answers_names else naming.dns or ((name_server,) if name_server else ()),
         search=naming.dns_search,
         options=naming.dns_options,
+        asks_at_once=answers_names,
     )
     _write(paths.resolv_conf, text, owner)
 
@@ -266,7 +281,8 @@ def _write(path: str, text: str, owner: tuple[int, int]) -> None:
         file.write(text)
 
 
-def _host_file(path: str) -> str:
+def host_file(path: str) -> str:
+    """A file of the host, "" where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(_LARGEST_FILE)

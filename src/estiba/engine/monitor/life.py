@@ -10,15 +10,16 @@ import time
 
 from estiba.engine import exec_channel, frames
 from estiba.engine.lifecycle import CREATED, EXITED, RESTARTING
-from estiba.engine.monitor import container, files, settling
+from estiba.engine.monitor import container, files, networking, settling
 from estiba.engine.monitor.execs import Execs, Joined
 from estiba.engine.monitor.log_file import LogFile
 from estiba.engine.monitor.stamp import is_as_loaded
+from estiba.engine.options import Membership
 from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET, ContainerPaths
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import Ended, decide
 from estiba.engine.spec import capabilities
-from estiba.errors import CommandFailed, EstibaError
+from estiba.errors import CommandFailed, Conflict, EstibaError
 from estiba.linux.namespaces import has_root
 from estiba.linux.processes import become_subreaper, exit_status
 from estiba.runtime.client import RuntimeClient
@@ -26,10 +27,12 @@ from estiba.store.database import Database
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estiba.engine.monitor.clients import Client
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.monitor.serving import Serving
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
+    from estiba.networks.names.server import NameServer
     from estiba.networks.networks import Networks
 
 _OF_THE_PROGRAM = ("serving", "_containers", "_runtime")  # what is not packed, for each program has its own
@@ -48,7 +51,8 @@ class Life:
         self.rootfs = ""
         self.own: OwnIds | None = None
         self.networks: Networks | None = None
-        self.network: container.Network | None = None
+        self.network: networking.Network | None = None
+        self.names: NameServer | None = None
         self.links: tuple[EndpointRow, ...] = ()
         self.run: container.Run | None = None
         self.exit_code = 0
@@ -56,6 +60,7 @@ class Life:
         self.restarts = 0
         self.delay = 0.0
         self.started = 0.0
+        serving.life = lambda: self
 
     @property
     def paths(self) -> ContainerPaths:
@@ -106,7 +111,8 @@ class Life:
         if not self.request.runtime_is_ours and has_root():
             files.hide_unified_cgroups()
         files.fill_volumes(self.request, self.rootfs, self.own)
-        self.network = container.connect(self.request, self._networks, self.own)
+        self.network = networking.connect(self.request, self._networks, self.own)
+        self._answer_names()
         logs = self.request.options.logs
         if logs.driver != "none":
             self.serving.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
@@ -171,7 +177,7 @@ class Life:
                 deadline = time.monotonic() + settling.AFTER
                 if serving.state() is None:  # something is on its way
                     continue
-                rest = self._packed()
+                rest = self.packed()
                 if rest is None:
                     deadline = None
                 else:
@@ -184,9 +190,10 @@ class Life:
         security = self.request.options.security
         return not security.privileged and "CAP_SYS_PTRACE" in capabilities(security)
 
-    def _packed(self) -> bytes | None:
-        """All this for the program after the next one; None where it cannot be packed."""
-        if not is_as_loaded():
+    def packed(self) -> bytes | None:
+        """All this for the program after the next one; None where it cannot be packed: who answers for names has them
+        in this very program."""
+        if self.names is not None or not is_as_loaded():
             return None
         return settling.packed({k: v for k, v in self.__dict__.items() if k not in _OF_THE_PROGRAM})
 
@@ -275,6 +282,9 @@ class Life:
     def _release(self) -> None:
         """Give back all that the container had, but the place where others reach us."""
         self.serving.log.close()
+        if self.names is not None:
+            self.names.close()
+            self.names = None
         if self.network is not None:
             if self.network.user is not None:
                 self.network.user.end()
@@ -297,6 +307,38 @@ class Life:
             self._networks().unplug(self.links)
         self.serving.say_goodbye()
 
+    def change_networks(self, client: Client, frame: frames.Frame) -> None:
+        """Put the running container into one more network, or take it out of one; tell `client` what came of it."""
+        options = self.request.options
+        try:
+            if self.network is None or self.run is None:
+                raise Conflict("the container is not running", remedy="Try again when it runs.")
+            if frame.kind == frames.CONNECT:
+                value = frame.json()
+                membership = Membership(**value | {"aliases": tuple(value["aliases"])})
+                options = options.joined(membership)
+                self.network = networking.join(self.request, self.network, self._networks(), membership)
+            else:
+                options = options.left(frame.json())
+                self.network = networking.leave(self.request, self.network, self._networks(), frame.json())
+            self.request = self.request._replace(options=options)
+            self.containers.set_options(self.request.container_id, options)
+            self.containers.set_network(self.request.container_id, self.network.networking)
+            self._answer_names()
+        except (EstibaError, OSError) as error:
+            remedy = error.remedy if isinstance(error, EstibaError) else ""
+            client.send(frames.REFUSED, {"message": _sentence(error), "remedy": remedy})
+            return
+        client.send(frames.DONE)
+
+    def _answer_names(self) -> None:
+        """From the first network on in which containers have names."""
+        if self.names is not None or self.network is None or not self.network.has_names:
+            return
+        self.names = networking.name_server(self.serving.loop, self.request, self.network, self._networks())
+        if self.run is not None:
+            files.write_resolv_conf(self.request, self.paths, answers_names=True)
+
     def _tell_starter(self, kind: int, content: object) -> None:
         if self.serving.starter is not None:
             self.serving.starter.send(kind, content)
@@ -313,21 +355,15 @@ class Life:
         return record is None or record.stop_wanted
 
 
-def opened(packed: bytes) -> Life:
-    """The life that another program has packed, without what it serves with."""
+def opened(packed: bytes, serving: Serving) -> Life:
+    """The life that another program has packed, with what this one serves with."""
     import pickle
 
     life = Life.__new__(Life)
-    life._containers = life._runtime = None
+    life.serving = serving
+    life._containers = life._runtime = life.names = None
     life.__dict__.update(pickle.loads(packed))
     return life
-
-
-def go_on(serving: Serving, packed: bytes) -> None:
-    """The container has ended, or ends: from here to the end of the monitor."""
-    life = opened(packed)
-    life.serving = serving
-    life.go_on()
 
 
 def _sentence(error: EstibaError | OSError) -> str:

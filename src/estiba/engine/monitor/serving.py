@@ -12,15 +12,20 @@ from estiba.engine.monitor.execs import Execs
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals, stop_child_signals
 from estiba.engine.monitor.streams import Streams
+from estiba.errors import Conflict
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+    from estiba.engine.monitor.life import Life
 
 
 class Serving:
     """What is at hand while a container runs. `pid` is its first process, 0 while there is none; `status` how that has
-    ended, as waitpid gives it. `starter` is the command that started it."""
+    ended, as waitpid gives it. `starter` is the command that started it. `life` gives all the rest, where more than
+    this is to be done."""
 
     def __init__(self) -> None:
         self.loop = Loop()
@@ -33,6 +38,7 @@ class Serving:
         self.pid = 0
         self.status: int | None = None
         self.stop_wanted = False
+        self.life: Callable[[], Life] | None = None
         self._wakeups = -1
         self.open_wakeups()
 
@@ -200,10 +206,21 @@ class Serving:
             client.wants_output = True
             client.gives_input = bool(frame.json()["input"])
             client.send(frames.DONE)
+        elif frame.kind in (frames.CONNECT, frames.DISCONNECT):
+            self._change_networks(client, frame)
         elif frame.kind in (frames.SIGNAL, frames.STOP):
             self.stop_wanted = self.stop_wanted or frame.kind == frames.STOP
             self._signal(frame.json())
             client.send(frames.DONE)
+
+    def _change_networks(self, client: Client, frame: frames.Frame) -> None:
+        assert self.life is not None
+        try:
+            life = self.life()
+        except Conflict as error:
+            client.send(frames.REFUSED, {"message": error.message, "remedy": error.remedy})
+        else:
+            life.change_networks(client, frame)
 
     def _signal(self, number: int) -> None:
         if self.pid and self.status is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from estiba.networks import allotment, naming
+from estiba.linux import links
+from estiba.networks import naming
 from estiba.networks.addresses import address_text
 from estiba.networks.ledger import Ledger
 from estiba.values import TYPE_CHECKING
@@ -35,7 +36,8 @@ class Directory:
         if name not in self._by_name:
             self._look(_FRESH_FOR_UNKNOWN)
         rows = self._by_name.get(name, ())
-        return tuple(address_text(row.address) for row in rows if not allotment.is_dead(row))
+        # Whoever has left since the last look has no link any more.
+        return tuple(address_text(row.address) for row in rows if links.index_of(row.link) is not None)
 
     def name_of(self, address: str) -> str:
         """``NAME.NETWORK`` of an address; "" when it is nobody's."""

@@ -8,7 +8,6 @@ a container must not be able to keep busy: questions that wait, connections and 
 from __future__ import annotations
 
 import _socket
-import random
 import struct
 
 from estiba.errors import EstibaError
@@ -16,12 +15,12 @@ from estiba.linux import netns, nftables
 from estiba.networks.addresses import address_bytes
 from estiba.networks.names import message
 from estiba.networks.names.directory import Directory
+from estiba.networks.resolver import NAME_SERVER
 from estiba.values import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ADDRESS = "127.0.0.11"  # as with Docker: programs and documentation know it
 _PORT = 53
 _LARGEST = 4096
 _AT_ONCE = 32  # messages of one turn
@@ -52,6 +51,7 @@ class NameServer:
         self._upstream = tuple(upstream)
         self._waiting: dict[tuple[str, int, bytes], _Question] = {}
         self._connections: list[_Connection] = []
+        self._turn = 0
         with netns.Inside(netns_fd):
             self._datagrams, self._streams = _open()
         loop.watch(self._datagrams.fileno(), _READ, self._asked)
@@ -77,9 +77,9 @@ class NameServer:
             if name and question.kind in (message.PTR, message.ANY):
                 return message.pointer(question, name, lifetime=_LIFETIME)
         elif found := self._directory.find(question.name):
-            mixed = [address_bytes(address) for address in found]
-            random.shuffle(mixed)  # several with one name share the load
-            return message.addresses(question, mixed, lifetime=_LIFETIME)
+            self._turn += 1  # several with one name share the load
+            turned = [address_bytes(found[(at + self._turn) % len(found)]) for at in range(len(found))]
+            return message.addresses(question, turned, lifetime=_LIFETIME)
         if not self._upstream or not self._directory.may_leave():
             return message.failure(question, message.SERVER_FAILURE)
         return None
@@ -302,7 +302,7 @@ def _bound(port: int) -> tuple[_socket.socket, _socket.socket]:
     found = []
     for kind in (_socket.SOCK_DGRAM, _socket.SOCK_STREAM):
         socket = _new_socket(kind)
-        socket.bind((ADDRESS, port))
+        socket.bind((NAME_SERVER, port))
         found.append(socket)
     return found[0], found[1]
 
@@ -315,8 +315,8 @@ def _rules(datagrams: int, streams: int) -> str:
     return f"""table ip estiba_names {{
   chain questions {{
     type nat hook output priority -100; policy accept;
-    ip daddr {ADDRESS} udp dport {_PORT} dnat to {ADDRESS}:{datagrams}
-    ip daddr {ADDRESS} tcp dport {_PORT} dnat to {ADDRESS}:{streams}
+    ip daddr {NAME_SERVER} udp dport {_PORT} dnat to {NAME_SERVER}:{datagrams}
+    ip daddr {NAME_SERVER} tcp dport {_PORT} dnat to {NAME_SERVER}:{streams}
   }}
 }}
 """

@@ -223,12 +223,12 @@ def _take_identity(user: Mapping[str, Any], wanted: Mapping[str, Any] | None) ->
         capabilities.limit_bounding(masks["bounding"])
         capabilities.keep_across_setuid(True)
     groups = user.get("additionalGids") or []
+    uid, gid = user.get("uid") or 0, user.get("gid") or 0
     try:
         os.setgroups(groups)
     except PermissionError:
-        if groups:
+        if set(groups) - {gid}:  # its own group it has anyhow
             raise
-    uid, gid = user.get("uid") or 0, user.get("gid") or 0
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     # A change of user makes a process dumpable again where fs.suid_dumpable says so.

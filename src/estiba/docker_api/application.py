@@ -1,0 +1,54 @@
+"""From a request to its answer: the version, the handler, and what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+
+from aiohttp import web
+
+from estiba.docker_api import versions
+from estiba.docker_api.api import Api
+from estiba.docker_api.exchange import Exchange, answer
+from estiba.docker_api.handlers.table import match
+from estiba.docker_api.problems import problem_of
+from estiba.errors import EstibaError
+
+
+class Application:
+    """Answers every request; nothing but the end of a connection is raised past it."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._headers = {
+            "Server": f"Estiba/{api.backends.facts.version} (linux)",
+            "Api-Version": str(versions.NEWEST),
+            "Docker-Experimental": "false",
+            "Ostype": "linux",
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except EstibaError as error:
+            problem = problem_of(error)
+            response = answer({"message": problem.message}, status=problem.status)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: the client gets an answer, the log the reason
+            traceback.print_exception(error, file=sys.stderr)
+            response = answer({"message": f"{type(error).__name__}: {error}"}, status=500)
+        if not response.prepared:
+            for name, value in self._headers.items():
+                response.headers.setdefault(name, value)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        version, path = versions.split(request.path)
+        found = match(request.method, path)
+        if found is None:
+            return answer({"message": "page not found"}, status=404)
+        if found.handler is None:
+            return answer({"message": f"{request.method} is not allowed here"}, status=405)
+        return await found.handler(Exchange(self._api, request, version, found.parts))

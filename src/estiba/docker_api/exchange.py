@@ -1,0 +1,68 @@
+"""What a handler is given, and the answers that it gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from estiba.docker_api.api import Api
+from estiba.docker_api.arguments import is_true
+from estiba.docker_api.versions import Version
+from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
+from estiba.web.bodies import read_all
+
+_LONGEST = 16 << 20
+
+
+class Exchange(NamedTuple):
+    """`parts` are the variable parts of the path."""
+
+    api: Api
+    request: web.BaseRequest
+    version: Version
+    parts: Mapping[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        """A part of the query."""
+        return self.request.query.get(name, default)
+
+    def texts(self, name: str) -> list[str]:
+        return list(self.request.query.getall(name, []))
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = self.request.query.get(name)
+        return default if value is None else is_true(value)
+
+    async def body(self) -> dict[str, Any]:
+        """The body as a JSON object; none is an empty one.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        data = await read_all(self.request, limit=_LONGEST)
+        if not data.strip():
+            return {}
+        try:
+            value = json.loads(data)
+        except ValueError as error:
+            raise InvalidInput(f"the body is not JSON: {error}") from None
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise InvalidInput("the body is no JSON object")
+        return value
+
+
+def answer(value: object, *, status: int = 200) -> web.Response:
+    """JSON."""
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def nothing(status: int = 204) -> web.Response:
+    """No body."""
+    return web.Response(status=status)

@@ -1,0 +1,331 @@
+"""Images: listed, pulled, pushed, named, looked at, removed, saved and loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from aiohttp import web
+
+from estiba.docker_api.arguments import filters, is_true, one_login
+from estiba.docker_api.descriptors import Descriptor
+from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.docker_api.telling import Tell, TransferWords, tell
+from estiba.errors import InvalidInput, NotThereYet, Unavailable
+from estiba.image.archive import save
+from estiba.image.archive.load import load
+from estiba.image.assemble import unix_seconds
+from estiba.image.image import Image, find, view
+from estiba.image.inspect import inspect_image
+from estiba.image.remove import UNTAGGED, remove_image
+from estiba.oci.platform import Platform
+from estiba.oci.reference import Reference
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estiba.store.store import Store
+
+_KEYS = ("dangling", "label", "reference", "before", "since")
+
+
+async def index(exchange: Exchange) -> web.Response:
+    wanted = filters(exchange.text("filters"))
+    if unknown := set(wanted) - set(_KEYS):
+        raise InvalidInput(f"invalid filter '{min(unknown)}'")
+    return answer(await exchange.api.threads.quick(rows, exchange.api.store, wanted))
+
+
+def rows(store: Store, wanted: Mapping[str, Sequence[str]]) -> list[dict[str, object]]:
+    """Every image that the filters let through, the newest first."""
+    limits = {key: store.images.find(values[0]).created for key, values in wanted.items() if key in ("before", "since")}
+    found = []
+    for record in store.images.list():
+        image = view(store, record)
+        if (
+            _is_wanted(image, wanted)
+            and record.created < limits.get("before", 1 << 62)
+            and record.created > limits.get("since", -1)
+        ):
+            found.append(_row(image, wanted.get("reference", ())))
+    return found
+
+
+def _row(image: Image, patterns: Sequence[str]) -> dict[str, object]:
+    """Of its names those that were asked for."""
+    names = (one for one in image.names if not patterns or any(_names(one.name, pattern) for pattern in patterns))
+    image = image._replace(names=tuple(names))
+    return {
+        "Id": str(image.id),
+        "ParentId": "",
+        "RepoTags": list(image.tags),
+        "RepoDigests": list(image.digests),
+        "Created": image.record.created,
+        "Size": image.record.size,
+        "VirtualSize": image.record.size,
+        "SharedSize": -1,
+        "Labels": dict(image.config.run.labels),
+        "Containers": -1,
+    }
+
+
+def _is_wanted(image: Image, wanted: Mapping[str, Sequence[str]]) -> bool:
+    if "dangling" in wanted and is_true(wanted["dangling"][0]) == bool(image.tags):
+        return False
+    labels = dict(image.config.run.labels)
+    for text in wanted.get("label", ()):
+        name, equals, value = text.partition("=")
+        if name not in labels or (equals and labels[name] != value):
+            return False
+    patterns = wanted.get("reference", ())
+    return not patterns or any(_names(record.name, pattern) for record in image.names for pattern in patterns)
+
+
+def _names(name: Reference, pattern: str) -> bool:
+    forms = (name.familiar_name, name.familiar, name.name, str(name), name.familiar_name.rpartition("/")[2])
+    return any(fnmatchcase(form, pattern) for form in forms)
+
+
+async def inspect(exchange: Exchange) -> web.Response:
+    store, name = exchange.api.store, exchange.parts["name"]
+    return answer(await exchange.api.threads.quick(lambda: inspect_image(store, find(store, name))))
+
+
+async def history(exchange: Exchange) -> web.Response:
+    store, name = exchange.api.store, exchange.parts["name"]
+    return answer(await exchange.api.threads.quick(lambda: _history(store, find(store, name))))
+
+
+def _history(store: Store, image: Image) -> list[dict[str, object]]:
+    sizes = [store.snapshots.get(chain).size for chain in store.images.content(image.id).chain_ids]
+    lines: list[dict[str, object]] = []
+    for line in image.config.history:
+        size = 0 if line.empty_layer or not sizes else sizes.pop(0)
+        lines.append(
+            {
+                "Id": "<missing>",
+                "Created": unix_seconds(line.created),
+                "CreatedBy": line.created_by,
+                "Tags": None,
+                "Size": size,
+                "Comment": line.comment,
+            }
+        )
+    if lines:
+        lines[-1] |= {"Id": str(image.id), "Tags": list(image.tags) or None}
+    return lines[::-1]
+
+
+async def create(exchange: Exchange) -> web.StreamResponse:
+    """Pull."""
+    if exchange.text("fromSrc"):
+        raise NotThereYet("importing an image from a tar is not there yet", remedy="Use docker load for archives.")
+    name, tag = exchange.text("fromImage"), exchange.text("tag")
+    if not name:
+        raise InvalidInput("no image to pull: fromImage is empty")
+    joined = name if not tag else f"{name}@{tag}" if ":" in tag else f"{name}:{tag}"
+    reference = Reference.parse(joined)
+    if not reference.tag and not reference.digest:
+        raise NotThereYet("pulling every tag of a repository is not there yet", remedy="Name the tag.")
+    api = exchange.api
+    platform = Platform.parse(exchange.text("platform")) if exchange.text("platform") else api.backends.facts.platform
+    credentials = one_login(exchange.request.headers.get("X-Registry-Auth", ""))
+
+    def work(telling: Tell) -> None:
+        words = TransferWords(telling)
+        api.backends.transfers.pull(reference, platform, credentials=credentials, progress=words)
+
+    response = await tell(exchange, work)
+    api.events.tell("image", "pull", reference.familiar, {"name": reference.familiar_name})
+    return response
+
+
+async def push(exchange: Exchange) -> web.StreamResponse:
+    api, name, tag = exchange.api, exchange.parts["name"], exchange.text("tag")
+    asked = Reference.parse(name)
+    if tag:
+        asked = asked._replace(tag=tag)
+    credentials = one_login(exchange.request.headers.get("X-Registry-Auth", ""))
+
+    def names() -> list[Reference]:
+        if asked.tag:
+            return [asked]
+        return [r.name for r in api.store.references.list() if r.name.tag and r.name.name == asked.name]
+
+    chosen = await api.threads.quick(names)
+    images = [(one, (await api.threads.quick(api.store.images.find, str(one))).id) for one in chosen]
+    if not images:
+        await api.threads.quick(api.store.images.find, str(asked.tagged))  # says that there is none
+
+    def work(telling: Tell) -> None:
+        for one, image_id in images:
+            words = TransferWords(telling)
+            done = api.backends.transfers.push(image_id, one, credentials=credentials, progress=words)
+            telling(status=f"{one.tag}: digest: {done.digest} size: {done.manifest_size}")
+            telling(progressDetail={}, aux={"Tag": one.tag, "Digest": str(done.digest), "Size": done.manifest_size})
+
+    response = await tell(exchange, work)
+    for one, _ in images:
+        api.events.tell("image", "push", one.familiar, {"name": one.familiar_name})
+    return response
+
+
+async def tag(exchange: Exchange) -> web.Response:
+    api, name = exchange.api, exchange.parts["name"]
+    repository, label = exchange.text("repo"), exchange.text("tag")
+    reference = Reference.parse(f"{repository}:{label}" if label else repository)
+    if reference.digest is not None:
+        raise InvalidInput("refusing to create a tag with a digest reference")
+
+    def work() -> str:
+        record = api.store.images.find(name)
+        api.store.references.set(reference.tagged, record.id)
+        return str(record.id)
+
+    image_id = await api.threads.quick(work)
+    api.events.tell("image", "tag", image_id, {"name": reference.tagged.familiar})
+    return nothing(201)
+
+
+async def remove(exchange: Exchange) -> web.Response:
+    api, name, force = exchange.api, exchange.parts["name"], exchange.flag("force")
+    removed = await api.threads.slow(lambda: remove_image(api.store, name, force=force))
+    for one in removed:
+        if one.what == UNTAGGED:
+            api.events.tell("image", "untag", one.target, {"name": one.target})
+        else:
+            api.events.tell("image", "delete", one.target)
+    return answer([{one.what: one.target} for one in removed])
+
+
+async def prune(exchange: Exchange) -> web.Response:
+    """Images without a name that no container uses; with dangling=false also those with names."""
+    from estiba.errors import EstibaError
+    from estiba.store.uses import IMAGE
+
+    wanted = filters(exchange.text("filters"))
+    if unknown := set(wanted) - {"dangling", "label"}:
+        raise NotThereYet(f"prune with the filter {min(unknown)} is not there yet")
+    only_dangling = is_true((wanted.get("dangling") or ["true"])[0])
+    store = exchange.api.store
+
+    def work() -> dict[str, object]:
+        removed: list[dict[str, str]] = []
+        freed = 0
+        for record in store.images.list():
+            image = view(store, record)
+            if (only_dangling and image.tags) or store.uses.of(IMAGE, record.id):
+                continue
+            if not _is_wanted(image, {"label": wanted.get("label", [])}):
+                continue
+            try:
+                gone = remove_image(store, str(record.id), force=True)
+            except EstibaError:
+                continue
+            freed += record.size
+            removed += [{one.what: one.target} for one in gone]
+        return {"ImagesDeleted": removed or None, "SpaceReclaimed": freed}
+
+    return answer(await exchange.api.threads.slow(work))
+
+
+async def get_one(exchange: Exchange) -> web.StreamResponse:
+    return await _save(exchange, [exchange.parts["name"]])
+
+
+async def get_several(exchange: Exchange) -> web.StreamResponse:
+    names = [part for text in exchange.texts("names") for part in text.split(",") if part]
+    if not names:
+        raise InvalidInput("no images were named")
+    return await _save(exchange, names)
+
+
+async def _save(exchange: Exchange, names: Sequence[str]) -> web.StreamResponse:
+    """An archive, as it is being written."""
+    api = exchange.api
+    images = await api.threads.quick(save.choose, api.store, names)
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+
+    def work() -> None:
+        with open(writing, "wb", buffering=1 << 20) as out:
+            save.save(api.store, images, out)
+
+    source = Descriptor(reading)
+    future = api.threads.begin(work)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
+    try:
+        first = await source.read()
+        if not first:
+            await future  # it failed before the first byte: an answer with its status
+        await response.prepare(exchange.request)
+        data = first
+        while data:
+            await response.write(data)
+            data = await source.read()
+        await future
+        await response.write_eof()
+    finally:
+        source.close()  # the writer gets EPIPE where it is not done
+        await asyncio.gather(future, return_exceptions=True)
+    return response
+
+
+async def put(exchange: Exchange) -> web.StreamResponse:
+    """Load."""
+    api = exchange.api
+    platform = api.backends.facts.platform
+    if text := exchange.text("platform"):
+        import json
+
+        try:
+            value = json.loads(text)
+        except ValueError:
+            raise InvalidInput("platform is not JSON") from None
+        platform = Platform.from_json(value)
+    loaded = await with_body(
+        exchange, lambda stream: load(api.store, stream, where="the archive that was sent", platform=platform)
+    )
+    lines = []
+    for image in loaded:
+        lines += [f"Loaded image: {name.familiar}" for name in image.names]
+        if not image.names:
+            lines.append(f"Loaded image ID: {image.record.id}")
+        api.events.tell("image", "load", str(image.record.id), {"name": str(image.record.id)})
+
+    def work(telling: Tell) -> None:
+        for line in lines:
+            telling(stream=line + "\n")
+
+    return await tell(exchange, work)
+
+
+async def with_body(exchange: Exchange, work: Callable[[Any], Any]) -> Any:
+    """Give the body to `work` as a file, which a thread reads while it comes in."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    stream = open(reading, "rb", buffering=1 << 20)
+    sink = Descriptor(writing)
+    future = exchange.api.threads.begin(_closing, stream, work)
+    try:
+        while part := await exchange.request.content.readany():
+            if not await sink.write(part):
+                break
+    except BaseException:
+        sink.close()
+        await asyncio.gather(future, return_exceptions=True)
+        raise
+    sink.close()
+    result = await future
+    while await exchange.request.content.readany():  # what the worker did not want is still to be read
+        pass
+    return result
+
+
+def _closing(stream: Any, work: Callable[[Any], Any]) -> Any:
+    try:
+        return work(stream)
+    except OSError as error:
+        raise Unavailable(f"cannot read what was sent: {error}") from error
+    finally:
+        stream.close()

@@ -1,0 +1,227 @@
+"""What a container writes and reads: attach, logs, the size of its terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from estiba.docker_api import multiplex
+from estiba.docker_api.arguments import is_true, moment, rfc3339, whole_number
+from estiba.docker_api.attachments import Attached, Wanted
+from estiba.docker_api.exchange import Exchange, nothing
+from estiba.docker_api.handlers.containers import find
+from estiba.docker_api.lives import attributes
+from estiba.docker_api.monitor import Monitor
+from estiba.engine import frames, lifecycle, logs
+from estiba.engine.records import ContainerRecord
+from estiba.engine.terminal import DETACH, parse_detach_keys
+from estiba.errors import Conflict, InvalidInput
+from estiba.linux.inotify import DirectoryWatch
+from estiba.web.upgrade import take_over
+
+_BATCH = 512
+_LONGEST_PAUSE = 1.0
+_PAUSE_WITHOUT = 0.1
+
+
+def detach_keys(exchange: Exchange, *, tty: bool) -> bytes:
+    """The keys that leave a container: only a terminal has them."""
+    if not tty:
+        return b""
+    text = exchange.text("detachKeys")
+    return parse_detach_keys(text) if text else DETACH
+
+
+async def attach(exchange: Exchange) -> web.StreamResponse:
+    """Before the start: all output from the first byte on. Later: what comes from now on."""
+    record = await find(exchange)
+    options = record.parsed_options()
+    if record.state in (lifecycle.PAUSED, lifecycle.REMOVING, lifecycle.DEAD):
+        raise Conflict(f"container {record.name} is {record.state}: it cannot be attached to")
+    streams = exchange.flag("stream")
+    wanted = Wanted(
+        stdin=streams and exchange.flag("stdin") and options.interactive,
+        stdout=exchange.flag("stdout"),
+        stderr=exchange.flag("stderr"),
+        tty=options.tty,
+        detach_keys=detach_keys(exchange, tty=options.tty),
+    )
+    api = exchange.api
+    is_running = record.state in lifecycle.HAS_MONITOR
+    monitor = None
+    if streams and is_running:
+        connection = await api.threads.quick(api.engine.attach, record, gives_input=wanted.stdin)
+        monitor = Monitor(connection)
+    kind = multiplex.content_type(tty=options.tty, version=exchange.version)
+    stream = take_over(exchange.request, content_type=kind)
+    client = Attached(stream, wanted, ends_input=not is_running)
+    api.events.tell("container", "attach", record.id, attributes(record))
+    try:
+        if exchange.flag("logs"):
+            for entry in await api.threads.slow(
+                lambda: list(logs.read(api.engine.paths(record.id).log, logs.Wanted()))
+            ):
+                kind_of = frames.ERROR_OUTPUT if entry.stream == "stderr" else frames.OUTPUT
+                await client.output(frames.Frame(kind_of, entry.data))
+        if monitor is not None:
+            await _stay(client, monitor)
+        elif streams:
+            api.lives.wait_for_start(record.id, client)
+            await client.stay()
+    finally:
+        api.lives.leave(record.id, client)
+        if monitor is not None:
+            monitor.close()
+        await stream.close()
+    return web.Response()
+
+
+async def _stay(client: Attached, monitor: Monitor) -> None:
+    """With a container that ran already, over a connection of our own."""
+
+    async def listen() -> None:
+        while received := await monitor.receive():
+            for frame in received:
+                if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
+                    await client.output(frame)
+                elif frame.kind == frames.ENDED:
+                    return
+
+    client.begin(monitor)
+    listening = asyncio.create_task(listen())
+    listening.add_done_callback(lambda _task: client.finish())
+    try:
+        await client.stay()
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def resize(exchange: Exchange) -> web.Response:
+    record = await find(exchange)
+    rows, columns = size_of(exchange)
+    if record.state != lifecycle.RUNNING:
+        raise Conflict(f"container {record.name} is not running")
+
+    def work() -> None:
+        with exchange.api.engine.connect(record) as connection:
+            connection.send(frames.RESIZE, (rows, columns))
+
+    if rows and columns:
+        await exchange.api.threads.quick(work)
+    return nothing(200)
+
+
+def size_of(exchange: Exchange) -> tuple[int, int]:
+    """Rows and columns of the query. Raises InvalidInput."""
+    return whole_number(exchange.text("h", "0"), "h"), whole_number(exchange.text("w", "0"), "w")
+
+
+async def show_logs(exchange: Exchange) -> web.StreamResponse:
+    record = await find(exchange)
+    options = record.parsed_options()
+    shown = {name for name in ("stdout", "stderr") if exchange.flag(name)}
+    if not shown:
+        raise InvalidInput("Bad parameters: you must choose at least one stream")
+    if options.logs.driver == "none":
+        raise InvalidInput("configured logging driver does not support reading")
+    tail = exchange.text("tail", "all")
+    reader = _Logs(
+        exchange,
+        record,
+        shown=shown,
+        since=rfc3339(moment(exchange.text("since"))),
+        until=rfc3339(moment(exchange.text("until"))),
+        tail=int(tail) if tail.isdigit() else None,
+    )
+    kind = multiplex.content_type(tty=options.tty, version=exchange.version)
+    response = web.StreamResponse(headers={"Content-Type": kind})
+    await response.prepare(exchange.request)
+    try:
+        await reader.send(response, follows=is_true(exchange.text("follow")))
+    finally:
+        reader.close()
+    await response.write_eof()
+    return response
+
+
+class _Logs:
+    """One reading of a log."""
+
+    def __init__(
+        self, exchange: Exchange, record: ContainerRecord, *, shown: set[str], since: str, until: str, tail: int | None
+    ) -> None:
+        self._api = exchange.api
+        self._record = record
+        self._tty = record.parsed_options().tty
+        self._with_times = exchange.flag("timestamps")
+        self._shown = shown
+        self._since = since
+        self._until = until
+        self._path = self._api.engine.paths(record.id).log
+        self._reader = logs.LogReader(self._path, tail=tail)
+
+    def close(self) -> None:
+        self._reader.__exit__()
+
+    async def send(self, response: web.StreamResponse, *, follows: bool) -> None:
+        if not follows:
+            await self._send_available(response)
+            return
+        with DirectoryWatch(os.path.dirname(self._path)) as watch:
+            while True:
+                lives = await self._api.threads.quick(self._is_alive)  # first: what comes before the end is read below
+                if not await self._send_available(response) or not lives:
+                    return
+                await _something(watch)
+
+    async def _send_available(self, response: web.StreamResponse) -> bool:
+        """Send what there is; False where the time that was asked for is over."""
+        entries = self._reader.available()
+        while batch := await self._api.threads.quick(_next, entries):
+            data = bytearray()
+            for entry in batch:
+                if self._until and entry.time > self._until:
+                    await response.write(bytes(data))
+                    return False
+                data += self._shape(entry)
+            if data:
+                await response.write(bytes(data))
+        return True
+
+    def _shape(self, entry: logs.Entry) -> bytes:
+        if entry.stream not in self._shown or (self._since and entry.time < self._since):
+            return b""
+        data = entry.time.encode() + b" " + entry.data if self._with_times else entry.data
+        return data if self._tty else multiplex.frame(multiplex.NUMBERS[entry.stream], data)
+
+    def _is_alive(self) -> bool:
+        current = self._api.engine.containers.get(self._record.id)
+        current = self._api.engine.fresh(current) if current else None
+        return current is not None and current.state in lifecycle.HAS_MONITOR
+
+
+def _next(entries: Iterator[logs.Entry]) -> list[logs.Entry]:
+    return list(itertools.islice(entries, _BATCH))
+
+
+async def _something(watch: DirectoryWatch) -> None:
+    """Wait until a file has changed, or a second."""
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    is_watched = watch.descriptor >= 0
+    if is_watched:
+        loop.add_reader(watch.descriptor, changed.set)
+    try:
+        async with asyncio.timeout(_LONGEST_PAUSE if is_watched else _PAUSE_WITHOUT):
+            await changed.wait()
+    except TimeoutError:
+        pass
+    finally:
+        if is_watched:
+            loop.remove_reader(watch.descriptor)
+    watch.clear()

@@ -1,0 +1,251 @@
+"""The containers that run, as this daemon sees them: a connection to the monitor of each, which brings its end.
+
+    start ──▶ Life: output to those who attached before the start; its end to those who wait
+    adopt ──▶ the same for what ran when the daemon began
+
+A monitor does not need us: when the daemon is killed, the connection ends and the container goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from estiba.docker_api.events import Events
+from estiba.docker_api.monitor import Monitor
+from estiba.docker_api.threads import Threads
+from estiba.engine import frames
+from estiba.engine.engine import Attachment, Engine
+from estiba.engine.lifecycle import HAS_MONITOR
+from estiba.errors import EstibaError
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estiba.docker_api.attachments import Attached
+    from estiba.engine.records import ContainerRecord
+
+_REMEMBERED = 4096
+_PAUSE = 0.2
+
+
+class Life:
+    """One container from its start to its end."""
+
+    def __init__(self, record: ContainerRecord, monitor: Monitor, clients: list[Attached]) -> None:
+        self.record = record
+        self.monitor = monitor
+        self.clients = clients
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+
+class Lives:
+    """All of them. Of the loop's thread only."""
+
+    def __init__(self, engine: Engine, threads: Threads, events: Events) -> None:
+        self._engine = engine
+        self._threads = threads
+        self._events = events
+        self._lives: dict[str, Life] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, list[Attached]] = {}
+        self._exit_codes: OrderedDict[str, int] = OrderedDict()
+        self._changed = asyncio.Condition()
+
+    async def adopt(self) -> None:
+        """Watch what runs already."""
+        for record in await self._threads.quick(self._engine.all):
+            if record.state in HAS_MONITOR:
+                await self._watch(record)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    # Starting
+
+    def wait_for_start(self, container_id: str, client: Attached) -> None:
+        """Attach `client` as soon as the container starts."""
+        self._waiting.setdefault(container_id, []).append(client)
+
+    def leave(self, container_id: str, client: Attached) -> None:
+        """The client does not want any more."""
+        for clients in (self._waiting.get(container_id, []), *(life.clients for life in self._lives.values())):
+            if client in clients:
+                clients.remove(client)
+        if not self._waiting.get(container_id, [None]):
+            del self._waiting[container_id]
+
+    async def start(self, record: ContainerRecord) -> bool:
+        """Start the container; False when it runs already.
+
+        Raises:
+            StartFailed and what else `Engine.start` does; those who waited for the start are sent away.
+        """
+        clients = self._waiting.pop(record.id, [])
+        attachment = Attachment(
+            output=bool(clients),
+            gives_input=any(client.gives_input for client in clients),
+            size=next((client.size for client in clients if client.size), None),
+        )
+        try:
+            connection = await self._threads.slow(self._engine.start, record.id, attachment)
+        except BaseException:
+            for client in clients:
+                client.finish()
+            if record.parsed_options().auto_remove:
+                await self._drop(record)
+            raise
+        if connection is None:
+            for client in clients:
+                client.finish()
+            return False
+        self._begin(record, Monitor(connection), clients)
+        self._tell("start", record)
+        await self.notify()
+        return True
+
+    async def _drop(self, record: ContainerRecord) -> None:
+        """A container that was to remove itself, and did not start."""
+        self._exit_codes[record.id] = 125
+        try:
+            await self._threads.slow(self._engine.remove, record.id, volumes=True)
+        except EstibaError:
+            return
+        self._tell("destroy", record)
+        await self.notify()
+
+    async def _watch(self, record: ContainerRecord) -> None:
+        """Have the end of a container told that somebody else started."""
+
+        def connect() -> frames.Connection:
+            connection = self._engine.connect(record)
+            connection.send(frames.WAIT)
+            return connection
+
+        try:
+            connection = await self._threads.quick(connect)
+        except EstibaError:
+            return  # it is just ending
+        if record.id in self._lives:
+            connection.close()
+        else:
+            self._begin(record, Monitor(connection), [])
+
+    def _begin(self, record: ContainerRecord, monitor: Monitor, clients: list[Attached]) -> None:
+        life = Life(record, monitor, clients)
+        self._lives[record.id] = life
+        for client in clients:
+            client.begin(monitor)
+        task = asyncio.create_task(self._live(life))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _live(self, life: Life) -> None:
+        """Pass the output on until the end."""
+        exit_code: int | None = None
+        try:
+            while exit_code is None and (received := await life.monitor.receive()):
+                for frame in received:
+                    if frame.kind == frames.ENDED:
+                        exit_code = int(frame.json()["exit_code"])
+                        break
+                    if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
+                        for client in list(life.clients):
+                            await client.output(frame)
+        finally:
+            life.monitor.close()
+            for client in life.clients:
+                client.finish()
+            if self._lives.get(life.record.id) is life:
+                del self._lives[life.record.id]
+            if not life.ended.done() and exit_code is None:
+                life.ended.cancel()
+        if exit_code is None:
+            exit_code = await self._recovered(life.record)
+        await self._end(life, exit_code)
+
+    async def _recovered(self, record: ContainerRecord) -> int:
+        """The exit code of a container whose monitor was killed."""
+
+        def settled() -> int:
+            current = self._engine.containers.get(record.id)
+            current = self._engine.fresh(current) if current else None
+            return current.exit_code if current else 137
+
+        try:
+            return await self._threads.slow(settled)
+        except EstibaError:
+            return 137
+
+    async def _end(self, life: Life, exit_code: int) -> None:
+        self._exit_codes[life.record.id] = exit_code
+        while len(self._exit_codes) > _REMEMBERED:
+            self._exit_codes.popitem(last=False)
+        if not life.ended.done():
+            life.ended.set_result(exit_code)
+        self._tell("die", life.record, {"exitCode": str(exit_code)})
+        if await self._threads.quick(self._engine.containers.get, life.record.id) is None:
+            self._tell("destroy", life.record)
+        await self.notify()
+
+    # Waiting
+
+    async def notify(self) -> None:
+        """Something about a container is different: those who wait look again."""
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def exit_code(self, record: ContainerRecord, condition: str) -> int:
+        """Wait until the container does not run (``not-running``), has ended once more (``next-exit``) or is gone
+        (``removed``); gives its exit code.
+        """
+        code = record.exit_code
+        if record.state in HAS_MONITOR or condition == "next-exit":
+            code = await self._next_end(record)
+        while condition == "removed":
+            current = await self._threads.quick(self._engine.containers.get, record.id)
+            if current is None:
+                return self._exit_codes.get(record.id, code)
+            if current.state in HAS_MONITOR:
+                code = await self._next_end(current)
+            else:
+                code = current.exit_code
+                await self._pause()
+        return code
+
+    async def _next_end(self, before: ContainerRecord) -> int:
+        while True:
+            life = self._lives.get(before.id)
+            if life is not None:
+                try:
+                    return await asyncio.shield(life.ended)
+                except asyncio.CancelledError:
+                    if not life.ended.cancelled():
+                        raise
+            current = await self._threads.quick(self._engine.containers.get, before.id)
+            current = await self._threads.quick(self._engine.fresh, current) if current else None
+            if current is None:
+                return self._exit_codes.get(before.id, 0)
+            if current.state in HAS_MONITOR and before.id not in self._lives:
+                await self._watch(current)
+            elif current.finished > before.finished:
+                return current.exit_code
+            if before.id not in self._lives:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Until something happens here, or long enough for something to have happened elsewhere."""
+        try:
+            async with asyncio.timeout(_PAUSE), self._changed:
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _tell(self, action: str, record: ContainerRecord, more: Mapping[str, str] | None = None) -> None:
+        self._events.tell("container", action, record.id, attributes(record) | dict(more or {}))
+
+
+def attributes(record: ContainerRecord) -> dict[str, str]:
+    """What an event says of a container."""
+    return dict(record.parsed_process().labels) | {"image": record.image, "name": record.name}

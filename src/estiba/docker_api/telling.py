@@ -1,0 +1,111 @@
+"""Work in a thread that tells how it goes: each word a line of JSON on the answer, as pull, push, load and build do.
+
+A failure before the first word is an error with its status; later it is the last line, as the status has been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from aiohttp import web
+
+from estiba.docker_api.exchange import Exchange
+from estiba.docker_api.problems import problem_of
+from estiba.errors import EstibaError
+from estiba.graph.cancellation import Cancellation
+from estiba.oci.digest import Digest
+
+Message = Mapping[str, object]
+
+_SELDOM = 0.1
+
+
+class Tell:
+    """Called in the thread. When the client has gone, `cancellation` is set, and telling raises Cancelled."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.cancellation = Cancellation()
+
+    def __call__(self, **message: object) -> None:
+        self.cancellation.raise_if_set()
+        self._loop.call_soon_threadsafe(self.queue.put_nowait, message)
+
+    def end(self, _future: object) -> None:
+        self.queue.put_nowait(None)
+
+
+async def tell(exchange: Exchange, work: Callable[[Tell], None]) -> web.StreamResponse:
+    """Run `work` and send what it tells."""
+    telling = Tell()
+    future = exchange.api.threads.begin(work, telling)
+    future.add_done_callback(telling.end)
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    try:
+        while (message := await telling.queue.get()) is not None:
+            if not response.prepared:
+                await response.prepare(exchange.request)
+            await response.write(_line(message))
+        error = future.exception()
+        if error is None:
+            if not response.prepared:
+                await response.prepare(exchange.request)
+            await response.write_eof()
+            return response
+        if not response.prepared or not isinstance(error, EstibaError):
+            raise error
+        words = problem_of(error).message
+        await response.write(_line({"errorDetail": {"message": words}, "error": words}))
+        await response.write_eof()
+        return response
+    except (asyncio.CancelledError, ConnectionError):
+        telling.cancellation.set()
+        raise
+
+
+def _line(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode() + b"\r\n"
+
+
+class TransferWords:
+    """The progress of a pull or a push in Docker's lines. Bytes are told a few times a second for each blob."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._last: dict[str, tuple[str, float]] = {}
+
+    def line(self, text: str) -> None:
+        head, colon, rest = text.partition(": ")
+        if colon and rest.startswith("Pulling from "):
+            self._tell(status=rest, id=head)
+        else:
+            self._tell(status=text)
+
+    def blob(self, digest: Digest, status: str, *, done: int = 0, total: int = 0) -> None:
+        now = time.monotonic()
+        with self._lock:
+            before, when = self._last.get(digest.hex, ("", 0.0))
+            if before == status and now - when < _SELDOM and done < total:
+                return
+            self._last[digest.hex] = (status, now)
+        if total:
+            detail = {"current": done, "total": total}
+            bar = f"{_amount(done)}/{_amount(total)}"
+            self._tell(status=status, progressDetail=detail, progress=bar, id=digest.hex[:12])
+        else:
+            self._tell(status=status, progressDetail={}, id=digest.hex[:12])
+
+
+def _amount(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.4g}{unit}"
+        value /= 1000
+    return f"{value:.4g}GB"

@@ -1,0 +1,116 @@
+"""The Python package `docker` on our daemon."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+docker = pytest.importorskip("docker", reason="the Python package docker is not installed")
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    # The package leaves the connections of its streams to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def client(ours) -> Iterator:
+    client = docker.DockerClient(base_url=ours.docker.address)
+    yield client
+    for container in client.containers.list(all=True):
+        container.remove(force=True, v=True)
+    client.close()
+
+
+def test_a_program_is_run_and_its_failure_raised(client) -> None:
+    assert client.ping()
+    assert client.containers.run("busybox", "echo hello", remove=True) == b"hello\n"
+    words = ["sh", "-c", "echo $A; id -u"]
+    assert client.containers.run("busybox", words, environment={"A": "1"}, user="app", remove=True) == b"1\n1000\n"
+    with pytest.raises(docker.errors.ContainerError) as failed:
+        client.containers.run("busybox", ["sh", "-c", "echo why >&2; exit 3"], remove=True)
+    assert failed.value.exit_status == 3 and b"why" in failed.value.stderr
+    with pytest.raises(docker.errors.ImageNotFound):
+        client.images.get("nosuch")
+    with pytest.raises(docker.errors.NotFound):
+        client.containers.get("nosuch")
+
+
+def test_a_container_lives_and_is_looked_at(client) -> None:
+    ports = {"80/tcp": ("127.0.0.1", None)}
+    life = client.containers.run("busybox", "sleep 100", detach=True, name="life", labels={"a": "b"}, ports=ports)
+    life.reload()
+    assert life.status == "running" and life.labels == {"a": "b"}
+    assert life.ports["80/tcp"][0]["HostIp"] == "127.0.0.1"
+    assert life.exec_run("echo in") == (0, b"in\n")
+    assert life.exec_run(["sh", "-c", "echo o; echo e >&2; exit 3"], demux=True) == (3, (b"o\n", b"e\n"))
+    assert b"".join(life.exec_run("echo streamed", stream=True).output) == b"streamed\n"
+    assert life.top()["Processes"][0][-1] == "sleep 100"
+    stats = life.stats(stream=False)
+    assert stats["pids_stats"]["current"] == 1 and stats["cpu_stats"]["system_cpu_usage"] > 0
+    assert [one.name for one in client.containers.list(filters={"label": "a=b"})] == ["life"]
+    life.rename("other")
+    life.restart(timeout=0)
+    life.kill()
+    assert life.wait()["StatusCode"] == 137
+    life.remove()
+
+
+def test_output_is_followed_and_waited_for(client) -> None:
+    talks = client.containers.run("busybox", ["sh", "-c", "for i in 1 2 3; do echo $i; done"], detach=True)
+    assert b"".join(talks.logs(stream=True, follow=True)) == b"1\n2\n3\n"
+    assert talks.wait()["StatusCode"] == 0
+    assert talks.logs(tail=1) == b"3\n"
+
+
+def test_an_image_is_built_named_saved_and_loaded(client) -> None:
+    image, lines = client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN echo 1 > /f\nCMD cat /f\n"), tag="made:1")
+    assert any("Successfully built" in line.get("stream", "") for line in lines)
+    assert client.containers.run("made:1", remove=True) == b"1\n"
+    assert image.tag("made", "2")
+    archive = b"".join(image.save(named="made:1"))
+    client.images.remove("made:1")
+    client.images.remove("made:2")
+    (loaded,) = client.images.load(archive)
+    assert loaded.id == image.id and loaded.tags == ["made:1"]
+    client.images.remove("made:1")
+    with pytest.raises(docker.errors.BuildError, match="exit code"):
+        client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 7\n"))
+
+
+def test_networks_and_volumes(client) -> None:
+    network = client.networks.create("inner", labels={"x": "y"})
+    volume = client.volumes.create("kept", labels={"x": "y"})
+    web = client.containers.create("busybox", "httpd -f -h /etc", name="web", volumes={"kept": {"bind": "/kept"}})
+    network.connect(web, aliases=["www"])
+    web.start()
+    got = client.containers.run("busybox", "wget -q -O - http://www/group", network="inner", remove=True)
+    assert got.startswith(b"root:")
+    network.reload()
+    assert [one.name for one in network.containers] == ["web"]
+    network.disconnect(web)
+    web.remove(force=True)
+    network.remove()
+    assert [one.name for one in client.volumes.list(filters={"label": "x=y"})] == ["kept"]
+    volume.remove()
+
+
+def test_events_tell_what_happened(client) -> None:
+    events = client.events(decode=True, filters={"type": "container"})
+    client.containers.run("busybox", "true", name="told", remove=True)
+    seen = []
+    for event in events:
+        seen.append(event["Action"])
+        if event["Action"] == "destroy":
+            break
+    events.close()
+    assert [action for action in seen if action in ("create", "start", "die", "destroy")] == [
+        "create",
+        "start",
+        "die",
+        "destroy",
+    ]
