@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from estiba.builder.request import BuildRequest, BuildResult
 from estiba.engine.engine import Engine
 from estiba.graph.cancellation import Cancellation
@@ -57,9 +59,13 @@ class Facts(NamedTuple):
 
 
 class Backends(NamedTuple):
+    """`copy_command` gives the command line that copies from ``CONTAINER:PATH`` to ``-``, or the other way round, and
+    tells what goes wrong on standard error as JSON: kinds (names of classes), message, remedy."""
+
     engine: Engine
     store: Store
     networks: Networks
     transfers: Transfers
     builds: Builds
     facts: Facts
+    copy_command: Callable[[str, str], Sequence[str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 
 from estiba import __version__
 from estiba.builder.build import build
@@ -41,7 +42,14 @@ def daemon_backends(house: House) -> Backends:
             runtime=house.settings.runtime,
             workers=max(2, os.cpu_count() or 1),
         ),
+        copy_command=lambda source, target: _copy_command(house, source, target),
     )
+
+
+def _copy_command(house: House, source: str, target: str) -> list[str]:
+    settings = house.settings
+    place = [settings.root, settings.run, settings.snapshotter]
+    return [sys.executable, "-m", "estiba.wiring.copying", *place, source, target]
 
 
 class HouseTransfers:

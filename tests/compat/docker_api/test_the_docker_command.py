@@ -77,6 +77,14 @@ SCRIPTS = {
         inspect -f '{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}}' life
         update --restart no life
         diff life
+        cp life:/etc/nosuch -
+        exec life sh -c 'mkdir -p /d/e && echo deep > /d/e/f && ln -s e/f /d/l'
+        cp life:/d/. /nosuch/place
+        cp /etc/nosuch life:/
+        cp /etc/debian_version life:/copied
+        exec life cat /copied
+        cp /etc/debian_version life:/d
+        exec life ls /d
         rename life lives
         logs lives
         rm lives

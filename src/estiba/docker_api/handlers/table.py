@@ -9,7 +9,18 @@ from functools import cache
 from aiohttp import web
 
 from estiba.docker_api.exchange import Exchange
-from estiba.docker_api.handlers import builds, containers, execs, images, networks, statistics, streams, system, volumes
+from estiba.docker_api.handlers import (
+    archives,
+    builds,
+    containers,
+    execs,
+    images,
+    networks,
+    statistics,
+    streams,
+    system,
+    volumes,
+)
 from estiba.values import NamedTuple
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
@@ -51,6 +62,9 @@ ROUTES = (
     Route("POST", "/containers/{id}/unpause", containers.unpause),
     Route("POST", "/containers/{id}/update", containers.update),
     Route("GET", "/containers/{id}/changes", containers.diff),
+    Route("GET", "/containers/{id}/archive", archives.get),
+    Route("HEAD", "/containers/{id}/archive", archives.get),
+    Route("PUT", "/containers/{id}/archive", archives.put),
     Route("POST", "/containers/{id}/wait", containers.wait),
     Route("DELETE", "/containers/{id}", containers.remove),
     Route("POST", "/containers/{id}/attach", streams.attach),
@@ -96,9 +110,6 @@ ROUTES = (
         Route(method, pattern, system.missing)
         for method, pattern in (
             ("GET", "/containers/{id}/export"),
-            ("GET", "/containers/{id}/archive"),
-            ("HEAD", "/containers/{id}/archive"),
-            ("PUT", "/containers/{id}/archive"),
             ("GET", "/containers/{id}/attach/ws"),
             ("POST", "/commit"),
             ("GET", "/images/search"),

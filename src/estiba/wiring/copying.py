@@ -1,0 +1,41 @@
+"""One copy of files into or out of a container, as a process of its own: the daemon has threads and must not fork.
+
+    python -m estiba.wiring.copying ROOT RUN SNAPSHOTTER SOURCE TARGET
+
+What goes wrong is told on standard error as JSON: the kind of the error, its message and its remedy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from estiba.engine.copying.copy import copy
+from estiba.engine.copying.plan import parse_place
+from estiba.errors import EstibaError
+from estiba.oci import json_text
+from estiba.wiring.house import House
+from estiba.wiring.settings import read
+
+
+def main(words: list[str]) -> int:
+    root, run, snapshotter, source, target = words
+    settings = read(dict(os.environ), root=root, run=run, snapshotter=snapshotter)
+    house = House(settings)
+    try:
+        copy(house.engine, parse_place(source), parse_place(target), keeps_owners=True)
+    except EstibaError as error:
+        told = {
+            "kinds": [kind.__name__ for kind in type(error).__mro__],
+            "message": error.message,
+            "remedy": error.remedy,
+        }
+        sys.stderr.write(json_text.dumps(told))
+        return 1
+    finally:
+        house.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
