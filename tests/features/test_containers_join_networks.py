@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from monitors import settle
+
 pytestmark = [pytest.mark.root]
 
 SERVE = ("busybox", "httpd", "-f", "-h", "/etc")
@@ -69,6 +71,20 @@ def test_a_running_container_joins_and_leaves(busybox_host):
     assert get(host, "asks", "front") != 0
     refused = host.estiba("network", "disconnect", "two", "web", check=False)
     assert refused.returncode == 1 and "is not in the network two" in refused.stderr
+
+
+def test_a_container_whose_monitor_has_settled_joins_too(busybox_host):
+    host = busybox_host
+    host.estiba("network", "create", "inner")
+    host.estiba("run", "-d", "--name", "web", *SERVE)
+    settle(host, "web")
+    host.estiba("network", "connect", "--alias", "www", "inner", "web")
+    host.estiba("run", "-d", "--name", "asks", "--network", "inner", *SLEEP)
+    assert get(host, "asks", "www") == 0
+    host.estiba("network", "disconnect", "bridge", "web")
+    assert networks_of(host, "web") == ["inner"] and get(host, "asks", "www") == 0
+    host.estiba("stop", "-t", "0", "web")
+    assert host.state("web") == "exited" and networks_of(host, "web") == ["inner"]
 
 
 def test_the_way_out_goes_over_the_network_that_is_left(busybox_host):
