@@ -175,6 +175,9 @@ class Life:
             serving.loop.turn(deadline)
             if deadline is not None and time.monotonic() >= deadline and serving.status is None:
                 deadline = time.monotonic() + settling.AFTER
+                if self.names is not None:
+                    deadline = None  # for good: what answers for names is in this very program
+                    continue
                 if serving.state() is None:  # something is on its way
                     continue
                 rest = self.packed()
@@ -191,8 +194,7 @@ class Life:
         return not security.privileged and "CAP_SYS_PTRACE" in capabilities(security)
 
     def packed(self) -> bytes | None:
-        """All this for the program after the next one; None where it cannot be packed: who answers for names has them
-        in this very program."""
+        """All this for the program after the next one; None where it cannot be packed."""
         if self.names is not None or not is_as_loaded():
             return None
         return settling.packed({k: v for k, v in self.__dict__.items() if k not in _OF_THE_PROGRAM})
