@@ -440,6 +440,7 @@ def _security(arguments: argparse.Namespace) -> Security:
         privileged=arguments.privileged,
         read_only=arguments.read_only,
     )
+    label_options: tuple[str, ...] = ()
     for option in arguments.security_opt:
         name, _, value = option.replace(":", "=", 1).partition("=")
         if name == "seccomp" and value:
@@ -450,11 +451,22 @@ def _security(arguments: argparse.Namespace) -> Security:
             security = security._replace(shows_system_paths=True)
         elif name == "no-new-privileges" and value in ("", "true", "false"):
             security = security._replace(allow_new_privileges=value == "false")
-        elif option not in ("apparmor=unconfined", "label=disable"):
+        elif name == "apparmor" and value:
+            from estiba.cli.label_flags import apparmor
+
+            security = security._replace(apparmor=apparmor(value))
+        elif name == "label" and value:
+            label_options += (value,)
+        else:
             raise NotThereYet(
                 f"--security-opt {option} is not there yet",
-                remedy="There are seccomp=unconfined and no-new-privileges[=false].",
+                remedy="There are seccomp, no-new-privileges, apparmor, label and systempaths.",
             )
+    if label_options:
+        from estiba.cli.label_flags import label
+
+        process, files = label(label_options)
+        security = security._replace(process_label=process, mount_label=files)
     return security
 
 

@@ -44,4 +44,6 @@ def exec_process(
 
         names = list(ALL_CAPABILITIES)
         process["capabilities"] = {"bounding": names, "effective": names, "permitted": names}
+        process.pop("apparmorProfile", None)
+        process.pop("selinuxLabel", None)
     return process

@@ -41,10 +41,12 @@ def parse_volume(text: str, *, current_directory: str) -> VolumeMount:
             mount = mount._replace(copy_up=False)
         elif idmap_option.is_idmap(option):
             options.append(idmap_option.checked(option, text))
-        elif option not in ("z", "Z", "consistent", "cached", "delegated", ""):
+        elif option in ("z", "Z"):
+            mount = mount._replace(relabels=option)
+        elif option not in ("consistent", "cached", "delegated", ""):
             raise InvalidInput(
                 f"invalid option {option!r} in volume {text!r}",
-                remedy=f"Options are ro, rw, nocopy of a volume, and of a bind {', '.join(_PROPAGATIONS)}.",
+                remedy=f"Options are ro, rw, idmap, nocopy of a volume, and of a bind {', '.join(_PROPAGATIONS)}.",
             )
     return mount._replace(options=tuple(options))
 
@@ -73,6 +75,7 @@ def parse_mount(text: str, *, current_directory: str) -> VolumeMount:
         source = keys.get("source", "")
         return mount._replace(
             source=checked_volume_name(source) if source else "",
+            options=_idmap(keys, text),
             copy_up=not _boolean(keys.get("volume-nocopy", "false"), text),
             subpath=_subpath(keys.get("volume-subpath", ""), text),
             labels=tuple(labels),
@@ -148,10 +151,20 @@ def _bind(mount: VolumeMount, keys: dict[str, str], text: str, current_directory
         )
     return mount._replace(
         source=_absolute(source, current_directory),
-        options=("bind" if recursion == "disabled" else "rbind", *((propagation,) if propagation else ())),
+        options=(
+            "bind" if recursion == "disabled" else "rbind",
+            *((propagation,) if propagation else ()),
+            *_idmap(keys, text),
+        ),
         only_top_read_only=recursion == "writable",
         make_source=_boolean(keys.get("bind-create-src", "false"), text),
     )
+
+
+def _idmap(keys: dict[str, str], text: str) -> tuple[str, ...]:
+    if "idmap" not in keys:
+        return ()
+    return (idmap_option.checked(f"idmap={keys['idmap']}" if keys["idmap"] else "idmap", text),)
 
 
 def _subpath(path: str, text: str) -> str:
@@ -247,10 +260,10 @@ def checked_volume_name(name: str) -> str:
 
 
 _KEY_ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-_MAY_BE_BARE = frozenset(("readonly", "volume-nocopy", "bind-nonrecursive", "bind-create-src"))
+_MAY_BE_BARE = frozenset(("readonly", "idmap", "volume-nocopy", "bind-nonrecursive", "bind-create-src"))
 _KEYS = {
-    "bind": ("source", "bind-propagation", "bind-recursive", "bind-nonrecursive", "bind-create-src"),
-    "volume": ("source", "volume-nocopy", "volume-subpath", "volume-label", "volume-driver", "volume-opt"),
+    "bind": ("source", "idmap", "bind-propagation", "bind-recursive", "bind-nonrecursive", "bind-create-src"),
+    "volume": ("source", "idmap", "volume-nocopy", "volume-subpath", "volume-label", "volume-driver", "volume-opt"),
     "tmpfs": ("tmpfs-size", "tmpfs-mode"),
 }
 _COUNT = re.compile(r"[0-9]+[kmgKMG]?")

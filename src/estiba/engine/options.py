@@ -23,7 +23,8 @@ class VolumeMount(NamedTuple):
     ``tmpfs`` (no source; `options` are those of the filesystem). `copy_up` fills an empty volume with what the image
     has at `target`. `make_source` makes a missing directory for a bind (``-v`` does, ``--mount`` does not).
     `subpath` shows only that directory or file of a volume. `only_top_read_only`: mounts below a read-only bind stay
-    writable. `labels` are those of a volume that is made for it.
+    writable. `labels` are those of a volume that is made for it. `relabels` is ``z`` or ``Z`` where its files are to
+    get the SELinux label of all containers, or of this one.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class VolumeMount(NamedTuple):
     subpath: str = ""
     only_top_read_only: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+    relabels: str = ""
 
 
 class Device(NamedTuple):
@@ -122,7 +124,8 @@ class Security(NamedTuple):
     """What a container may do. Capabilities are names with or without ``CAP_``, or ``ALL``.
 
     `seccomp` is ``default``, ``unconfined`` or the JSON text of a profile, Docker's or the runtime-spec's.
-    `shows_system_paths`: nothing of /proc and /sys is masked or read-only.
+    `shows_system_paths`: nothing of /proc and /sys is masked or read-only. `apparmor` is a profile, `process_label` and
+    `mount_label` are SELinux labels of processes and files; "" for none.
     """
 
     cap_add: tuple[str, ...] = ()
@@ -132,6 +135,9 @@ class Security(NamedTuple):
     allow_new_privileges: bool = False
     seccomp: str = "default"
     shows_system_paths: bool = False
+    apparmor: str = ""
+    process_label: str = ""
+    mount_label: str = ""
 
 
 class Naming(NamedTuple):

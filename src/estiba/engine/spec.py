@@ -162,6 +162,9 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         capabilities=given,
         no_new_privileges=not security.allow_new_privileges,
         privileged=security.privileged,
+        apparmor=security.apparmor,
+        process_label=security.process_label,
+        mount_label=security.mount_label,
         seccomp=_seccomp(security, given, place),
         architecture=place.architecture,
         resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids)._replace(

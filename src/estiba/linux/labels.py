@@ -96,16 +96,37 @@ def set_keyring_label(label: str, *, opened: Callable[..., int] = open_own) -> N
 
 
 def set_file_label(path: str, label: str) -> None:
-    """The SELinux label of the file itself; nothing where its filesystem keeps none.
+    """The SELinux label of the file itself, a link too; nothing where its filesystem keeps none.
 
     Raises:
         OSError: the policy knows no such label.
     """
     try:
-        os.setxattr(path, _LABEL, label.encode())
+        os.setxattr(path, _LABEL, label.encode(), follow_symlinks=False)
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
+
+
+def relabel(path: str, label: str) -> None:
+    """The SELinux label of a file, or of a directory and all in it, links themselves included; nothing where the
+    directory has it already.
+
+    Raises:
+        OSError: as `set_file_label`.
+    """
+    try:
+        if os.getxattr(path, _LABEL).rstrip(b"\0") == label.encode():
+            return
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+            raise
+    if os.path.isdir(path):
+        for _, directories, files, descriptor in os.fwalk(path):
+            for name in (*directories, *files):
+                # By the directory's descriptor: others may change the tree meanwhile.
+                set_file_label(f"/proc/self/fd/{descriptor}/{name}", label)
+    set_file_label(path, label)
 
 
 def labelled(options: list[str], label: str) -> list[str]:

@@ -129,7 +129,7 @@ class SpecOptions(NamedTuple):
     `shares_user_namespace`: the runtime itself is root of an ordinary user's namespace, and the container stays in it.
     `foreign` are the kinds of joined namespaces that do not belong to the container's users.
     `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
-    `shm_size` 0 mounts no /dev/shm.
+    `shm_size` 0 mounts no /dev/shm. `apparmor` is a profile, `process_label` and `mount_label` are SELinux labels.
     """
 
     args: tuple[str, ...]
@@ -160,6 +160,9 @@ class SpecOptions(NamedTuple):
     readonly_paths: tuple[str, ...] = READONLY_PATHS
     oom_score_adj: int | None = None
     shm_size: int = DEFAULT_SHM_SIZE
+    apparmor: str = ""
+    process_label: str = ""
+    mount_label: str = ""
     cgroups_path: str = ""
     network: str = "new"
     pid: str = "new"
@@ -221,6 +224,10 @@ def process_spec(options: SpecOptions) -> dict[str, Any]:
         },
         "noNewPrivileges": options.no_new_privileges and not options.privileged,
     }
+    if options.apparmor:
+        process["apparmorProfile"] = options.apparmor
+    if options.process_label:
+        process["selinuxLabel"] = options.process_label
     if options.console_size is not None:
         process["consoleSize"] = {"height": options.console_size[0], "width": options.console_size[1]}
     if options.rlimits:
@@ -292,6 +299,8 @@ def _linux(options: SpecOptions) -> dict[str, Any]:
     if options.uid_mappings:
         linux["uidMappings"] = [_mapping(m) for m in options.uid_mappings]
         linux["gidMappings"] = [_mapping(m) for m in options.gid_mappings]
+    if options.mount_label:
+        linux["mountLabel"] = options.mount_label
     if options.cgroups_path:
         linux["cgroupsPath"] = options.cgroups_path
     if options.sysctl:

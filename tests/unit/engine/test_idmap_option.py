@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from estiba.engine.idmap_option import checked, mappings
-from estiba.engine.mount_syntax import parse_volume
+from estiba.engine.mount_syntax import parse_mount, parse_volume
 from estiba.errors import InvalidInput
 from estiba.runtime.spec import IdMapping
 
@@ -32,6 +32,13 @@ def test_what_is_no_map_is_refused(option):
 
 
 def test_volumes_and_binds_keep_it():
+    for text, options in (
+        ("type=bind,src=/a,dst=/b,idmap", ("rbind", "idmap")),
+        ("type=volume,src=a1,dst=/b,idmap=uids=0-1-1;gids=0-1-1", ("idmap=uids=0-1-1;gids=0-1-1",)),
+    ):
+        assert parse_mount(text, current_directory="/").options == options
+    with pytest.raises(InvalidInput):
+        parse_mount("type=tmpfs,dst=/b,idmap", current_directory="/")
     assert parse_volume("/a:/b:ro,idmap", current_directory="/").options == ("rbind", "idmap")
     assert parse_volume("a1:/b:idmap=uids=0-1-1;gids=0-1-1", current_directory="/").options == (
         "idmap=uids=0-1-1;gids=0-1-1",

@@ -72,6 +72,10 @@ def begin(
         answers_names=network.has_names,
         owner=own.root if own is not None else (-1, -1),
     )
+    if options.security.mount_label:
+        from estiba.engine.monitor.labelling import label_files
+
+        label_files(request, paths)
     given = _surroundings(request, paths, owns_ids=own is not None)
     if given is not None and own is not None:
         _check_shared(given, own)

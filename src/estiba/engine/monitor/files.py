@@ -42,6 +42,10 @@ def mount_rootfs(request: StartRequest, paths: ContainerPaths, own: OwnIds | Non
     os.makedirs(paths.rootfs, mode=0o700, exist_ok=True)
     make_private_namespace(shared=_shared_sources(request))
     mounts = _passing(request.rootfs) if request.options.auto_remove else request.rootfs
+    if request.options.security.mount_label:
+        from estiba.engine.monitor.labelling import labelled_rootfs
+
+        mounts = labelled_rootfs(mounts, request.options.security.mount_label)
     # The overlay writes with the rights of whoever mounts it, and one of them is to pass over quotas.
     rights = _without_resource_rights() if request.options.storage else None
     try:

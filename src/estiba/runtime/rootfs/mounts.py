@@ -95,7 +95,7 @@ def _label(root: int, destination: str, label: str) -> None:
 
     made = open_in_root(root, destination, os.O_PATH)
     try:
-        labels.set_file_label(f"/proc/self/fd/{made}", label)
+        labels.set_file_label(f"/proc/self/fd/{made}/.", label)
     finally:
         os.close(made)
 
