@@ -41,7 +41,12 @@ class Channel:
 
     def receive(self) -> tuple[str, bytes, int | None]:
         """The next message: letter, content, descriptor. The letter is "" when the other end is closed."""
-        data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        arguments = (_LARGEST, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(*arguments)
+        except ConnectionResetError:
+            # The other end was closed with an answer of ours unread: the kernel says so once, before what came from it.
+            data, ancillary, _, _ = self._socket.recvmsg(*arguments)
         descriptor = None
         for level, kind, content in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
