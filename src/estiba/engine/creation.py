@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
 from estiba.engine.lifecycle import CREATED
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from estiba.store.store import Store
 
 _ATTEMPTS = 20
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
+_PORT = r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?"
 
 
 def create(
@@ -137,9 +136,11 @@ def published_ports(options: ContainerOptions, exposed: tuple[str, ...]) -> tupl
 
     ports = list(options.ports)
     if options.publish_all:
+        import re  # here, for most commands need none
+
         known = {(port.container_port, port.protocol) for port in ports}
         for text in exposed:
-            match = _PORT.fullmatch(text)
+            match = re.fullmatch(_PORT, text)
             if match is None:
                 raise InvalidInput(f"invalid exposed port {text!r}")
             for number in range(int(match[1]), int(match[2] or match[1]) + 1):

@@ -7,8 +7,6 @@ container's, else the host's.
 
 from __future__ import annotations
 
-import re
-
 from estiba.errors import InvalidInput
 from estiba.runtime.spec import IdMapping
 from estiba.values import TYPE_CHECKING
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = "idmap"
-_ROW = re.compile(r"(@?)([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,10})")
+_ROW = r"(@?)([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,10})"
 _REMEDY = "Write idmap, or such as idmap=uids=0-1000-1;gids=0-1000-1."
 
 
@@ -53,11 +51,13 @@ def mappings(
 
 
 def _parsed(option: str, text: str) -> tuple[list[tuple[bool, int, int, int]], list[tuple[bool, int, int, int]]]:
+    import re  # here, for most commands need none
+
     found: dict[str, list[tuple[bool, int, int, int]]] = {"uids": [], "gids": []}
     for part in option.partition("=")[2].split(";"):
         name, _, rows = part.partition("=")
         for row in rows.split("#"):
-            match = _ROW.fullmatch(row)
+            match = re.fullmatch(_ROW, row)
             if match is None or name not in found:
                 raise InvalidInput(f"invalid option {option!r} in {text!r}", remedy=_REMEDY)
             found[name].append((bool(match[1]), int(match[2]), int(match[3]), int(match[4])))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import re
 
 from estiba.engine import idmap_option
 from estiba.engine.options import VolumeMount
 from estiba.engine.quantities import parse_size
 from estiba.errors import InvalidInput, NotThereYet
 
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_VOLUME_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 _PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 
 
@@ -207,7 +206,7 @@ def checked_tmpfs_options(words: tuple[str, ...], text: str) -> tuple[str, ...]:
         elif name in ("uid", "gid"):
             _check(value.isascii() and value.isdigit(), word, text)
         elif name in ("nr_inodes", "nr_blocks"):
-            _check(bool(_COUNT.fullmatch(value)), word, text)
+            _check(_is_like(_COUNT, value), word, text)
         else:
             _check(not equals and name in _TMPFS_FLAGS, word, text)
         found.append(f"{name}={value}" if equals else name)
@@ -215,11 +214,18 @@ def checked_tmpfs_options(words: tuple[str, ...], text: str) -> tuple[str, ...]:
 
 
 def _tmpfs_size(value: str, text: str) -> str:
-    if re.fullmatch(r"[0-9]{1,3}%|[1-9][0-9]*[kmgKMG]?", value):
+    if _is_like(r"[0-9]{1,3}%|[1-9][0-9]*[kmgKMG]?", value):
         return value  # as the kernel takes it
     size = parse_size(value, what=f"size of the tmpfs {text}")
     _check(size > 0, f"size={value}", text)
     return str(size)
+
+
+def _is_like(pattern: str, text: str) -> bool:
+    """Whether the whole text is what the regular expression describes; loaded here, for most commands need none."""
+    import re
+
+    return re.fullmatch(pattern, text) is not None
 
 
 def _check(holds: bool, word: str, text: str) -> None:
@@ -251,7 +257,7 @@ def checked_volume_name(name: str) -> str:
     Raises:
         InvalidInput: no name of a volume.
     """
-    if not _VOLUME_NAME.fullmatch(name):
+    if not _is_like(_VOLUME_NAME, name):
         raise InvalidInput(
             f"invalid volume name {name!r}",
             remedy="Use letters, digits and _ . - ; a path of the host begins with / or ./",
@@ -266,7 +272,7 @@ _KEYS = {
     "volume": ("source", "idmap", "volume-nocopy", "volume-subpath", "volume-label", "volume-driver", "volume-opt"),
     "tmpfs": ("tmpfs-size", "tmpfs-mode"),
 }
-_COUNT = re.compile(r"[0-9]+[kmgKMG]?")
+_COUNT = r"[0-9]+[kmgKMG]?"
 _FLAGS = """
 ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime relatime norelatime
 strictatime nostrictatime defaults

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from estiba.errors import InvalidInput
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?"
+_DURATION = r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -18,7 +16,9 @@ def parse_size(text: str, *, what: str = "size") -> int:
     Raises:
         InvalidInput: it is no size.
     """
-    match = _SIZE.fullmatch(text.strip())
+    import re  # here, for most commands need none
+
+    match = re.fullmatch(_SIZE, text.strip())
     if match is None:
         raise InvalidInput(f"invalid {what} {text!r}", remedy="Give a number and a unit: 512m, 2g.")
     return int(float(match[1]) * _UNITS[match[2].lower()])
@@ -45,10 +45,12 @@ def parse_duration(text: str, *, what: str = "time") -> float:
     Raises:
         InvalidInput: it is no time.
     """
+    import re  # as above
+
     text = text.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    parts = _DURATION.findall(text)
+    parts = re.findall(_DURATION, text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise InvalidInput(f"invalid {what} {text!r}", remedy="Give seconds, or 1m30s, 2h.")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

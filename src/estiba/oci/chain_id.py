@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from estiba.oci.digest import Digest
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def chain_ids(diff_ids: Iterable[Digest]) -> Iterator[Digest]:

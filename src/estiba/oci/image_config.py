@@ -5,14 +5,15 @@ Fields that Estiba does not know are kept: a configuration is changed only by `r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from estiba.oci.canonical_json import dumps
 from estiba.oci.chain_id import chain_id
 from estiba.oci.digest import Digest, InvalidDigest
 from estiba.oci.json_fields import Fields, JsonObject, parse_object
 from estiba.oci.platform import Platform
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAXIMUM_SIZE = 8 * 1024 * 1024
 """The largest configuration in bytes that is read."""

@@ -10,10 +10,12 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
 
 from estiba.errors import EstibaError, PermissionDenied, Unavailable
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
 
 
 class Abandoned(NamedTuple):

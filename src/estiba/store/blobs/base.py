@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import TracebackType
-
 from estiba.errors import Corrupt, NotFound
 from estiba.oci.digest import Digest, new_hash
 from estiba.values import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
     from typing import BinaryIO, Self
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from types import TracebackType
 
 from estiba.linux.writeback import Writeback
 from estiba.oci.digest import Digest, InvalidDigest
@@ -13,6 +11,8 @@ from estiba.store.scratch import Scratch, sync_directory, translated
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
     from typing import BinaryIO, Self
 
 ALGORITHMS = ("sha256", "sha512")
