@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from estiba.errors import Conflict, InvalidInput, Unavailable
+from estiba.linux.cgroups import devices, v1, v2
 from estiba.linux.cgroups import files as control_files
-from estiba.linux.cgroups import v1, v2
 
 
 class Kernel:
@@ -274,6 +274,6 @@ def test_a_list_of_devices_is_lifted_where_all_are_allowed(legacy: Kernel) -> No
 
 def test_device_rules_of_version_2_are_replaced(unified: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(v2.devices, "restrict", lambda directory, rules: given.append((directory, rules)))
+    monkeypatch.setattr(devices, "restrict", lambda directory, rules: given.append((directory, rules)))
     set_unified(unified, {"devices": [DENY_ALL]})
     assert given == [(str(unified.directory), [DENY_ALL])]

@@ -7,7 +7,7 @@ import math
 import os
 
 from estiba.errors import InvalidInput, Unavailable
-from estiba.linux.cgroups import devices, limits
+from estiba.linux.cgroups import limits
 from estiba.linux.cgroups.files import read, write
 from estiba.linux.cgroups.v1 import refuse_less_than_used, refuse_unsupported
 
@@ -67,6 +67,8 @@ def apply(directory: str, resources: Mapping[str, Any]) -> None:
         _write(directory, file, value)
     rules = resources.get("devices") or ()
     if rules:
+        from estiba.linux.cgroups import devices
+
         devices.restrict(directory, rules)
 
 
