@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -121,6 +122,27 @@ def test_rates_of_block_devices_are_kept(busybox_host):
     found = of_group(busybox_host, "blkio", *words, files=files)
     place = f"{os.major(numbers)}:{os.minor(numbers)}"
     assert list(found.values()) == [f"{place} {rate}" for rate in (1 << 20, 2 << 20, 30, 40)]
+
+
+def disk_of(path: str) -> str:
+    """The disk that `path` lies on; "" where it is none of /dev (a network's, several disks in one)."""
+    numbers = os.stat(path).st_dev
+    place = os.path.realpath(f"/sys/dev/block/{os.major(numbers)}:{os.minor(numbers)}")
+    if os.path.exists(f"{place}/partition"):
+        place = os.path.dirname(place)
+    device = f"/dev/{os.path.basename(place)}"
+    return device if os.path.exists(device) else ""
+
+
+@needs("blkio")
+def test_a_disk_is_not_written_faster_than_allowed(busybox_host):
+    device = disk_of(busybox_host.root)
+    if not device:
+        pytest.skip("the store lies on no disk of its own")
+    script = "dd if=/dev/zero of=/f bs=64k count=32 oflag=direct"
+    began = time.monotonic()
+    busybox_host.estiba("run", "--rm", "--device-write-bps", f"{device}:1m", "busybox", "sh", "-c", script)
+    assert time.monotonic() - began > 1.5
 
 
 @pytest.mark.parametrize("words", [("--cpus", "1000"), ("--cpus", "0.001"), ("--cpuset-cpus", "0-4095")])
