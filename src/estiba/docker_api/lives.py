@@ -9,8 +9,9 @@ A monitor does not need us: when the daemon is killed, the connection ends and t
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 
 from estiba.docker_api.events import Events
 from estiba.docker_api.monitor import Monitor
@@ -18,6 +19,7 @@ from estiba.docker_api.threads import Threads
 from estiba.engine import frames
 from estiba.engine.engine import Attachment, Engine
 from estiba.engine.lifecycle import HAS_MONITOR
+from estiba.engine.revival import to_revive
 from estiba.errors import EstibaError
 from estiba.values import TYPE_CHECKING
 
@@ -53,10 +55,19 @@ class Lives:
         self._changed = asyncio.Condition()
 
     async def adopt(self) -> None:
-        """Watch what runs already."""
-        for record in await self._threads.quick(self._engine.all):
+        """Watch what runs already, and start what should run."""
+        records = await self._threads.quick(self._engine.all)
+        for record in records:
             if record.state in HAS_MONITOR:
                 await self._watch(record)
+        for record in to_revive(records):
+            self._spawn(self._revive(record))
+
+    async def _revive(self, record: ContainerRecord) -> None:
+        try:
+            await self.start(record)
+        except EstibaError as error:
+            print(f"container {record.name} does not start again: {error.message}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         for task in self._tasks:
@@ -137,7 +148,10 @@ class Lives:
         self._lives[record.id] = life
         for client in clients:
             client.begin(monitor)
-        task = asyncio.create_task(self._live(life))
+        self._spawn(self._live(life))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
