@@ -45,6 +45,14 @@ def test_it_keeps_its_number_its_children_and_what_is_open_but_nothing_more(busy
     assert listing == ["0", "1", "2", "3"]  # the last is of `ls`
 
 
+def test_the_interpreter_that_it_executes_again_is_out_of_reach(busybox_host):
+    """By the same read-only mount as before, which has no name (CVE-2019-5736)."""
+    monitor = start(busybox_host, "busybox", "sleep", "1000")
+    assert os.statvfs(f"/proc/{monitor}/exe").f_flag & os.ST_RDONLY
+    with open(f"/proc/{monitor}/mountinfo", encoding="utf-8") as file:
+        assert os.path.realpath(sys.executable) not in file.read()
+
+
 def test_output_is_kept_over_it_also_in_the_midst_of_a_line(busybox_host):
     script = "printf 'begun and '; read x </tmp/go; echo ended; read x </tmp/go; exit 7"
     start(busybox_host, "busybox", "sh", "-c", f"mkfifo /tmp/go; {script}")
