@@ -56,6 +56,7 @@ def test_what_is_no_device_is_refused(busybox_host, tmp_path):
     assert "not a block device" in refusal(busybox_host, "--device-read-bps", "/dev/null:1m")
 
 
+@pytest.mark.host_ids("a privileged container with ids of its own sees no device of the host")
 @pytest.mark.skipif(not FUSE, reason="this machine has no /dev/fuse")
 def test_a_privileged_container_sees_the_hosts_devices_and_another_does_not(busybox_host):
     script = "ls /dev/fuse 2>/dev/null; ls -d /dev/pts/ptmx /dev/null"
@@ -63,6 +64,7 @@ def test_a_privileged_container_sees_the_hosts_devices_and_another_does_not(busy
     assert shell(busybox_host, script).stdout == "/dev/null\n/dev/pts/ptmx\n"
 
 
+@pytest.mark.host_ids("no device node is made inside, whatever its rules allow")
 def test_a_rule_opens_devices_whose_nodes_it_makes_itself(busybox_host):
     script = "mknod /tmp/d c 10 229; head -c0 /tmp/d && echo opened"
     if FUSE:

@@ -354,7 +354,7 @@ class Engine:
         from estiba.runtime.client import RuntimeClient
 
         if self._users is not None and not options.userns:
-            options = options.with_users(self._users)
+            options = options.with_users(_default_users(self._users, options))
         if options.volumes_from:
             from estiba.engine.inherited import with_mounts_of_others
 
@@ -521,6 +521,15 @@ class Engine:
                 )
             found += [(name, address) for name in dict.fromkeys((alias, other.name, other.id[:12]))]
         return tuple(found)
+
+
+def _default_users(users: Users, options: ContainerOptions) -> Users:
+    """The installation's choice; who joins the processes or queues of another container has that one's ids."""
+    for choice in (options.shared.pid, options.shared.ipc):
+        kind, _, name = choice.partition(":")
+        if kind == "container" and users.kind != "host":
+            return users._replace(kind="container", size=0, uids=(), gids=(), target=name)
+    return users
 
 
 def _last_line(path: str) -> str:

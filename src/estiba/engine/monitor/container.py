@@ -76,7 +76,7 @@ def begin(
         from estiba.engine.monitor.labelling import label_files
 
         label_files(request, paths)
-    given = _surroundings(request, paths, owns_ids=own is not None)
+    given = _surroundings(request, paths, own)
     if given is not None and own is not None:
         _check_shared(given, own)
     owners = {} if own is None else {"users": users, "groups": groups}
@@ -127,7 +127,7 @@ def _group_of_another_runtime(request: StartRequest) -> str:
     return f"/{request.container_id}"
 
 
-def _surroundings(request: StartRequest, paths: ContainerPaths, *, owns_ids: bool) -> Surroundings | None:
+def _surroundings(request: StartRequest, paths: ContainerPaths, own: OwnIds | None) -> Surroundings | None:
     """What else of the machine is asked for; most containers ask for nothing, and load nothing of it."""
     options = request.options
     is_asked = (
@@ -142,7 +142,7 @@ def _surroundings(request: StartRequest, paths: ContainerPaths, *, owns_ids: boo
         return None
     from estiba.engine.monitor.surroundings import Surroundings
 
-    return Surroundings(request, paths, owns_ids=owns_ids)
+    return Surroundings(request, paths, own)
 
 
 def _foreign(network: Network, own: OwnIds | None) -> tuple[str, ...]:

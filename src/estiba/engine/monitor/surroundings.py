@@ -11,6 +11,7 @@ from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux import mountpoints as mp
 from estiba.linux.filesystems import TMPFS, filesystem_type
 from estiba.linux.namespaces import CLONE_NEWNS, NAMESPACES, has_root, join
+from estiba.linux.own_ids import host_id
 from estiba.linux.paths import IN_ROOT_NO_LINKS, open_in_root
 from estiba.linux.processes import start_time
 from estiba.runtime.spec import SpecDevice, SpecMount
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from estiba.engine.options import BlockIo, ContainerOptions, Device
     from estiba.engine.paths import ContainerPaths
     from estiba.engine.spec import Place
+    from estiba.linux.own_ids import OwnIds
 
 _QUIET = ("nosuid", "nodev", "noexec")
 _NOT_SHOWN = frozenset((".lxc", ".lxd-mounts", ".udev", "console", "fd", "mqueue", "pts", "shm"))
@@ -33,14 +35,15 @@ _NOT_SHOWN = frozenset((".lxc", ".lxd-mounts", ".udev", "console", "fd", "mqueue
 class Surroundings:
     """Gathered for one start, in the bundle of `paths`; to be closed when the container has been made.
 
-    `owns_ids`: the container has a user namespace, in which no node can be made; the host's are shown instead.
+    In a user namespace no node can be made: a container with ids of its own (`own`) is shown nodes that are made for
+    it, an ordinary user's the host's.
 
     Raises:
         NotFound, InvalidInput: a path that is no device, or a part of a volume that is not there.
         Conflict: the other container has ended. Unavailable: this user may not.
     """
 
-    def __init__(self, request: StartRequest, paths: ContainerPaths, *, owns_ids: bool) -> None:
+    def __init__(self, request: StartRequest, paths: ContainerPaths, own: OwnIds | None) -> None:
         self._places: list[str] = []
         self._opened: list[int] = []
         self.mounts: tuple[SpecMount, ...] = ()
@@ -51,7 +54,7 @@ class Surroundings:
         self.release = _release()
         self._bundle = paths.bundle
         try:
-            self._give_devices(request.options, shows_hosts=owns_ids or not has_root())
+            self._give_devices(request.options, own)
             for borrowed in request.borrowed:
                 self._join(borrowed)
             if request.options.shared.ipc == "host":
@@ -83,20 +86,38 @@ class Surroundings:
         self._places.clear()
         self._opened.clear()
 
-    def _give_devices(self, options: ContainerOptions, *, shows_hosts: bool) -> None:
+    def _give_devices(self, options: ContainerOptions, own: OwnIds | None) -> None:
+        shows_hosts = own is not None or not has_root()
         given = dict(_found(options.devices))
         if options.security.privileged and not shows_hosts:
             given = {path: SpecDevice(path, *rest) for path, rest in _all_of_the_host()} | given
         if not shows_hosts:
             self.devices = tuple(given.values())
             return
-        for host, device in _found_sources(options.devices):
+        for number, (host, device) in enumerate(_found_sources(options.devices)):
+            source = self._node(device, number, own) if own is not None else host
             # Read-only keeps the host's node as it is; the device behind it is written to all the same.
-            self.mounts += (SpecMount(device.path, "bind", host, ("bind", "rprivate", "nosuid", "noexec", "ro")),)
+            self.mounts += (SpecMount(device.path, "bind", source, ("bind", "rprivate", "nosuid", "noexec", "ro")),)
             self.device_rules += (
                 {"allow": True, "type": device.kind, "major": device.major, "minor": device.minor}
                 | {"access": device.access},
             )
+
+    def _node(self, device: SpecDevice, number: int, own: OwnIds) -> str:
+        """A node of the device with the owner that it has on the host, as a number inside; gives its path."""
+        directory = f"{self._bundle}/devices"
+        if not number:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            # Of its own, for what the bundle lies on may let no node be opened.
+            mp.raw_mount("devices", directory, "tmpfs", 0, "mode=700", f"mount a place for devices on {directory}")
+            self._places.append(directory)
+        path = f"{directory}/{number}"
+        kind = stat.S_IFCHR if device.kind == "c" else stat.S_IFBLK
+        os.mknod(path, kind | device.mode, os.makedev(device.major, device.minor))
+        os.chmod(path, device.mode)
+        owner, group = own.root
+        os.chown(path, host_id(device.uid, own.users) or owner, host_id(device.gid, own.groups) or group)
+        return path
 
     def _join(self, borrowed: Borrowed) -> None:
         descriptor = _namespace_of(borrowed, borrowed.kind)
