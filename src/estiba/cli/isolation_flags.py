@@ -44,7 +44,13 @@ def _device(text: str) -> Device:
             raise InvalidInput(
                 f"invalid device {text!r}: {path!r} is no plain absolute path", remedy="Write such as /dev/fuse."
             )
-    return Device(_plain(host), _plain(container), access)
+    found = Device(_plain(host), _plain(container), access)
+    if found.container == "/" or (found.container + "/").startswith(("/proc/", "/sys/")):
+        raise InvalidInput(
+            f"invalid device {text!r}: there can be none at {found.container} in a container",
+            remedy="Choose a place below /dev.",
+        )
+    return found
 
 
 def _is_access(text: str) -> bool:

@@ -32,7 +32,18 @@ def test_a_device_has_a_place_and_an_access(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "fuse", "/dev/fuse:", "/dev/../etc", "/dev/a:/x/../y", "/dev/a:/dev/b:rx", "/dev/a:/b:rr", "/a:/b:/c:r"],
+    [
+        "",
+        "fuse",
+        "/dev/fuse:",
+        "/dev/../etc",
+        "/dev/a:/x/../y",
+        "/dev/a:/dev/b:rx",
+        "/dev/a:/b:rr",
+        "/a:/b:/c:r",
+        "/dev/a:/",
+        "/dev/a:/proc/x",
+    ],
 )
 def test_a_device_that_leads_astray_is_refused(text):
     with pytest.raises(InvalidInput):

@@ -56,10 +56,13 @@ def populate(root: int, devices: Iterable[Mapping[str, Any]], *, bind_host: bool
         wanted[os.path.normpath(device["path"])] = (mode, *numbers, device.get("uid") or 0, device.get("gid") or 0)
     defaults = {path for path, _, _ in _DEFAULT}
     for path, (mode, major, minor, uid, gid) in wanted.items():
-        if bind_host and not stat.S_ISFIFO(mode):
-            _bind(root, path)
-        else:
-            _make(root, path, mode, os.makedev(major, minor), uid, gid, replaces=path in defaults)
+        try:
+            if bind_host and not stat.S_ISFIFO(mode):
+                _bind(root, path)
+            else:
+                _make(root, path, mode, os.makedev(major, minor), uid, gid, replaces=path in defaults)
+        except OSError as error:
+            raise BadBundle(f"the device {path} cannot be made: {os.strerror(error.errno or 0).lower()}") from None
     _link(root)
 
 
