@@ -195,7 +195,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         network=_network(arguments.network),
         address=_static_address(arguments),
         aliases=_aliases(arguments),
-        mac_address=arguments.mac_address or "",
+        mac_address=_mac_address(arguments.mac_address or ""),
         naming=Naming(
             hostname=_hostname(arguments.hostname or ""),
             domainname=_hostname(arguments.domainname or "", what="domain name"),
@@ -414,6 +414,14 @@ def _address(text: str, *, what: str = "name server", kinds: tuple[int, ...] = (
         if kind in kinds:
             return text
     raise InvalidInput(f"invalid {what} {text!r}: it is not an IP address", remedy="Write such as 192.0.2.53.")
+
+
+def _mac_address(text: str) -> str:
+    parts = text.split(":")
+    is_address = len(parts) == 6 and all(len(p) == 2 and not set(p.lower()) - set("0123456789abcdef") for p in parts)
+    if text and (not is_address or int(parts[0], 16) & 1):
+        raise InvalidInput(f"invalid MAC address {text!r}", remedy="Write such as 02:42:ac:11:00:02.")
+    return text.lower()
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:

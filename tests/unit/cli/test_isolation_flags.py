@@ -89,6 +89,8 @@ def test_shared_namespaces_are_named():
         "--add-host a:nowhere",
         "--ip 10.0.0.1",
         "--network own --ip ::1",
+        "--mac-address nonsense",
+        "--mac-address 01:00:00:00:00:01",
         "--network own --ip nine",
         "--storage-opt size=1k",
         "--isolation hyperv",
