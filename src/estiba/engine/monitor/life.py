@@ -359,12 +359,12 @@ class Life:
 
 def opened(packed: bytes, serving: Serving) -> Life:
     """The life that another program has packed, with what this one serves with."""
-    import pickle
+    import _pickle
 
     life = Life.__new__(Life)
     life.serving = serving
     life._containers = life._runtime = life.names = None
-    life.__dict__.update(pickle.loads(packed))
+    life.__dict__.update(_pickle.loads(packed))
     return life
 
 

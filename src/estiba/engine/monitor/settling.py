@@ -38,19 +38,19 @@ _WORDS = 5  # python -I -S launcher.py RUN
 
 def packed(value: object) -> bytes | None:
     """`value` as a pickle, sockets by the numbers of their descriptors; None where something in it has no such form."""
-    import io
-    import pickle
+    import _pickle  # without `pickle`, which loads regular expressions to describe pickles
+    from io import BytesIO
 
-    class Packer(pickle.Pickler):
+    class Packer(_pickle.Pickler):
         def reducer_override(self, one: object) -> Any:
             if type(one) is _socket.socket:
                 return opened_socket, (one.fileno(),)
             return NotImplemented
 
-    told = io.BytesIO()
+    told = BytesIO()
     try:
         Packer(told, protocol=5).dump(value)
-    except (pickle.PicklingError, TypeError, AttributeError):
+    except (_pickle.PicklingError, TypeError, AttributeError):
         return None
     return told.getvalue()
 
