@@ -63,6 +63,7 @@ def test_the_image_is_the_very_one_that_root_builds(make_estiba_home: Any, conte
 
 def test_root_of_a_step_is_nobody_on_the_host(make_estiba_home: Any, context: Path, monkeypatch: Any) -> None:
     home = _home(make_estiba_home)
+    monkeypatch.delenv("ESTIBA_USERNS", raising=False)
 
     def maps(*flags: str) -> list[str]:
         (context / "Dockerfile").write_text("FROM busybox\nRUN cat /proc/self/uid_map >&2; exit 3\n")

@@ -38,8 +38,9 @@ def test_root_of_the_container_is_nobody_on_the_host(busybox_host):
     assert busybox_host.estiba("exec", "one", "id", "-u").stdout == "0\n"
 
 
-def test_without_the_flag_root_is_the_hosts(busybox_host):
+def test_without_the_flag_root_is_the_hosts(busybox_host, monkeypatch):
     """The control: the defence is what makes the difference."""
+    monkeypatch.delenv("ESTIBA_USERNS", raising=False)
     for flags in ((), ("--userns=host",)):
         shown = busybox_host.estiba("run", "--rm", "--network", "none", *flags, "busybox", "cat", "/proc/self/uid_map")
         assert shown.stdout.split()[1] == "0"
