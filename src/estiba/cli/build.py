@@ -58,6 +58,7 @@ def _build(
 ) -> None:
     from estiba.builder.build import build
     from estiba.cli.build_progress import PlainProgress, QuietProgress
+    from estiba.cli.transfers import Lines
 
     quiet = arguments.quiet or arguments.progress == "quiet"
     progress = QuietProgress() if quiet else PlainProgress(sys.stderr)
@@ -65,7 +66,7 @@ def _build(
         request,
         store=house.store,
         surroundings=house.build_surroundings,
-        images=house.images,
+        images=house.images_told_by(None if quiet else Lines(sys.stderr)),
         progress=progress,
         cancellation=cancellation,
     )

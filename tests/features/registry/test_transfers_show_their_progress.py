@@ -135,3 +135,13 @@ def test_a_pull_for_a_container_is_shown_beside_its_output(estiba_home, image):
     assert sum(line.endswith(": Pull complete") for line in done.stderr.splitlines()) == 2
     assert estiba_home.estiba("create", "-q", *words[1:]).stderr == ""
     estiba_home.estiba("rm", *estiba_home.estiba("ps", "-aq").stdout.split())
+
+
+@pytest.mark.root
+def test_a_base_image_that_a_build_pulls_is_shown(estiba_home, image, tmp_path):
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\nLABEL a=b\n")
+    told = estiba_home.estiba("build", str(tmp_path)).stderr.splitlines()
+    assert sum(line.endswith(": Pull complete") for line in told) == 2
+    estiba_home.estiba("rmi", "-f", image)
+    quiet = estiba_home.estiba("build", "-q", "--no-cache", "--pull", str(tmp_path))
+    assert quiet.stderr == ""
