@@ -61,7 +61,8 @@ class Docker:
         if self._daemon is not None:
             end(self._daemon)
         if self._directory.exists():
-            call(["ip", "link", "delete", _BRIDGE])
+            if Path(f"/sys/class/net/{_BRIDGE}").exists():
+                call(["ip", "link", "delete", _BRIDGE])
             shutil.rmtree(self._directory)
 
     def run(self, *, network: bool) -> None:
