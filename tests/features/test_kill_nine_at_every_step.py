@@ -44,7 +44,18 @@ RUNS = {
     "started again and again": [
         *("run", "-d", "--restart", "on-failure:2", "--name", "one", "--network", "none", "busybox", "false"),
     ],
-    "by crun": ["--runtime", "crun", "run", "--rm", "--name", "one", "--network", "none", "busybox", "true"],
+    "by crun": [
+        "--runtime",
+        "crun",
+        "run",
+        "--userns=host",
+        "--rm",
+        "--name",
+        "one",
+        "--network=none",
+        "busybox",
+        "true",
+    ],
     "only created": ["create", "--name", "one", "-p", "80", "-v", "data:/data", "-v", "/anonymous", *SLEEP],
 }
 
@@ -77,7 +88,10 @@ ACTS = {
     "start": (["create", "--name", "one", "-p", "80", *SLEEP], ["start", "one"]),
     "exec": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["exec", "one", "true"]),
     "exec with a terminal": (["run", "-d", "--name", "one", *SLEEP], ["exec", "-t", "one", "true"]),
-    "exec by crun": (["--runtime", "crun", "run", "-d", "--name", "one", *SLEEP], ["exec", "one", "true"]),
+    "exec by crun": (
+        ["--runtime", "crun", "run", "--userns=host", "-d", "--name", "one", *SLEEP],
+        ["exec", "one", "true"],
+    ),
     "stop": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["stop", "-t", "0", "one"]),
     "kill": (["run", "-d", "--rm", "--name", "one", *SLEEP], ["kill", "one"]),
     "restart": (["run", "-d", "--name", "one", "-p", "80", *SLEEP], ["restart", "-t", "0", "one"]),
