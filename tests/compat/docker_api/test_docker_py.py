@@ -82,6 +82,17 @@ def test_an_image_is_built_named_saved_and_loaded(client) -> None:
         client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 7\n"))
 
 
+def test_a_tar_of_files_becomes_an_image(client) -> None:
+    box = client.containers.create("busybox", "true")
+    tar, about = box.get_archive("/bin/busybox")
+    assert about["name"] == "busybox" and about["mode"] & 0o111
+    client.api.import_image_from_data(b"".join(tar), repository="imported", tag="1")
+    assert client.containers.run("imported:1", ["/busybox", "echo", "in"], remove=True) == b"in\n"
+    assert box.put_archive("/tmp", b"".join(box.get_archive("/etc/group")[0]))
+    box.remove()
+    client.images.remove("imported:1")
+
+
 def test_networks_and_volumes(client) -> None:
     network = client.networks.create("inner", labels={"x": "y"})
     volume = client.volumes.create("kept", labels={"x": "y"})

@@ -85,6 +85,13 @@ SCRIPTS = {
         exec life cat /copied
         cp /etc/debian_version life:/d
         exec life ls /d
+        commit -m said -c 'CMD echo committed' life made:1
+        run --rm made:1
+        run --rm made:1 cat /d/e/f
+        history --format '{{.Comment}}' -q made:1
+        image inspect -f '{{json .Config.Cmd}} {{json .Config.Labels}}' made:1
+        rmi made:1
+        commit nosuch made:2
         rename life lives
         logs lives
         rm lives

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, BinaryIO
 
 from aiohttp import web
 
@@ -14,11 +14,15 @@ from estiba.docker_api.arguments import filters, is_true, one_login
 from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.docker_api.telling import Tell, TransferWords, tell
+from estiba.dockerfile.changes import apply_changes
+from estiba.engine import committing
+from estiba.engine.committing import About
 from estiba.errors import InvalidInput, NotThereYet, Unavailable
 from estiba.image.archive import save
 from estiba.image.archive.load import load
 from estiba.image.assemble import unix_seconds
 from estiba.image.image import Image, find, view
+from estiba.image.importing import import_tar
 from estiba.image.inspect import inspect_image
 from estiba.image.remove import UNTAGGED, remove_image
 from estiba.oci.platform import Platform
@@ -26,6 +30,7 @@ from estiba.oci.reference import Reference
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from estiba.store.images import ImageRecord
     from estiba.store.store import Store
 
 _KEYS = ("dangling", "label", "reference", "before", "since")
@@ -121,7 +126,7 @@ def _history(store: Store, image: Image) -> list[dict[str, object]]:
 async def create(exchange: Exchange) -> web.StreamResponse:
     """Pull."""
     if exchange.text("fromSrc"):
-        raise NotThereYet("importing an image from a tar is not there yet", remedy="Use docker load for archives.")
+        return await _import(exchange)
     name, tag = exchange.text("fromImage"), exchange.text("tag")
     if not name:
         raise InvalidInput("no image to pull: fromImage is empty")
@@ -140,6 +145,58 @@ async def create(exchange: Exchange) -> web.StreamResponse:
     response = await tell(exchange, work)
     api.events.tell("image", "pull", reference.familiar, {"name": reference.familiar_name})
     return response
+
+
+async def _import(exchange: Exchange) -> web.StreamResponse:
+    """An image from a tar of files that is sent."""
+    if exchange.text("fromSrc") != "-":
+        raise NotThereYet("importing from an address is not there yet", remedy="Send the tar itself: docker import -.")
+    api = exchange.api
+    platform = Platform.parse(exchange.text("platform")) if exchange.text("platform") else api.backends.facts.platform
+    name = _named(exchange)
+    config = apply_changes(exchange.texts("changes"), platform=platform)
+    message = exchange.text("message")
+
+    def work(stream: BinaryIO) -> ImageRecord:
+        made = import_tar(api.store, stream, platform=platform, run=config, message=message)
+        if name is not None:
+            api.store.references.set(name, made.id)
+        return made
+
+    record = await with_body(exchange, work)
+    api.events.tell("image", "import", str(record.id), {"name": str(record.id)})
+    return await tell(exchange, lambda telling: telling(status=str(record.id)))
+
+
+def _named(exchange: Exchange) -> Reference | None:
+    """The name that `repo` and `tag` give to a new image."""
+    repository, label = exchange.text("repo"), exchange.text("tag")
+    if not repository:
+        return None
+    name = Reference.parse(f"{repository}:{label}" if label else repository)
+    if name.digest is not None:
+        raise InvalidInput(f"{repository!r} has a digest", remedy="Name a tag: a digest follows from the content.")
+    return name.tagged
+
+
+async def commit(exchange: Exchange) -> web.Response:
+    """An image from a container."""
+    api, container = exchange.api, exchange.text("container")
+    if not is_true(exchange.text("pause", "1")):
+        raise InvalidInput("pause=false is refused: what changes while it is read may lead the reader astray")
+    name = _named(exchange)
+    config = apply_changes(exchange.texts("changes"), platform=api.backends.facts.platform)
+    about = About(exchange.text("author"), exchange.text("comment"), config)
+
+    def work() -> ImageRecord:
+        made = committing.commit(api.engine, container, about)
+        if name is not None:
+            api.store.references.set(name, made.id)
+        return made
+
+    record = await api.threads.slow(work)
+    api.events.tell("container", "commit", container, {"comment": about.message, "imageID": str(record.id)})
+    return answer({"Id": str(record.id)}, status=201)
 
 
 async def push(exchange: Exchange) -> web.StreamResponse:

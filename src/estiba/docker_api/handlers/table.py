@@ -86,6 +86,7 @@ ROUTES = (
     Route("POST", "/images/{name*}/tag", images.tag),
     Route("DELETE", "/images/{name*}", images.remove),
     Route("POST", "/build", builds.build),
+    Route("POST", "/commit", images.commit),
     Route("GET", "/networks", networks.index),
     Route("POST", "/networks/create", networks.create),
     Route("POST", "/networks/prune", networks.prune),
@@ -111,7 +112,6 @@ ROUTES = (
         for method, pattern in (
             ("GET", "/containers/{id}/export"),
             ("GET", "/containers/{id}/attach/ws"),
-            ("POST", "/commit"),
             ("GET", "/images/search"),
             ("POST", "/build/prune"),
             ("POST", "/build/cancel"),
