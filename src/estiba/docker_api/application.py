@@ -45,6 +45,9 @@ class Application:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if "Origin" in request.headers:
+            # Only browsers send it: a page may reach a port of this machine, and must not own it by that.
+            return answer({"message": "requests of web pages are refused"}, status=403)
         version, path = versions.split(request.path)
         found = match(request.method, path)
         if found is None:
