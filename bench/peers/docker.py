@@ -9,6 +9,8 @@ from pathlib import Path
 from bench.peers.processes import end, serve
 from bench.workspace import CommandFailed, call
 
+# Debian's own client, which fits its daemon; a newer one elsewhere may lack the builder.
+CLIENT = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 _BRIDGE, _ADDRESS = "est-bench0", "10.88.250.1/24"
 
 
@@ -20,10 +22,8 @@ class Docker:
         self._keeps = False
         self._daemon: subprocess.Popen[bytes] | None = None
         self._problem = ""
-        # Debian's own client, which fits its daemon; a newer one elsewhere may lack the builder.
-        client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
         self._socket = f"unix://{directory}/s"
-        self._command = [client, "--host", self._socket]
+        self._command = [CLIENT, "--host", self._socket]
 
     def problem(self) -> str:
         return self._problem
@@ -64,6 +64,10 @@ class Docker:
             if Path(f"/sys/class/net/{_BRIDGE}").exists():
                 call(["ip", "link", "delete", _BRIDGE])
             shutil.rmtree(self._directory)
+
+    def docker_command(self) -> list[str]:
+        """Docker's command line on this daemon."""
+        return self._command
 
     def run(self, *, network: bool) -> None:
         call([*self._command, "run", "--rm", "--network", "bridge" if network else "none", "busybox", "true"])

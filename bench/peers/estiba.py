@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.peers.docker import CLIENT
 from bench.peers.processes import end, free_port, is_open, serve
 from bench.workspace import call
 
@@ -18,6 +19,7 @@ class Estiba:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._keeps = False
+        self._daemon: subprocess.Popen[bytes] | None = None
         self.command = [
             os.path.join(os.path.dirname(sys.executable), "estiba"),
             *("--root", str(directory / "root"), "--run", str(directory / "run")),
@@ -30,7 +32,20 @@ class Estiba:
         (self._directory / "run").mkdir(parents=True, mode=0o700)
         call([*self.command, "bootstrap", "busybox"])
 
+    def docker_command(self) -> list[str]:
+        """Docker's command line on a daemon of this installation; empty where there is none."""
+        if shutil.which(CLIENT) is None:
+            return []
+        socket = f"unix://{self._directory}/s"
+        if self._daemon is None:
+            place = self._directory / "s"
+            command = [*self.command, "daemon", "--host", socket]
+            self._daemon = serve(command, log=self._directory / "daemon.log", until=place.exists)
+        return [CLIENT, "--host", socket]
+
     def stop(self) -> None:
+        if self._daemon is not None:
+            end(self._daemon)
         if self._keeps:
             call([*self.command, "rm", "-f", "kept"])
         call([*self.command, "network", "prune", "-f"])
