@@ -42,6 +42,7 @@ ROWS: dict[str, Callable[[Arena], Row]] = {
     "docker-exec": docker_command.enter,
     "docker-ps": docker_command.list_,
     "runtime": runtime.row,
+    "runtime-warm": runtime.warm,
     "build": build.uncached,
     "build-cached": build.cached,
     "push": push_pull.push,
