@@ -116,7 +116,7 @@ _ROOT = (
     wrong("run --platform linux/s390x --pull never busybox", 125, "no such image: busybox for linux/s390x"),
     wrong("run --pull odd busybox", 125, "invalid pull policy"),
     wrong("run --cidfile {d}/no/x busybox", 125, "cannot write {d}/no/x"),
-    wrong("run --gpus all busybox", 125, "--gpus is not there yet"),
+    wrong("run --gpus all busybox", 125, "--gpus all is not there yet"),
     wrong("run -it busybox", 125, "not a terminal"),
     wrong("run --rm busybox nosuch", 127, "executable file not found", "the image has the program"),
     wrong("run --rm busybox /etc", 126, "is a directory", "may execute"),
