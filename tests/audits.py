@@ -64,8 +64,9 @@ def assert_sound(root: str, *, kept: Contents) -> None:
         assert lost == found.orphans, "gc takes what is needed"
         _assert_kept(after, kept)
         _assert_valid(store)
-        assert check(store).garbage.removals == ()
-        assert store.leases.alive() == ()
+        left = check(store).garbage
+        assert left.removals == (), f"gc leaves garbage: {left}"
+        assert store.leases.alive() == (), f"who holds a lease: {store.leases.alive()}"
 
 
 def _assert_kept(found: Contents, kept: Contents) -> None:
@@ -76,7 +77,8 @@ def _assert_kept(found: Contents, kept: Contents) -> None:
 
 
 def _assert_valid(store: Store) -> None:
-    assert check(store).problems == ()
+    problems = check(store).problems
+    assert problems == (), f"fsck finds {problems}"
 
 
 def _needed_blobs(rows) -> Iterator[str]:

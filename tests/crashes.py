@@ -216,7 +216,7 @@ def succeeds_now(bench: Bench, deed: Deed, number: int, goal: audits.Contents) -
     done = bench.home.estiba(*deed.words(bench, number), check=False)
     bench.home.estiba("gc", "-q", "--partial")
     found = bench.contents()
-    assert same(found) == same(goal), done.stderr
+    assert same(found) == same(goal), f"done again, it gives something else: {same(found)} {same(goal)} {done.stderr}"
     assert done.returncode == 0 or deed.removes, done.stderr
     assert "Traceback" not in done.stderr
     audits.assert_sound(bench.home.root, kept=found)
