@@ -36,6 +36,7 @@ from bench.workspace import CommandFailed
 ROWS: dict[str, Callable[[Arena], Row]] = {
     "start": container_start.row,
     "start-network": container_start.row_with_network,
+    "start-many": container_start.at_once,
     "exec": running_container.enter,
     "ps": running_container.list_,
     "docker-run": docker_command.run,
