@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 
 from bench.arena import Arena
 from bench.measure import Contender, Row
 from bench.peak import peak_memory
+from bench.peers.base import Engine
+from bench.peers.estiba import Estiba
 from bench.peers.podman import Podman
 from bench.rows import large_images
 
@@ -24,51 +27,46 @@ def row(arena: Arena) -> Row:
     podman = next((peer for peer in arena.engines if isinstance(peer, Podman) and not peer.problem()), None)
     context = large_images.context_of(arena, load)
 
-    engines = [engine for engine in (estiba, podman) if engine is not None]
-
-    def fresh() -> None:
-        """No image anywhere."""
+    def fresh(engine: Engine) -> None:
+        """No image in the engine or the registry."""
         registry.stop()
         registry.start()
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        for engine in engines:
-            large_images.forget(engine, name)
-            large_images.forget(engine, pushed)
+        large_images.forget(engine, name)
+        large_images.forget(engine, pushed)
 
-    def in_registry() -> None:
-        fresh()
+    def in_registry(engine: Engine) -> None:
+        fresh(engine)
         estiba.copy(layout, pushed)
 
-    def built() -> None:
-        fresh()
-        for engine in engines:
-            engine.build(context, pushed, cached=False)
+    def built(engine: Engine) -> None:
+        fresh(engine)
+        engine.build(context, pushed, cached=False)
 
-    def loaded() -> None:
-        fresh()
-        for engine in engines:
-            engine.load(files.archive)
+    def loaded(engine: Engine) -> None:
+        fresh(engine)
+        engine.load(files.archive)
 
-    steps: list[tuple[str, list[str], Callable[[], None]]] = [
-        ("pull", ["pull", pushed], in_registry),
-        ("build", ["build", "--no-cache", "-t", pushed, str(context)], fresh),
-        ("push", ["push", pushed], built),
-        ("load", ["load", "-i", str(files.archive)], fresh),
-        ("save", ["save", "-o", str(place / "saved.tar"), name], loaded),
-    ]
-    contenders = [_contender(f"Estiba {what}", [*estiba.command, *words], before) for what, words, before in steps]
-    contenders.append(_contender("Estiba copy", [*estiba.command, "copy", layout, copied], fresh))
-    if podman is not None:
-        flags = {"pull": ["--tls-verify=false"], "push": ["--tls-verify=false"]}
-        contenders += [
-            _contender(f"Podman {what}", [*podman.command, words[0], *flags.get(what, []), *words[1:]], before)
-            for what, words, before in steps
-            if what != "build"
+    def steps(engine: Estiba | Podman, *insecure: str) -> list[Contender]:
+        def step(what: str, words: list[str], before: Callable[[Engine], None]) -> Contender:
+            command = [*engine.command, *words]
+            return Contender(f"{engine.name} {what}", partial(peak_memory, command), partial(before, engine))
+
+        return [
+            step("pull", ["pull", *insecure, pushed], in_registry),
+            step("push", ["push", *insecure, pushed], built),
+            step("load", ["load", "-i", str(files.archive)], fresh),
+            step("save", ["save", "-o", str(place / "saved.tar"), name], loaded),
         ]
+
+    build = [*estiba.command, "build", "--no-cache", "-t", pushed, str(context)]
+    copy = [*estiba.command, "copy", layout, copied]
+    contenders = [
+        *steps(estiba),
+        Contender("Estiba build", partial(peak_memory, build), partial(fresh, estiba)),
+        Contender("Estiba copy", partial(peak_memory, copy), partial(fresh, estiba)),
+        *(steps(podman, "--tls-verify=false") if podman is not None else ()),
+    ]
     note = f"With {load.what}: the sum of the proportional set sizes of all processes of the command, sampled."
     return Row("Peak memory", note, tuple(contenders), {} if podman else {"Podman": arena.missing["Podman"]})
-
-
-def _contender(name: str, command: list[str], before: Callable[[], None]) -> Contender:
-    return Contender(name, lambda: peak_memory(command), before)
