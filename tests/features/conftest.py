@@ -15,6 +15,7 @@ import pytest
 from estiba.networks.networks import Networks
 from estiba.store.store import Store
 from images import busybox_image
+from monitors import stat_of
 from ordinary_user import may_have_network, python_of_the_user
 from waiting import wait_until
 
@@ -70,10 +71,11 @@ class ContainerHost:
         return status
 
     def monitors(self) -> list[int]:
-        """The process ids of this installation's monitors."""
-        return [
+        """The process ids of this installation's monitors, without what they fork and what has not become a program."""
+        found = {
             pid for pid, command in _commands() if "monitor/launcher.py" in command and self.run_directory in command
-        ]
+        }
+        return [pid for pid in found if _parent_of(pid) not in found]
 
     def wait_until(self, condition: Callable[[], bool], what: str, *, patience: float = 20) -> None:
         """Wait for a condition, and fail the test when it does not come."""
@@ -192,6 +194,13 @@ def _open_to_all(directory: Path) -> None:
     for above in directory.parents:
         if not above.stat().st_mode & 0o001:
             above.chmod(above.stat().st_mode | 0o011)
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        return stat_of(pid)[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def _commands() -> Iterator[tuple[int, str]]:

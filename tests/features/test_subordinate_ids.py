@@ -135,6 +135,7 @@ def test_what_belongs_to_other_ids_is_measured_saved_loaded_and_removed(user: Us
     assert _run(user, "made", "stat", "-c", "%u %a", "/deep").split() == ["5", "700"]
     user("fsck")
     user("volume", "rm", "kept")
+    user("volume", "trash", "empty", "-f")
     root = _store(user)
     user("rmi", "made")
     user("gc", "--build-cache", "--grace", "0")
