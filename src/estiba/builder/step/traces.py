@@ -1,11 +1,13 @@
 """What raising a container leaves in its filesystem: places for mounts, which are taken away again.
 
 Only what was not there before, is still empty, and whose parent directory has no other change is removed, so a step
-that changes nothing leaves no layer.
+that changes nothing leaves no layer. Where the disk fails or no file can be opened the step fails too: what stayed by
+chance would be in the layer, and in the cache.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
@@ -13,6 +15,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from estiba.linux.paths import open_in_root
+
+_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What tells nothing of the path that was looked at."""
 
 
 class Traces(NamedTuple):
@@ -23,7 +28,11 @@ class Traces(NamedTuple):
 
 
 def before(root: str, destinations: Iterable[str]) -> Traces:
-    """Look which of the `destinations` and of the directories above them are missing below `root`."""
+    """Look which of the `destinations` and of the directories above them are missing below `root`.
+
+    Raises, as all here:
+        OSError: the disk failed, or there are no more files to open.
+    """
     missing: dict[str, None] = {}
     parents: dict[str, tuple[int, int, int]] = {}
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -67,7 +76,8 @@ def forget_parents(writable: str, traces: Traces) -> None:
 def _exists(root: int, path: str) -> bool:
     try:
         os.close(open_in_root(root, path, os.O_PATH))
-    except OSError:
+    except OSError as error:
+        _raise_failure(error)
         return False
     return True
 
@@ -84,7 +94,8 @@ def _note(root: int, path: str, parents: dict[str, tuple[int, int, int]]) -> Non
 def _facts(root: int, path: str) -> tuple[int, int, int] | None:
     try:
         descriptor = open_in_root(root, path, os.O_PATH | os.O_NOFOLLOW)
-    except OSError:
+    except OSError as error:
+        _raise_failure(error)
         return None
     try:
         status = os.fstat(descriptor)
@@ -105,7 +116,8 @@ def _remove_if_empty(root: int, path: str) -> None:
     directory, name = posixpath.split(path)
     try:
         parent = open_in_root(root, directory or ".", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
+    except OSError as error:
+        _raise_failure(error)
         return
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -113,7 +125,12 @@ def _remove_if_empty(root: int, path: str) -> None:
             os.rmdir(name, dir_fd=parent)
         elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
             os.unlink(name, dir_fd=parent)
-    except OSError:
-        return
+    except OSError as error:
+        _raise_failure(error)
     finally:
         os.close(parent)
+
+
+def _raise_failure(error: OSError) -> None:
+    if error.errno in _FAILURES:
+        raise error
