@@ -9,8 +9,8 @@ the steps are printed, one a line: ``PATH:N NAME``, and ``ended`` when the comma
 each: the paths of the files that the call is about. With a step, one line says ``struck NAME``, or ``missed`` in the
 end; ``ended`` that the command has; and then ``status N`` what became of it.
 
-``PATH:N`` kills the process that takes this step, ``PATH:N*`` all of them at once, and ``PATH:N=ERRNO`` kills nobody:
-the call is not made, and fails with that number.
+``PATH:N`` kills the process that takes this step, ``PATH:N*`` all of them at once, and ``PATH:N=ERRNO,NAME`` kills
+nobody: the call is not made, and fails with that number, if it is that call.
 
 The command has no streams, but for FILE, which takes its errors. The tracer ends when every process of the tree has:
 who outlives the command is waited for.
@@ -160,7 +160,8 @@ def _message(pid: int) -> int:
 
 
 def main(step: str, command: list[str], *, errors: str = os.devnull) -> None:
-    step, _, error = step.partition("=")
+    step, _, failure = step.partition("=")
+    error, _, wanted = failure.partition(",")
     strikes_all, step = step.endswith("*"), step.rstrip("*")
     first = _begin(command, errors)
     paths = {first: "0"}
@@ -198,7 +199,7 @@ def main(step: str, command: list[str], *, errors: str = os.devnull) -> None:
                     print(here, name, flush=True)
                 elif step == "+":
                     print(here, name, json.dumps(_files(pid, name, registers)), flush=True)
-                elif step == here:
+                elif step == here and wanted in ("", name):
                     print("struck", name, flush=True)
                     is_struck = True
                     if not error:

@@ -81,7 +81,7 @@ class Struck:
 def failing(step: Step, error: int) -> str:
     """The strike that kills nobody: the call fails with `error`."""
     assert error in errno.errorcode
-    return f"{step.at}={error}"
+    return f"{step.at}={error},{step.call}"
 
 
 def trace(command: Sequence[str]) -> list[Step]:
