@@ -75,8 +75,10 @@ def test_run_is_killed(busybox_host, words):
     for step in steps:
         with Struck(step, command) as one:
             struck += bool(one.word)
+            print(step, one.word, flush=True)
             seen = names_in(f"{busybox_host.root}/containers") | names_in(f"{busybox_host.run_directory}/containers")
-            tell_the_truth(busybox_host, f"{step} {one.word}")
+            if one.word:  # else it may meet what is asked now
+                tell_the_truth(busybox_host, f"{step} {one.word}")
             busybox_host.estiba("rm", "-f", "-v", "one", check=False)
             one.wait()
         clean(busybox_host, seen)
@@ -124,6 +126,7 @@ def test_what_is_done_to_a_container_is_killed(busybox_host, first, words):
             struck += bool(one.word)
             one.settle()
             where = f"{step} {one.word}"
+            print(where, flush=True)
             seen = names_in(f"{busybox_host.root}/containers") | names_in(f"{busybox_host.run_directory}/containers")
             if one.word:  # else it may meet what is asked now
                 tell_the_truth(busybox_host, where)

@@ -270,8 +270,10 @@ def _tmpfs(mount: VolumeMount) -> SpecMount:
 
 def _bind(mount: VolumeMount) -> SpecMount:
     propagation = () if any(o.endswith(("private", "slave", "shared")) for o in mount.options) else ("rprivate",)
-    # With all that is mounted below it, as in Docker: a read-only tree is what the word promises.
-    read_only = (("ro",) if mount.only_top_read_only else ("ro", "rro")) if mount.read_only else ()
+    read_only: tuple[str, ...] = ("ro",) if mount.read_only else ()
+    # With all that is mounted below it, as in Docker: a read-only tree is what the word promises. (crun takes no file.)
+    if mount.read_only and not mount.only_top_read_only and os.path.isdir(mount.source):
+        read_only = ("ro", "rro")
     return SpecMount(mount.target, "bind", mount.source, (*mount.options, *propagation, *read_only))
 
 
