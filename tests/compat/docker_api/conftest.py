@@ -40,6 +40,7 @@ def ours() -> Iterator[Ours]:
     command = [estiba, "--root", root, "--run", run]
     try:
         with estiba_daemon(command, directory) as docker:
+            docker("run", "--rm", "busybox", "true", check=True)  # makes the bridge, which stays as long as we do
             yield Ours(docker, command, run)
             ids = docker("ps", "-aq").stdout.split()
             if ids:
@@ -55,4 +56,5 @@ def theirs(ours: Ours) -> Iterator[Docker]:
     with dockerd() as docker, tempfile.NamedTemporaryFile() as archive:
         subprocess.run([*ours.command, "save", "-o", archive.name, "busybox"], check=True)
         docker("load", "-i", archive.name, check=True)
+        docker("run", "--rm", "busybox", "true", check=True)  # makes its control groups
         yield docker
