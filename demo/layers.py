@@ -19,10 +19,17 @@ class Made(NamedTuple):
 
 
 def made(installation: Installation, name: str) -> list[Made]:
-    """An image's layers from the bottom up. A step without bytes made no layer."""
+    """An image's layers from the bottom up. Which steps made one its configuration knows, which the ID names."""
     told = installation.estiba("history", "--no-trunc", "--no-human", "--format", "json", name).output
     steps = [json.loads(line) for line in told.splitlines()]
-    return [Made(instruction(step["CreatedBy"]), int(step["Size"])) for step in reversed(steps) if int(step["Size"])]
+    config = f"{installation.root}/blobs/{steps[0]['ID'].replace(':', '/')}"
+    with open(config, encoding="utf-8") as file:
+        history = json.load(file)["history"]
+    return [
+        Made(instruction(step["CreatedBy"]), int(step["Size"]))
+        for step, line in zip(reversed(steps), history, strict=True)
+        if not line.get("empty_layer")
+    ]
 
 
 def size_of(installation: Installation, name: str) -> int:
