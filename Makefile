@@ -1,9 +1,10 @@
 # Each target is one script; CI calls the same ones.
-.PHONY: help demo test test-rootless test-runtimes test-userns stress fuzz lint bench bench-images docs clean
+.PHONY: help demo test test-all test-rootless test-runtimes test-userns stress fuzz lint bench bench-images docs clean
 
 help:
 	@echo "make demo    from a Dockerfile to a running, self-updating service (KEEP=1 leaves it running)"
 	@echo "make test    set up, lint and run every test"
+	@echo "make test-all  the same, with the tests that take long"
 	@echo "make test-rootless  the feature tests as an ordinary user"
 	@echo "make test-runtimes  the tests of containers with crun and runc in place of our own runtime"
 	@echo "make test-userns  every feature test with ids of its own for each container (--userns=auto)"
@@ -18,5 +19,5 @@ help:
 demo:
 	@KEEP="$(KEEP)" scripts/demo
 
-test test-rootless test-runtimes test-userns stress fuzz lint bench bench-images docs clean:
+test test-all test-rootless test-runtimes test-userns stress fuzz lint bench bench-images docs clean:
 	@scripts/$@

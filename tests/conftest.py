@@ -54,6 +54,16 @@ def _why_root(item: pytest.Item) -> str | None:
     return max((str(mark.args[0]) if mark.args else "" for mark in marks), key=len) if marks else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `long` runs where ESTIBA_TEST_LONG is set."""
+    if os.environ.get("ESTIBA_TEST_LONG"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.geteuid() != 0 and (reason := _why_root(item)) is not None:
         pytest.skip(f"needs root{reason and ': '}{reason}")

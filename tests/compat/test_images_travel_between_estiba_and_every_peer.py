@@ -24,7 +24,7 @@ from images import busybox_image
 from registries import Server
 from waiting import wait_until
 
-pytestmark = [pytest.mark.root("peers unpack as root"), pytest.mark.slow]
+pytestmark = [pytest.mark.root("peers unpack as root"), pytest.mark.slow, pytest.mark.long]
 
 ARCHIVES = ("docker-archive", "oci-archive")
 REGISTRIES = {"estiba's registry": "estiba_registry", "docker-registry": "docker_registry"}

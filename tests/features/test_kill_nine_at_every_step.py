@@ -16,6 +16,7 @@ from estiba.networks.networks import Networks
 from strikes import PATIENCE, Struck, steps_of
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.timeout(7200),

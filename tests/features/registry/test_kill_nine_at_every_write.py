@@ -15,6 +15,7 @@ from crashes import DEEDS, Bench, left_alone, succeeds_now
 from strikes import Step, Struck
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.root,
     pytest.mark.slow,
     pytest.mark.timeout(7200),
