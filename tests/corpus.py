@@ -28,6 +28,15 @@ def _numbers_in_base_256(member: Member, **values: int) -> bytes:
     return bytes(header) + data + bytes(-len(data) % 512)
 
 
+def _cut_sparse_map() -> bytes:
+    """A file of GNU's old sparse kind whose map goes on in a block that is not there."""
+    header = bytearray(file("s", type=tarfile.GNUTYPE_SPARSE)[0].tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
 TARS: dict[str, bytes] = {
     "the last of equal names": tar(file("a", b"1"), file("a", b"2" * 700), directory("a.d"), file("a", b"3")),
     "a file that becomes a directory and back": tar(
@@ -60,3 +69,21 @@ TARS: dict[str, bytes] = {
     "a global header": tar(with_pax(file("f", b"x"), mtime="5"), file("g", b"y")),
     "a backslash and a line break": tar(file("a\\b\nc", b"x")),
 }
+
+_FIRST = tar(file("a", b"x"), end=b"")
+_RECORDS = tar(with_pax(file("b"), mtime="1"), end=b"")[:-512]
+
+DAMAGED_TARS: dict[str, bytes] = {
+    "a pax record leads back": _FIRST + tar(with_pax(file("b", b"y"), size="-1536")),
+    "a global pax record leads back": _FIRST
+    + tarfile.TarInfo.create_pax_global_header({"size": "-1536"})
+    + tar(with_pax(file("b", b"y"), mtime="1")),
+    "a sparse file leads back": _FIRST
+    + _numbers_in_base_256(file("s", type=tarfile.GNUTYPE_SPARSE), size=-1536)
+    + tar(file("b", b"y")),
+    "a sparse size that is no number": _FIRST + tar(with_pax(file("b", b"y"), GNU__sparse__realsize="x")),
+    "a sparse map that is no numbers": _FIRST + tar(with_pax(file("b", b"y"), GNU__sparse__map="0,x")),
+    "a sparse map that is cut": _FIRST + _cut_sparse_map(),
+    "records without end": _FIRST + _RECORDS * 2000 + tar(file("b", b"y")),
+}
+"""Tars that are wrong from their second entry on, in ways that the standard library takes for right or dies of."""

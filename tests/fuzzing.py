@@ -147,6 +147,7 @@ def fuzz_add(data: bytes) -> None:
         with open(path, "wb+") as file:
             file.write(data)
             file.flush()
+            file.seek(0)
             unpack_if_archive(file.fileno(), Listing(), "/there", Owner(None, None))  # type: ignore[arg-type]
 
 

@@ -8,8 +8,9 @@ import tarfile
 
 import pytest
 
+from corpus import DAMAGED_TARS
 from estiba.engine.copying import stream
-from estiba.engine.copying.copy import _below
+from estiba.engine.copying.copy import _below, _split
 from estiba.engine.copying.plan import Found, Goal, Place, check_places, goal, parse_place
 from estiba.engine.copying.tree import Side
 from estiba.errors import EstibaError, InvalidInput
@@ -110,6 +111,17 @@ def test_a_hostile_stream_does_not_leave_its_place(tmp_path, members):
     assert not (tmp_path / "target" / "hard").exists()
 
 
+@pytest.mark.parametrize("data", DAMAGED_TARS.values(), ids=DAMAGED_TARS)
+def test_a_damaged_stream_is_told_as_one(tmp_path, data):
+    (tmp_path / "target").mkdir()
+    root = os.open(tmp_path / "target", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(InvalidInput, match="no tar"):
+            stream.take(io.BytesIO(data), lambda path: _below(root, path), stream.Taken(None, False))
+    finally:
+        os.close(root)
+
+
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path):
     (tmp_path / "target").mkdir()
     (tmp_path / "victim").write_text("as it was")
@@ -155,8 +167,76 @@ def test_links_are_resolved_inside_the_root(tmp_path):
     assert side.find("/way", follows=False) == Found("/way", True, False)
     assert side.find("/way/", follows=False) == Found("/real", True, True)
     assert side.find("/new", follows=True) == Found("/real/made", False)
-    assert side.find("/up", follows=True).is_directory
-    for path in ("/round", "/nowhere/x"):
+    assert side.find("/up", follows=True) == Found("/../../../real", True, True)
+    for path in ("/round", "/nowhere/x", "/nowhere/..", "/round/.."):
         with pytest.raises(EstibaError):
             side.find(path, follows=True)
     os.close(side.root)
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A root with links that lead above it, where a secret is; in `real/deep` is `here`."""
+    (tmp_path / "secret").write_text("of the host")
+    (tmp_path / "root" / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "root" / "real" / "deep" / "here").write_text("inside")
+    for name, target in (
+        ("up", ".."),
+        ("higher", "../.."),
+        ("absolute", "/.."),
+        ("chain", "up"),
+        ("around", "real/deep/../../.."),
+        ("away", "/real/deep/.."),
+        ("inner", "/real/deep"),
+    ):
+        (tmp_path / "root" / name).symlink_to(target)
+    side = Side(os.open(tmp_path / "root", os.O_PATH | os.O_DIRECTORY), "the container")
+    yield side
+    os.close(side.root)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/..", "/.."),
+        ("/../", "/.."),
+        ("/../..", "/../.."),
+        ("/.", "/"),
+        ("/up/.", "/.."),
+        ("/up/..", "/up/.."),
+        ("/up/up/", "/up/.."),
+        ("/higher/.", "/../.."),
+        ("/absolute/", "/.."),
+        ("/chain/.", "/.."),
+        ("/around/", "/real/deep/../../.."),
+        ("/away/", "/real/deep/.."),
+        ("/inner/..", "/inner/.."),
+    ],
+)
+def test_what_leads_to_the_directory_above_is_sent_from_inside_the_root(hostile, path, expected):
+    found = hostile.find(path, follows=False)
+    assert found == hostile.find(path, follows=True) == Found(expected, True, True)
+    directory, name = _split(found.resolved)
+    place = hostile.directory(directory)
+    out = io.BytesIO()
+    try:
+        stream.send(place, name, "sent", out)
+    finally:
+        os.close(place)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        names = tar.getnames()
+    is_below = path in ("/away/", "/inner/..")
+    assert "sent/secret" not in names
+    assert ("sent/deep/here" if is_below else "sent/real/deep/here") in names
+
+
+@pytest.mark.parametrize("name", ["..", "../secret", "real/../../secret"])
+def test_nothing_is_sent_by_a_name_that_leads_elsewhere(hostile, name):
+    place = hostile.directory("/")
+    try:
+        for as_name in ("sent", ""):
+            with pytest.raises(InvalidInput):
+                stream.send(place, name, as_name, io.BytesIO())
+    finally:
+        os.close(place)

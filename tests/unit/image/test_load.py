@@ -9,6 +9,7 @@ import time
 import pytest
 
 import archives
+from corpus import DAMAGED_TARS
 from estiba.errors import Corrupt, EstibaError, InvalidInput, NotThereYet
 from estiba.image.archive.load import load, load_layout
 from estiba.image.archive.oci import NoSuchPlatform
@@ -298,3 +299,12 @@ def test_a_file_of_a_negative_size_does_not_lead_back_for_ever(store, load_bytes
     with pytest.raises(Corrupt, match=r"file of -\d+ bytes"):
         load_bytes(archives.tar({"first": b"x"})[:1024] + bytes(header) + bytes(1024))
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("data", DAMAGED_TARS.values(), ids=DAMAGED_TARS)
+def test_a_tar_with_damaged_headers_is_told_as_one(store, load_bytes, data):
+    begun = time.process_time()
+    with pytest.raises(Corrupt):
+        load_bytes(data)
+    assert time.process_time() - begun < 1
+    _is_untouched(store)

@@ -11,6 +11,7 @@ from lzma import LZMAError
 
 from estiba.builder.step.writing import Owner, RootWriter
 from estiba.errors import Corrupt, NotThereYet
+from estiba.layers.tar.bounded import BoundedTar
 
 _MAGIC = (
     (0, b"\x1f\x8b\x08"),
@@ -19,27 +20,6 @@ _MAGIC = (
     (257, b"ustar"),
 )
 _ZSTD = b"\x28\xb5\x2f\xfd"
-
-
-_LARGEST_HEADER = 1 << 20
-
-
-class _CheckedEntry(tarfile.TarInfo):
-    """An entry whose header asks for no more than there should be of one: neither to read it into memory, nor to go
-    back to where it has been (CVE-2025-8194).
-    """
-
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        is_header = self.type in (
-            tarfile.XHDTYPE,
-            tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE,
-            tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK,
-        )
-        if self.size < 0 or (is_header and self.size > _LARGEST_HEADER):
-            raise tarfile.ReadError(f"an entry of {self.size} bytes")
-        return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
 
 
 def unpack_if_archive(source: int, writer: RootWriter, destination: str, owner: Owner) -> bool:
@@ -60,7 +40,7 @@ def unpack_if_archive(source: int, writer: RootWriter, destination: str, owner: 
         return False
     with os.fdopen(os.dup(source), "rb") as file:
         try:
-            archive = tarfile.open(fileobj=file, mode="r:*", tarinfo=_CheckedEntry)
+            archive = BoundedTar.open(fileobj=file, mode="r:*")
         except tarfile.TarError:
             return _not_a_tar(head)
         with archive:

@@ -8,6 +8,7 @@ import stat
 import tarfile
 
 from estiba.errors import Conflict, InvalidInput, NotFound
+from estiba.layers.tar.bounded import BoundedTar
 from estiba.linux.mountpoints import is_mounted
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -44,8 +45,10 @@ def send(directory: int, name: str, as_name: str, out: BinaryIO) -> int:
     Gives the bytes of its files. Links are written as links.
 
     Raises:
-        NotFound: it is not there. OSError: it cannot be read.
+        NotFound: it is not there. OSError: it cannot be read. InvalidInput: it would not be in `directory`.
     """
+    if name == ".." or "/" in name:
+        raise InvalidInput(f"{name} is no name in a directory")
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         walk = _Walk(tar)
         if as_name:
@@ -155,7 +158,7 @@ def take(source: BinaryIO, open_directory: Callable[[str], int], how: Taken) -> 
         InvalidInput: it is no tar, or an entry leads out of the target. Conflict: something is in the way.
     """
     try:
-        with tarfile.open(fileobj=source, mode="r|*") as tar:
+        with BoundedTar.open(fileobj=source, mode="r|*") as tar:
             return _Taking(open_directory, how).all(tar, tar)
     except tarfile.TarError as error:
         raise InvalidInput(f"the stream is no tar: {error}", remedy="Give what `tar -c` writes.") from error

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _MOST_MEMBERS = 100_000
 _MOST_LINKS = 10
-_LARGEST_HEADER = 1 << 20
 _LARGEST_ARCHIVE = 1 << 40
 _PIECE = 1 << 20
 
@@ -200,25 +199,6 @@ class _Joined:
         self._rest.close()
 
 
-class _Bounded:
-    """A file for `tarfile`, which reads a header of any size at once: here none beyond a megabyte."""
-
-    def __init__(self, file: BinaryIO, where: str) -> None:
-        self._file = file
-        self._where = where
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _LARGEST_HEADER:
-            raise Corrupt(f"{self._where}: a tar header of {size} bytes")
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-
 def _spool(stream: _Joined, where: str, scratch: Scratch) -> BinaryIO:
     """The decompressed stream in a temporary file without a name."""
     descriptor, path = scratch.file("archive")
@@ -243,14 +223,16 @@ def _spool(stream: _Joined, where: str, scratch: Scratch) -> BinaryIO:
 def _index(file: BinaryIO, where: str) -> dict[str, _Member]:
     import tarfile
 
+    from estiba.layers.tar.bounded import BoundedTar
+
     members: dict[str, _Member] = {}
     end = os.fstat(file.fileno()).st_size
     try:
-        with tarfile.open(fileobj=_Bounded(file, where), mode="r:") as tar:  # type: ignore[call-overload]
+        with BoundedTar.open(fileobj=file, mode="r:") as tar:
             for count, member in enumerate(tar):
                 if count >= _MOST_MEMBERS:
                     raise Corrupt(f"{where} has more than {_MOST_MEMBERS} files")
-                if member.size < 0:  # the next header would be one that has been read already, for ever
+                if member.size < 0:  # of a global header, which does not lead back
                     raise Corrupt(f"{where} holds a file of {member.size} bytes")
                 name = _normal(member.name)
                 if member.issym():
@@ -262,7 +244,6 @@ def _index(file: BinaryIO, where: str) -> dict[str, _Member]:
                     if member.offset_data + member.size > end:
                         raise Corrupt(f"{where} ends within {name}", remedy="It was cut: save it again.")
                     members[name] = _Member(member.offset_data, member.size, "")
-                tar.members.clear()
     except tarfile.TarError as error:
         if members:
             raise Corrupt(f"{where} is cut or damaged: {error}", remedy="Save it again.") from error
