@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -59,17 +60,17 @@ def estiba_daemon(command: Sequence[str], directory: str) -> Iterator[Docker]:
 
 
 @contextmanager
-def dockerd() -> Iterator[Docker]:
-    """Debian's dockerd in namespaces of its own, so that nothing of the machine changes."""
-    for program in ("docker", "dockerd", "containerd", "unshare", "ip"):
+def dockerd(*options: str) -> Iterator[Docker]:
+    """Debian's dockerd in namespaces of its own, so that nothing of the machine changes; with more `options`."""
+    for program in ("docker", "dockerd", "containerd", "containerd-shim-runc-v2", "unshare", "ip"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     directory = tempfile.mkdtemp(prefix="est-dk-")  # short: it holds unix sockets
     had_cgroup = os.path.isdir("/sys/fs/cgroup/pids/docker")
     docker = Docker(f"unix://{directory}/d.sock")
-    words = f"dockerd --data-root {directory}/data --exec-root {directory}/exec -p {directory}/pid"
-    words += f" -H {docker.address} --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs"
-    script = f"ip link set lo up && exec {words}"
+    words = ["dockerd", "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "-H", docker.address]
+    words += ["-p", f"{directory}/pid", "--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs"]
+    script = f"ip link set lo up && exec {shlex.join([*words, *options])}"
     with open(f"{directory}/log", "wb") as log:
         daemon = subprocess.Popen(
             ["unshare", "-m", "-n", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from bundles import busybox_rootfs
+from docker_daemons import Docker, dockerd
 from waiting import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -20,20 +18,8 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 RUNTIME = os.path.join(os.path.dirname(sys.executable), "estiba-runtime")
 
 
-class Docker:
-    """The docker command line of one daemon."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.command = ["docker", "-H", f"unix://{directory}/d.sock"]
-
-    def __call__(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*self.command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-        )
-        if check and done.returncode:
-            pytest.fail(f"docker {' '.join(words)}: {done.stderr}")
-        return done
+class Containers(Docker):
+    """The same command line, for containers without a network."""
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self("run", "--rm", "--network", "none", *words)
@@ -49,67 +35,26 @@ class Docker:
 
 
 @pytest.fixture(scope="module")
-def docker() -> Iterator[Docker]:
-    for program in ("docker", "dockerd", "containerd", "containerd-shim-runc-v2", "unshare"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     if not os.path.exists(RUNTIME):
         pytest.skip("the command estiba-runtime is not installed beside this interpreter")
-    directory = tempfile.mkdtemp(prefix="est-dk-")  # short: it holds unix sockets
-    had_cgroup = os.path.isdir("/sys/fs/cgroup/pids/docker")
-    # In a mount namespace of its own, without bridge and firewall rules: nothing of the machine's changes.
-    command = ["unshare", "-m", "dockerd", "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"]
-    command += ["-p", f"{directory}/pid", "-H", f"unix://{directory}/d.sock", "--storage-driver", "vfs"]
-    command += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false"]
-    command += ["--add-runtime", f"estiba={RUNTIME}", "--default-runtime", "estiba"]
-    command += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--experimental"]  # checkpoints are an experiment
-    docker = Docker(directory)
-    with open(f"{directory}/log", "wb") as log:
-        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        _wait_until_up(docker, daemon)
-        tree = busybox_rootfs(f"{directory}/tree")
-        subprocess.run(["tar", "-C", tree, "-cf", f"{directory}/tree.tar", "."], check=True)
-        docker("import", f"{directory}/tree.tar", "bb", check=True)
+    directory = tmp_path_factory.mktemp("image")
+    ours = ("--add-runtime", f"estiba={RUNTIME}", "--default-runtime", "estiba")
+    with dockerd(*ours, "--experimental") as daemon:  # checkpoints are an experiment
+        docker = Containers(daemon.address)
+        tree = busybox_rootfs(str(directory / "tree"))
+        subprocess.run(["tar", "-C", tree, "-cf", str(directory / "tree.tar"), "."], check=True)
+        docker("import", str(directory / "tree.tar"), "bb", check=True)
         yield docker
-        ids = docker("ps", "-aq").stdout.split()
-        if ids:
-            docker("rm", "-f", *ids)
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=30)
-        shutil.rmtree(directory)
-        if not had_cgroup:
-            _remove_cgroups("docker")
 
 
-def _wait_until_up(docker: Docker, daemon: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        if docker("version").returncode == 0:
-            return
-        if daemon.poll() is not None:
-            break
-        select.poll().poll(100)
-    with open(f"{docker.directory}/log", encoding="utf-8") as log:
-        pytest.skip(f"dockerd does not run here: {log.read()[-500:]}")
-
-
-def _remove_cgroups(name: str) -> None:
-    for hierarchy in os.listdir("/sys/fs/cgroup"):
-        for directory, _, _ in os.walk(os.path.join("/sys/fs/cgroup", hierarchy, name), topdown=False):
-            try:
-                os.rmdir(directory)
-            except OSError:
-                continue
-
-
-def test_run_gives_output_exit_code_and_dockers_guards(docker: Docker) -> None:
+def test_run_gives_output_exit_code_and_dockers_guards(docker: Containers) -> None:
     done = docker.run("bb", "sh", "-c", "grep -E 'CapEff|Seccomp:' /proc/self/status; echo err >&2; exit 7")
     assert done.stdout == "CapEff:\t00000000a80425fb\nSeccomp:\t2\n"
     assert (done.stderr, done.returncode) == ("err\n", 7)
 
 
-def test_a_container_lives_is_entered_paused_updated_and_stopped(docker: Docker) -> None:
+def test_a_container_lives_is_entered_paused_updated_and_stopped(docker: Containers) -> None:
     docker.start("life")
     assert docker("exec", "life", "sh", "-c", "echo in; exit 5").returncode == 5
     assert "/dev/pts/" in docker("exec", "-t", "life", "tty").stdout
@@ -129,15 +74,15 @@ def test_a_container_lives_is_entered_paused_updated_and_stopped(docker: Docker)
     docker("rm", "-f", "life", check=True)
 
 
-def test_a_terminal_is_a_terminal(docker: Docker) -> None:
+def test_a_terminal_is_a_terminal(docker: Containers) -> None:
     assert "/dev/pts/0" in docker.run("-t", "bb", "tty").stdout
 
 
-def test_limits_bite(docker: Docker) -> None:
+def test_limits_bite(docker: Containers) -> None:
     assert docker.run("-m", "20m", "bb", "dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1").returncode == 137
 
 
-def test_read_only_with_tmpfs_and_init(docker: Docker) -> None:
+def test_read_only_with_tmpfs_and_init(docker: Containers) -> None:
     done = docker.run(
         "--read-only", "--tmpfs", "/scratch", "--init", "bb", "sh", "-c", "echo $$; touch /scratch/x; touch /x"
     )
@@ -146,7 +91,7 @@ def test_read_only_with_tmpfs_and_init(docker: Docker) -> None:
 
 
 @pytest.mark.parametrize(("program", "code"), [("nope", 127), ("/etc/passwd", 126)])
-def test_a_program_that_cannot_be_run_has_dockers_codes(docker: Docker, program: str, code: int) -> None:
+def test_a_program_that_cannot_be_run_has_dockers_codes(docker: Containers, program: str, code: int) -> None:
     assert docker.run("bb", program).returncode == code
 
 
@@ -159,7 +104,7 @@ def control_file(container_id: str, controller: str, name: str) -> str:
         return file.read().strip()
 
 
-def test_limits_arrive_and_update_changes_them(docker: Docker) -> None:
+def test_limits_arrive_and_update_changes_them(docker: Containers) -> None:
     container = docker.start("limited", "-m", "50m", "--pids-limit", "20", "--cpus", "0.5")
     assert control_file(container, "memory", "memory.limit_in_bytes") == str(50 << 20)
     assert control_file(container, "pids", "pids.max") == "20"
@@ -177,7 +122,7 @@ def test_limits_arrive_and_update_changes_them(docker: Docker) -> None:
     docker("rm", "-f", "limited", check=True)
 
 
-def test_what_exec_is_asked_for_arrives(docker: Docker) -> None:
+def test_what_exec_is_asked_for_arrives(docker: Containers) -> None:
     docker.start("entered")
     given = subprocess.run(
         [*docker.command, "exec", "-i", "entered", "cat"], input="x\n", capture_output=True, text=True, timeout=60
@@ -192,7 +137,7 @@ def test_what_exec_is_asked_for_arrives(docker: Docker) -> None:
     docker("rm", "-f", "entered", check=True)
 
 
-def test_a_paused_container_is_killed_restarted_and_removed(docker: Docker) -> None:
+def test_a_paused_container_is_killed_restarted_and_removed(docker: Containers) -> None:
     docker.start("stubborn")
     docker("pause", "stubborn", check=True)
     docker("kill", "stubborn", check=True)
@@ -205,7 +150,7 @@ def test_a_paused_container_is_killed_restarted_and_removed(docker: Docker) -> N
     docker("rm", "-f", "stubborn", check=True)
 
 
-def test_the_logs_restarts_and_want_of_memory_are_told(docker: Docker) -> None:
+def test_the_logs_restarts_and_want_of_memory_are_told(docker: Containers) -> None:
     failing = ("--restart", "on-failure:2", "bb", "sh", "-c", "echo ran; exit 3")
     docker("run", "-d", "--name", "failing", "--network", "none", *failing, check=True)
     wait_until(lambda: docker.says("failing", "{{.RestartCount}} {{.State.Status}}") == "2 exited", "two restarts")
@@ -216,7 +161,7 @@ def test_the_logs_restarts_and_want_of_memory_are_told(docker: Docker) -> None:
     docker("rm", "failing", "eater", check=True)
 
 
-def test_a_checkpoint_is_refused_and_the_container_goes_on(docker: Docker) -> None:
+def test_a_checkpoint_is_refused_and_the_container_goes_on(docker: Containers) -> None:
     docker.start("kept")
     refused = docker("checkpoint", "create", "kept", "one")
     assert refused.returncode != 0
@@ -225,7 +170,7 @@ def test_a_checkpoint_is_refused_and_the_container_goes_on(docker: Docker) -> No
     docker("rm", "-f", "kept", check=True)
 
 
-def test_capabilities_are_dropped_added_or_all(docker: Docker) -> None:
+def test_capabilities_are_dropped_added_or_all(docker: Containers) -> None:
     def effective(*flags: str) -> int:
         return int(docker.run(*flags, "bb", "grep", "CapEff", "/proc/self/status").stdout.split()[1], 16)
 
@@ -237,7 +182,7 @@ def test_capabilities_are_dropped_added_or_all(docker: Docker) -> None:
     assert done.stdout == "Seccomp:\t0\nmounted\n"
 
 
-def test_mounts_devices_limits_and_sysctls_arrive(docker: Docker, tmp_path: object) -> None:
+def test_mounts_devices_limits_and_sysctls_arrive(docker: Containers, tmp_path: object) -> None:
     flags = ("-v", f"{tmp_path}:/data", "-v", f"{tmp_path}:/fixed:ro", "--tmpfs", "/t:size=1m,mode=1770,noexec")
     flags += ("--device", "/dev/null:/dev/mine", "--ulimit", "nofile=100:200", "--shm-size", "3m")
     flags += ("--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.msgmax=1111", "--oom-score-adj", "500")
@@ -254,18 +199,18 @@ def test_mounts_devices_limits_and_sysctls_arrive(docker: Docker, tmp_path: obje
     ], done.stderr  # fmt: skip
 
 
-def test_users_groups_and_directories_are_as_asked(docker: Docker) -> None:
+def test_users_groups_and_directories_are_as_asked(docker: Containers) -> None:
     script = "id -u; id -g; id -G; pwd; grep NoNew /proc/self/status"
     flags = ("--user", "1000:7", "--group-add", "33", "--workdir", "/new/place", "--security-opt", "no-new-privileges")
     done = docker.run(*flags, "bb", "sh", "-c", script)
     assert done.stdout.splitlines() == ["1000", "7", "7 33", "/new/place", "NoNewPrivs:\t1"]
 
 
-def test_a_device_rule_allows_one_more_device(docker: Docker) -> None:
+def test_a_device_rule_allows_one_more_device(docker: Containers) -> None:
     script = "mknod /tmp/fuse c 10 229; dd if=/tmp/fuse of=/dev/null bs=8k count=0 2>&1 | grep -c permitted"
     assert docker.run("bb", "sh", "-c", script).stdout == "1\n"
     assert docker.run("--device-cgroup-rule", "c 10:229 rwm", "bb", "sh", "-c", script).stdout == "0\n"
 
 
-def test_the_init_of_docker_is_the_first_process(docker: Docker) -> None:
+def test_the_init_of_docker_is_the_first_process(docker: Containers) -> None:
     assert docker.run("--init", "bb", "sh", "-c", "cat /proc/1/cmdline").stdout.startswith("/sbin/docker-init")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import os
-import select
-import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 import archives
 from corpus import TARS
+from docker_daemons import dockerd
 from estiba.layers.unpack import unpack
 from trees import Node, describe
 
@@ -34,30 +32,9 @@ OWN = ("dev", "proc", "sys", "etc", ".dockerenv")
 
 @pytest.fixture(scope="module")
 def docker() -> Iterator[list[str]]:
-    """The docker command for a daemon of its own, in a mount namespace of its own, without a network."""
-    for program in ("docker", "dockerd", "containerd", "unshare"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-    directory = tempfile.mkdtemp(prefix="est-dk-")  # short: it holds unix sockets
-    command = ["unshare", "-m", "dockerd", "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"]
-    command += ["-p", f"{directory}/pid", "-H", f"unix://{directory}/d.sock", "--storage-driver", "vfs"]
-    command += ["--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false"]
-    with open(f"{directory}/log", "wb") as log:
-        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        words = ["docker", "-H", f"unix://{directory}/d.sock"]
-        for _ in range(300):
-            if subprocess.run([*words, "version"], capture_output=True, check=False).returncode == 0:
-                break
-            if daemon.poll() is not None:
-                with open(f"{directory}/log", encoding="utf-8") as log_file:
-                    pytest.skip(f"dockerd does not run here: {log_file.read()[-500:]}")
-            select.poll().poll(100)
-        yield words
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=30)
-        shutil.rmtree(directory)
+    """The docker command of a daemon of its own."""
+    with dockerd() as daemon:
+        yield daemon.command
 
 
 @pytest.mark.parametrize("case", TARS)
