@@ -6,6 +6,7 @@ stray process is known even when its parent is gone.
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import time
@@ -52,13 +53,19 @@ class Machine(NamedTuple):
 
 
 def observe(*, deep: bool) -> Machine:
-    """The machine now; `deep` adds what only root can change: links, nftables tables, cgroups."""
+    """The machine now; `deep` adds what only root can change: links, nftables tables, and cgroups that are not below
+    those where others had processes when this run began."""
     pids = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
     mounts = frozenset(read_mounts())
     if not deep:
         return Machine(deep, pids, mounts)
     links = frozenset(os.listdir("/sys/class/net"))
-    return Machine(deep, pids, mounts, links, read_tables(), frozenset(read_cgroups()))
+    return Machine(deep, pids, mounts, links, read_tables(), frozenset(read_cgroups(others=_groups_of_others())))
+
+
+@functools.cache
+def _groups_of_others() -> frozenset[str]:
+    return groups_of_others() if os.path.isdir("/sys/fs/cgroup") else frozenset()
 
 
 def compare(
@@ -191,11 +198,32 @@ def read_tables() -> frozenset[str]:
     return frozenset(line.removeprefix("table ").strip() for line in listing.splitlines() if line.strip())
 
 
-def read_cgroups(top: str = "/sys/fs/cgroup") -> Iterable[str]:
-    """Every cgroup directory; on version 1 the same name appears once for each controller."""
+def read_cgroups(top: str = "/sys/fs/cgroup", *, others: frozenset[str] = frozenset()) -> Iterable[str]:
+    """Every cgroup directory that is not below one of `others`; on version 1 the same name appears once for each
+    controller."""
     for directory, names, _ in os.walk(top):
         yield directory
-        names[:] = [name for name in names if not os.path.islink(os.path.join(directory, name))]
+        paths = {name: os.path.join(directory, name) for name in names}
+        names[:] = [name for name, path in paths.items() if path not in others and not os.path.islink(path)]
+
+
+def groups_of_others(top: str = "/sys/fs/cgroup") -> frozenset[str]:
+    """The first groups of each hierarchy in which somebody has processes now: a service manager adds and removes groups
+    below its own at any time. Those of Estiba's name are looked at in any case."""
+    roots = [directory for directory in (top, *_directories(top)) if os.path.exists(f"{directory}/cgroup.procs")]
+    first = [group for root in roots for group in _directories(root) if group not in roots]
+    return frozenset(
+        group for group in first if not os.path.basename(group).startswith("estiba") and _has_processes(group)
+    )
+
+
+def _directories(directory: str) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _has_processes(group: str) -> bool:
+    return any(_read(os.path.join(directory, "cgroup.procs")) for directory, _, _ in os.walk(group))
 
 
 def _read(path: str) -> str:

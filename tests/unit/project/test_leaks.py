@@ -109,6 +109,18 @@ def test_a_run_is_alone_with_its_own_family() -> None:
         assert not leaks.is_alone({p.pid: p for p in [*family, other]}, test_process=PYTEST)
 
 
+def test_groups_below_one_where_others_have_processes_are_theirs(tmp_path: Path) -> None:
+    memory = tmp_path / "memory"
+    for group, processes in (("", "1"), ("manager", ""), ("manager/job", "7"), ("empty", ""), ("estiba/one", "8")):
+        (memory / group).mkdir(parents=True, exist_ok=True)
+        (memory / group / "cgroup.procs").write_text(processes)
+    others = leaks.groups_of_others(str(tmp_path))
+    assert others == {str(memory / "manager")}
+    (memory / "manager" / "later").mkdir()
+    seen = {os.path.relpath(path, memory) for path in leaks.read_cgroups(str(memory), others=others)}
+    assert seen == {".", "empty", "estiba", "estiba/one"}
+
+
 def test_a_real_process_is_read_with_its_parent_and_environment() -> None:
     child = subprocess.Popen(["sleep", "60"], env={"ESTIBA_TEST_RUN": "another"})
     try:
