@@ -3,7 +3,7 @@
 
 help:
 	@echo "make demo    from a Dockerfile to a running, self-updating service (KEEP=1 leaves it running)"
-	@echo "make test    set up, lint and run every test"
+	@echo "make test    set up, lint and run every test but the long ones"
 	@echo "make test-all  the same, with the tests that take long"
 	@echo "make test-rootless  the feature tests as an ordinary user"
 	@echo "make test-runtimes  the tests of containers with crun and runc in place of our own runtime"
