@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from estiba.errors import InvalidInput
+from estiba.oci.labels import matches_label
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class _Filters:
     def __init__(self, store: Store, texts: list[str]) -> None:
         self._store = store
         self._dangling: bool | None = None
-        self._labels: list[tuple[str, str | None]] = []
+        self._labels: list[str] = []
         self._references: list[str] = []
         self._before: int | None = None
         self._since: int | None = None
@@ -135,8 +136,7 @@ class _Filters:
                 raise InvalidInput(f"invalid filter dangling={value}", remedy="Write dangling=true or dangling=false.")
             self._dangling = value.lower() in ("true", "1")
         elif key == "label":
-            name, equals, wanted = value.partition("=")
-            self._labels.append((name, wanted if equals else None))
+            self._labels.append(value)
         elif key == "reference":
             self._references.append(value)
         elif key == "before":
@@ -166,7 +166,7 @@ class _Filters:
             return False
         if self._labels:
             labels = dict(self._store.images.config(record.id).run.labels)
-            return all(key in labels and value in (None, labels[key]) for key, value in self._labels)
+            return all(matches_label(labels, text) for text in self._labels)
         return True
 
     def names_it(self, name: Reference) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estiba.errors import InvalidInput, NotThereYet
+from estiba.oci.labels import matches_label
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def _matches(record: NetworkRecord, filters: list[str]) -> bool:
         elif key == "driver":
             matches = record.driver == value
         elif key == "label":
-            name, equals, wanted = value.partition("=")
-            matches = name in record.labels and (not equals or record.labels[name] == wanted)
+            matches = matches_label(record.labels, value)
         else:
             raise InvalidInput(f"invalid filter {text!r}", remedy="Keys are name, id, driver and label.")
         if not matches:

@@ -1,10 +1,11 @@
-"""Docker's filters of `image prune`: ``until=TIME``, ``label=NAME[=VALUE]`` and ``label!=NAME[=VALUE]``."""
+"""Docker's filters of prunes: ``until=TIME``, ``label=NAME[=VALUE]`` and ``label!=NAME[=VALUE]``."""
 
 from __future__ import annotations
 
 import time
 
 from estiba.errors import InvalidInput
+from estiba.oci.labels import matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
 
     from estiba.store.store import Store
     from estiba.store.uses import Use
+
+
+def parsed(texts: Sequence[str], *, keys: Sequence[str]) -> dict[str, list[str]]:
+    """The values of each key.
+
+    Raises:
+        InvalidInput: another key than `keys`.
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in keys:
+            raise InvalidInput(f"invalid filter {text!r}", remedy=f"Keys are {', '.join(keys)}: KEY=VALUE.")
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def spared(store: Store, filters: Sequence[str]) -> tuple[Use, ...]:
@@ -22,28 +38,18 @@ def spared(store: Store, filters: Sequence[str]) -> tuple[Use, ...]:
     """
     from estiba.store.uses import IMAGE, Use
 
-    wanted = [_parsed(text) for text in filters]
+    wanted = parsed(filters, keys=("until", "label", "label!"))
+    until = [_seconds(text) for text in wanted.get("until", ())]
     kept = []
     for record in store.images.list() if wanted else ():
         labels = dict(store.images.config(record.id).run.labels)
-        if not all(_matches(key, value, record.created, labels) for key, value in wanted):
+        if not matches_labels(labels, wanted) or any(record.created >= end for end in until):
             kept.append(Use("filter", IMAGE, str(record.id)))
     return tuple(kept)
 
 
-def _parsed(text: str) -> tuple[str, str]:
+def _seconds(text: str) -> float:
     from estiba.cli.times import moment
     from estiba.image.assemble import unix_seconds
 
-    key, equals, value = text.partition("=")
-    if not equals or key not in ("until", "label", "label!"):
-        raise InvalidInput(f"invalid filter {text!r}", remedy="There are until=TIME, label=NAME and label!=NAME.")
-    return (key, str(unix_seconds(moment(value, now=time.time())))) if key == "until" else (key, value)
-
-
-def _matches(key: str, value: str, created: float, labels: dict[str, str]) -> bool:
-    if key == "until":
-        return created < float(value)
-    name, equals, wanted = value.partition("=")
-    has = name in labels and (not equals or labels[name] == wanted)
-    return has == (key == "label")
+    return unix_seconds(moment(text, now=time.time()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estiba.errors import InvalidInput
+from estiba.oci.labels import matches_label, matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _matches(volume: Volume, filters: list[str], house: House) -> bool:
         if key == "name":
             matches = value in volume.name
         elif key == "label":
-            matches = _matches_label(volume, value)
+            matches = matches_label(volume.labels, value)
         elif key == "dangling":
             matches = (value.lower() in ("true", "1")) == (not house.engine.volumes.users(volume.name))
         else:
@@ -101,11 +102,6 @@ def _matches(volume: Volume, filters: list[str], house: House) -> bool:
         if not matches:
             return False
     return True
-
-
-def _matches_label(volume: Volume, text: str) -> bool:
-    name, equals, wanted = text.partition("=")
-    return name in volume.labels and (not equals or volume.labels[name] == wanted)
 
 
 def _create(arguments: argparse.Namespace, house: House) -> int:
@@ -156,6 +152,7 @@ def _remove(arguments: argparse.Namespace, house: House) -> int:
 
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli.prune_filters import parsed
     from estiba.cli.questions import agrees
     from estiba.cli.units import human_duration, human_size
     from estiba.engine.volumes import NoSuchVolume, VolumeInUse
@@ -163,7 +160,8 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
 
     keep = _keep(arguments, house)
     volumes = house.engine.volumes
-    plan = [one for one in volumes.unused(also_named=arguments.all) if _is_wanted(one, arguments.filter)]
+    wanted = parsed(arguments.filter, keys=("label", "label!"))
+    plan = [one for one in volumes.unused(also_named=arguments.all) if matches_labels(one.labels, wanted)]
     if not plan:
         print("No unused volumes.")
         return 0
@@ -188,14 +186,3 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
         print(f"{trashed} can be taken back for {human_duration(keep)}: estiba volume undo NAME")
     print(f"Total reclaimed space: {human_size(freed, digits=4)}")
     return 0
-
-
-def _is_wanted(volume: Volume, filters: list[str]) -> bool:
-    """Docker's filters of prune: ``label=NAME[=VALUE]`` and ``label!=NAME[=VALUE]``."""
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if not equals or key not in ("label", "label!"):
-            raise InvalidInput(f"invalid filter {text!r}", remedy="Keys are label and label!.")
-        if _matches_label(volume, value) == (key == "label!"):
-            return False
-    return True

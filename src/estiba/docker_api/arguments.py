@@ -30,7 +30,7 @@ def whole_number(text: str, name: str) -> int:
 
 
 def filters(text: str) -> dict[str, list[str]]:
-    """``{"label": ["a=b"]}``, or in the old form ``{"label": {"a=b": true}}``.
+    """``{"label": ["a=b"]}``, or in the old form ``{"label": {"a=b": true}}``; what has no value filters nothing.
 
     Raises:
         InvalidInput: neither.
@@ -49,7 +49,8 @@ def filters(text: str) -> dict[str, list[str]]:
             values = [word for word, wanted in values.items() if wanted]
         if not isinstance(values, list) or not all(isinstance(word, str) for word in values):
             raise InvalidInput(f"invalid filter {key!r}: its values are no list of strings")
-        found[str(key)] = values
+        if values:
+            found[str(key)] = values
     return found
 
 

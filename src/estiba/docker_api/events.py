@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from estiba.oci.labels import matches_label
 from estiba.values import NamedTuple
 
 _REMEMBERED = 1024
@@ -68,8 +69,7 @@ def is_wanted(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:
     """Whether an event passes: values of one key are alternatives, keys must all match. Pure."""
     for key, values in filters.items():
         if key == "label":
-            pairs = [value.partition("=") for value in values]
-            if not all(name in event.attributes and (not eq or event.attributes[name] == v) for name, eq, v in pairs):
+            if not all(matches_label(event.attributes, value) for value in values):
                 return False
         elif not any(_matches(event, key, value) for value in values):
             return False

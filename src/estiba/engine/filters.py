@@ -6,6 +6,7 @@ import re
 
 from estiba.engine import lifecycle
 from estiba.errors import InvalidInput
+from estiba.oci.labels import matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ class Filters:
 
     def _matches(self, key: str, values: list[str], record: ContainerRecord) -> bool:
         if key == "label":
-            labels = dict(record.parsed_process().labels)
-            pairs = [value.partition("=") for value in values]
-            return all(name in labels and (not equals or labels[name] == text) for name, equals, text in pairs)
+            return matches_labels(dict(record.parsed_process().labels), self._wanted)
         return any(self._matches_one(key, value, record) for value in values)
 
     def _matches_one(self, key: str, value: str, record: ContainerRecord) -> bool:

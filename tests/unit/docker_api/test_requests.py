@@ -38,7 +38,7 @@ def test_a_path_finds_its_handler() -> None:
 
 def test_filters_in_both_forms() -> None:
     assert filters('{"label":["a=b"]}') == filters('{"label":{"a=b":true,"c":false}}') == {"label": ["a=b"]}
-    assert filters("") == {}
+    assert filters("") == filters('{"dangling":[]}') == filters('{"dangling":{"true":false}}') == {}
     for wrong in ("[]", "{", '{"label":"a"}'):
         with pytest.raises(InvalidInput, match="filter"):
             filters(wrong)

@@ -25,6 +25,7 @@ from estiba.image.image import Image, find, view
 from estiba.image.importing import import_tar
 from estiba.image.inspect import inspect_image
 from estiba.image.remove import UNTAGGED, remove_image
+from estiba.oci.labels import matches_labels
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 from estiba.values import TYPE_CHECKING
@@ -79,11 +80,8 @@ def _row(image: Image, patterns: Sequence[str]) -> dict[str, object]:
 def _is_wanted(image: Image, wanted: Mapping[str, Sequence[str]]) -> bool:
     if "dangling" in wanted and is_true(wanted["dangling"][0]) == bool(image.tags):
         return False
-    labels = dict(image.config.run.labels)
-    for text in wanted.get("label", ()):
-        name, equals, value = text.partition("=")
-        if name not in labels or (equals and labels[name] != value):
-            return False
+    if not matches_labels(dict(image.config.run.labels), wanted):
+        return False
     patterns = wanted.get("reference", ())
     return not patterns or any(_names(record.name, pattern) for record in image.names for pattern in patterns)
 

@@ -12,6 +12,7 @@ from estiba.docker_api.container_options import membership_of
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.engine import memberships
 from estiba.errors import EstibaError, InvalidInput, NotThereYet
+from estiba.oci.labels import matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ def _is_wanted(record: NetworkRecord, wanted: dict[str, list[str]]) -> bool:
         return False
     if "id" in wanted and not any(record.id.startswith(text) for text in wanted["id"]):
         return False
-    for text in wanted.get("label", ()):
-        name, equals, value = text.partition("=")
-        if name not in record.labels or (equals and record.labels[name] != value):
-            return False
-    return True
+    return matches_labels(record.labels, wanted)
 
 
 def _described(record: NetworkRecord, endpoints: dict[str, Endpoint]) -> dict[str, object]:
@@ -174,7 +171,7 @@ async def remove(exchange: Exchange) -> web.Response:
 async def prune(exchange: Exchange) -> web.Response:
     """Those of users that no container is in."""
     wanted = filters(exchange.text("filters"))
-    if unknown := set(wanted) - {"label"}:
+    if unknown := set(wanted) - {"label", "label!"}:
         raise NotThereYet(f"prune with the filter {min(unknown)} is not there yet")
     networks = exchange.api.networks
 

@@ -11,6 +11,7 @@ from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.engine.inspect import inspect_volume
 from estiba.engine.volumes import NoSuchVolume
 from estiba.errors import InvalidInput, NotThereYet
+from estiba.oci.labels import matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,11 +46,7 @@ def _is_wanted(volume: Volume, wanted: dict[str, list[str]]) -> bool:
         return False
     if "driver" in wanted and "local" not in wanted["driver"]:
         return False
-    for text in wanted.get("label", ()):
-        name, equals, value = text.partition("=")
-        if name not in volume.labels or (equals and volume.labels[name] != value):
-            return False
-    return True
+    return matches_labels(volume.labels, wanted)
 
 
 async def create(exchange: Exchange) -> web.Response:
@@ -93,13 +90,13 @@ async def remove(exchange: Exchange) -> web.Response:
 async def prune(exchange: Exchange) -> web.Response:
     """Anonymous ones that nobody has; with all=true those with names too."""
     wanted = filters(exchange.text("filters"))
-    if unknown := set(wanted) - {"all", "label"}:
+    if unknown := set(wanted) - {"all", "label", "label!"}:
         raise NotThereYet(f"prune with the filter {min(unknown)} is not there yet")
     also_named = is_true((wanted.get("all") or ["false"])[0])
     volumes = exchange.api.engine.volumes
 
     def work() -> list[str]:
-        chosen = [v for v in volumes.unused(also_named=also_named) if _is_wanted(v, {"label": wanted.get("label", [])})]
+        chosen = [one for one in volumes.unused(also_named=also_named) if matches_labels(one.labels, wanted)]
         for volume in chosen:
             volumes.remove(volume.name)
         return [volume.name for volume in chosen]
