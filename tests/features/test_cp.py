@@ -137,6 +137,39 @@ def test_links_of_a_hostile_container_lead_nowhere_outside(busybox_host, files):
     assert not os.path.exists("/file")
 
 
+def test_what_leads_above_the_root_of_a_stopped_container_is_its_root(busybox_host, files):
+    """Its files are mounted for the copy alone, in the store's own directory, where other things lie beside them."""
+    script = (
+        "mkdir -p /d/e; echo x > /d/e/file; ln -s .. /up; ln -s ../.. /higher; ln -s up /chain; ln -s d/../.. /over"
+    )
+    busybox_host.estiba("run", "--name", "one", "busybox", "sh", "-c", script)
+    scratch = f"{busybox_host.root}/tmp"
+    with open(f"{scratch}/secret", "w", encoding="ascii") as file:
+        file.write("of the host\n")
+    try:
+        for number, asked in enumerate(
+            ("/up/.", "/up/..", "/up/", "/higher/.", "/chain/.", "/over/.", "/..", "/d/../..", "/../d/..", "/d/e/../..")
+        ):
+            busybox_host.estiba("cp", f"one:{asked}", f"{files}/out{number}")
+            busybox_host.estiba("cp", "-L", f"one:{asked}", f"{files}/followed{number}")
+            for out in (f"{files}/out{number}", f"{files}/followed{number}"):
+                assert os.path.isfile(f"{out}/d/e/file"), asked
+                assert not {name for name in os.listdir(out) if name.startswith(("secret", "copy"))}, asked
+        for number, asked in enumerate(("/up", "/higher", "/chain", "/over")):
+            busybox_host.estiba("cp", f"one:{asked}", f"{files}/link{number}")
+            assert os.path.islink(f"{files}/link{number}")
+            busybox_host.estiba("cp", "-L", f"one:{asked}", f"{files}/led{number}")
+            assert os.path.isfile(f"{files}/led{number}/d/e/file"), asked
+            with tarfile.open(
+                fileobj=io.BytesIO(busybox_host.estiba("cp", f"one:{asked}/.", "-", text=False).stdout)
+            ) as tar:
+                assert not [name for name in tar.getnames() if "secret" in name or "copy." in name], asked
+            busybox_host.estiba("cp", str(files / "file"), f"one:{asked}/put{number}")
+        assert sorted(name for name in os.listdir(scratch) if name.startswith("put")) == []
+    finally:
+        os.unlink(f"{scratch}/secret")
+
+
 @pytest.mark.root
 def test_a_directory_that_becomes_a_link_meanwhile_leads_nowhere(busybox_host, files):
     (files / "target" / "secret").write_text("of the host\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,20 @@ def test_a_tar_of_files_becomes_an_image(client) -> None:
     assert box.put_archive("/tmp", b"".join(box.get_archive("/etc/group")[0]))
     box.remove()
     client.images.remove("imported:1")
+
+
+def test_an_archive_of_what_leads_above_the_root_is_one_of_the_root(client) -> None:
+    box = client.containers.create("busybox", ["sh", "-c", "ln -s .. /up; ln -s ../.. /higher"])
+    box.start()
+    box.wait()
+    for path in ("/up/.", "/up/..", "/higher/", "/.."):
+        parts, _ = box.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as tar:
+            above = {name.split("/")[1] for name in tar.getnames() if "/" in name}
+        assert {"bin", "etc", "up"} <= above
+        assert not [name for name in above if name.startswith("copy.")]
+    assert box.get_archive("/up")[1]["linkTarget"] == "/"
+    box.remove()
 
 
 def test_networks_and_volumes(client) -> None:

@@ -144,8 +144,9 @@ def _check_goal(inside: Inside, to: Goal) -> None:
 
 
 def _split(path: str) -> tuple[str, str]:
+    """A directory and a name in it that leads nowhere else: ``..`` is only followed where the whole path is opened."""
     directory, _, name = path.rpartition("/")
-    return directory or "/", name or "."
+    return (path, ".") if name in ("", "..") else (directory or "/", name)
 
 
 def _absolute(path: str) -> str:

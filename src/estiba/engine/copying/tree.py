@@ -28,6 +28,9 @@ class Side:
     def find(self, path: str, *, follows: bool) -> Found:
         """What lies at `path` (absolute here); with `follows` a link at its end is followed too.
 
+        Where the last name is ``..``, or the path is the root, `resolved` is a directory for `directory` alone: a last
+        name must not be taken from it.
+
         Raises:
             NotFound: a directory on the way is missing. InvalidInput: too many links.
         """
@@ -35,7 +38,9 @@ class Side:
         for _ in range(_MOST_LINKS):
             above, _, last = _stripped(clean).rpartition("/")
             if not last or last == "..":
-                return Found(_stripped(clean) or "/", True, True)
+                whole = _stripped(clean) or "/"
+                os.close(self.directory(whole))
+                return Found(whole, True, True)
             directory = self.directory(above or "/")
             try:
                 status = os.stat(last, dir_fd=directory, follow_symlinks=False)
