@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+
 from estiba.store.database import Database
 from estiba.store.paths import StorePaths
 from estiba.values import TYPE_CHECKING
@@ -50,6 +52,7 @@ class Store:
         self.database = database
         self._wanted = snapshotter
         self._restore = restore
+        self._opening = allocate_lock()
 
     @part
     def scratch(self) -> Scratch:
@@ -116,14 +119,26 @@ class Store:
 
     @part
     def snapshots(self) -> Snapshotter:
-        """Layers as trees; the kind is chosen at the first use, and what a power cut may have cost is restored."""
+        """Layers as trees; the kind is chosen at the first use, and what a power cut may have cost is restored.
+
+        Other threads wait until all is restored: what they ask for may be among it.
+        """
         from estiba.store.snapshots.choose import open_snapshotter
 
-        snapshots = open_snapshotter(self.database, self.paths, kind=self._wanted)
-        if self._restore is not None and snapshots.doubtful():
-            self.__dict__["snapshots"] = snapshots  # whoever restores needs them too
-            self._restore(self)
-        return snapshots
+        with self._opening:
+            if "snapshots" not in self.__dict__:
+                snapshots = open_snapshotter(self.database, self.paths, kind=self._wanted)
+                if self._restore is not None and snapshots.doubtful():
+                    self._restore(self._with(snapshots))
+                self.__dict__["snapshots"] = snapshots
+            opened: Snapshotter = self.__dict__["snapshots"]
+            return opened
+
+    def _with(self, snapshots: Snapshotter) -> Store:
+        """The same store for whoever restores, who needs the snapshotter before all others may have it."""
+        store = Store(self.paths, self.database, snapshotter=self._wanted)
+        store.__dict__.update(snapshots=snapshots, leases=self.leases)
+        return store
 
     @classmethod
     def open(cls, root: str, *, snapshotter: str = "auto", restore: Callable[[Store], None] | None = None) -> Store:

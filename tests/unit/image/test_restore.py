@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import threading
+import traceback
 
 import pytest
 
@@ -19,6 +22,7 @@ from estiba.store.fsck import check
 from estiba.store.gc import collect
 from estiba.store.snapshots import choose, records
 from estiba.store.store import Store
+from waiting import wait_until
 
 LAYERS = (archives.tar({"etc/": b"", "etc/name": b"low" * 1000}), archives.tar({"b": b"high"}))
 
@@ -67,6 +71,34 @@ def test_layers_are_unpacked_again_before_anything_looks_at_them(after_a_cut):
         assert store.snapshots.doubtful() == ()
         collect(store)
         assert check(store).problems == ()
+
+
+def test_threads_that_come_meanwhile_wait_until_all_is_restored(after_a_cut):
+    """As the containers do that a daemon starts at once after a power cut."""
+    seen: list[int] = []
+    restored: list[Store] = []
+
+    def look() -> None:
+        seen.append(len(store.snapshots.list()))
+
+    def is_waiting() -> bool:
+        """Whether the other thread is in the midst of asking for snapshots, or has got them."""
+        at = sys._current_frames().get(other.ident or 0)
+        asks = at and "snapshots" in [frame.f_code.co_name for frame, _ in traceback.walk_stack(at)]
+        return bool(asks) or not other.is_alive()
+
+    def while_another_looks(inner: Store) -> None:
+        restored.append(inner)
+        other.start()
+        wait_until(is_waiting, "the other thread asks for snapshots")
+        restore(inner)
+
+    other = threading.Thread(target=look)
+    with Store.open(after_a_cut, restore=while_another_looks) as store:
+        look()
+        other.join(60)
+        assert seen == [2, 2]
+        assert len(restored) == 1
 
 
 def test_where_nobody_restores_a_doubtful_layer_is_missing(after_a_cut):
