@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import argparse
 
     from estiba.networks.definitions import NetworkRecord
-    from estiba.networks.endpoints import Endpoint
     from estiba.wiring.house import House
 
 
@@ -132,41 +131,12 @@ def _create(arguments: argparse.Namespace, house: House) -> int:
 
 def _inspect(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.inspect import show
+    from estiba.engine.inspect import inspect_network
 
     def inspect(name: str) -> dict[str, object]:
-        record = house.networks.inspect(name)
-        return _described(record, house.networks.endpoints(record.name))
+        return inspect_network(house.engine, house.networks.inspect(name))
 
     return show(arguments.names, [inspect], form=arguments.format, what="network")
-
-
-def _described(record: NetworkRecord, endpoints: dict[str, Endpoint]) -> dict[str, object]:
-    """As Docker shows it."""
-    return {
-        "Name": record.name,
-        "Id": record.id,
-        "Created": _moment(record.created),
-        "Scope": "local",
-        "Driver": record.driver,
-        "EnableIPv4": True,
-        "EnableIPv6": False,
-        "IPAM": {
-            "Driver": "default",
-            "Config": [{"Subnet": record.subnet, "Gateway": record.gateway}] if record.subnet else [],
-        },
-        "Internal": record.internal,
-        "Containers": {
-            key: {
-                "Name": endpoint.hostname,
-                "MacAddress": endpoint.mac,
-                "IPv4Address": f"{endpoint.address}/{endpoint.prefix}",
-                "IPv6Address": "",
-            }
-            for key, endpoint in endpoints.items()
-        },
-        "Options": {"com.docker.network.bridge.name": record.device} if record.device else {},
-        "Labels": dict(record.labels),
-    }
 
 
 def _remove(arguments: argparse.Namespace, house: House) -> int:

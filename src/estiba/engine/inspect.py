@@ -1,4 +1,4 @@
-"""All about a container or a volume in the shape of Docker's Engine API (ContainerInspect, VolumeInspect)."""
+"""All about a container, a volume or a network in the shape of Docker's Engine API (ContainerInspect and the like)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from estiba.engine.records import ContainerRecord, Networking
     from estiba.engine.spec import Process
     from estiba.engine.volumes import Volume
+    from estiba.networks.definitions import NetworkRecord
+    from estiba.networks.endpoints import Endpoint
     from estiba.oci.image_config import RunConfig
 
 Json = dict[str, object]
@@ -70,6 +72,49 @@ def inspect_volume(volume: Volume) -> Json:
         "Name": volume.name,
         "Options": None,
         "Scope": "local",
+    }
+
+
+def inspect_network(engine: Engine, record: NetworkRecord) -> Json:
+    """Everything about a network, with the containers that are in it."""
+    members = engine.networks_at(engine.run).endpoints(record.name)
+    return network_summary(record) | {"Containers": {key: _member(engine, key, one) for key, one in members.items()}}
+
+
+def network_summary(record: NetworkRecord) -> Json:
+    """A network as lists show it, without its containers."""
+    return {
+        "Name": record.name,
+        "Id": record.id,
+        "Created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+        "Scope": "local",
+        "Driver": record.driver,
+        "EnableIPv4": True,
+        "EnableIPv6": False,
+        "IPAM": {
+            "Driver": "default",
+            "Options": None,
+            "Config": [{"Subnet": record.subnet, "Gateway": record.gateway}] if record.subnet else [],
+        },
+        "Internal": record.internal,
+        "Attachable": False,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {},
+        "Options": {"com.docker.network.bridge.name": record.device} if record.device else {},
+        "Labels": dict(record.labels),
+    }
+
+
+def _member(engine: Engine, container_id: str, endpoint: Endpoint) -> Json:
+    container = engine.containers.get(container_id)
+    return {
+        "Name": container.name if container else endpoint.hostname,
+        "EndpointID": _endpoint_id(container_id, endpoint.network),
+        "MacAddress": endpoint.mac,
+        "IPv4Address": f"{endpoint.address}/{endpoint.prefix}",
+        "IPv6Address": "",
     }
 
 
@@ -201,7 +246,7 @@ def _endpoint(record: ContainerRecord, joined: Joined) -> Json:
     return {
         "Aliases": list(joined.aliases) or None,
         "DNSNames": [record.name, *joined.aliases, record.id[:12]] if has_names else None,
-        "EndpointID": Digest.of(f"{record.id}\0{joined.network}".encode()).hex if joined.address else "",
+        "EndpointID": _endpoint_id(record.id, joined.network) if joined.address else "",
         "Gateway": joined.gateway,
         "IPAddress": joined.address,
         "IPPrefixLen": joined.prefix,
@@ -214,6 +259,10 @@ def _endpoint(record: ContainerRecord, joined: Joined) -> Json:
         "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0,
     }
+
+
+def _endpoint_id(container_id: str, network: str) -> str:
+    return Digest.of(f"{container_id}\0{network}".encode()).hex
 
 
 def _with_protocol(port: str) -> str:

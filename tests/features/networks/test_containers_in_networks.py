@@ -50,12 +50,13 @@ def test_a_container_sees_its_address_and_its_networks_show_it(busybox_host) -> 
     busybox_host.estiba(
         "run", "-d", "--name", "box", "--network", "blue", "--hostname", "boxy", "busybox", "sleep", "99"
     )
-    address = busybox_host.inspect("box")["NetworkSettings"]["Networks"]["blue"]["IPAddress"]
+    place = busybox_host.inspect("box")["NetworkSettings"]["Networks"]["blue"]
+    address = place["IPAddress"]
     assert f"{address}\tboxy" in busybox_host.estiba("exec", "box", "cat", "/etc/hosts").stdout
     assert f"inet {address}/24" in busybox_host.estiba("exec", "box", "ip", "address", "show", "eth0").stdout
     (told,) = json.loads(busybox_host.estiba("network", "inspect", "blue").stdout)
-    assert [(entry["Name"], entry["IPv4Address"]) for entry in told["Containers"].values()] == [
-        ("box", f"{address}/24")
+    assert [(entry["Name"], entry["IPv4Address"], entry["EndpointID"]) for entry in told["Containers"].values()] == [
+        ("box", f"{address}/24", place["EndpointID"])
     ]
     assert busybox_host.estiba("network", "rm", "blue", check=False).returncode == 1
     busybox_host.estiba("rm", "-f", "box")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from aiohttp import web
@@ -11,13 +10,13 @@ from estiba.docker_api.arguments import filters, is_true
 from estiba.docker_api.container_options import membership_of
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.engine import memberships
+from estiba.engine.inspect import inspect_network, network_summary
 from estiba.errors import EstibaError, InvalidInput, NotThereYet
 from estiba.oci.labels import matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.networks.definitions import NetworkRecord
-    from estiba.networks.endpoints import Endpoint
 
 _KEYS = ("name", "id", "driver", "label", "type", "scope", "dangling")
 _BUILT_IN = ("bridge", "host", "none")
@@ -34,7 +33,7 @@ async def index(exchange: Exchange) -> web.Response:
         if "dangling" in wanted:
             unused = {record.id for record in networks.unused() if record.name not in _BUILT_IN}
             records = [r for r in records if (r.id in unused) == is_true(wanted["dangling"][0])]
-        return [_described(record, {}) for record in records]
+        return [_described(network_summary(record)) for record in records]
 
     return answer(await exchange.api.threads.quick(work))
 
@@ -54,51 +53,14 @@ def _is_wanted(record: NetworkRecord, wanted: dict[str, list[str]]) -> bool:
     return matches_labels(record.labels, wanted)
 
 
-def _described(record: NetworkRecord, endpoints: dict[str, Endpoint]) -> dict[str, object]:
-    pool = [{"Subnet": record.subnet, "Gateway": record.gateway}] if record.subnet else []
-    return {
-        "Name": record.name,
-        "Id": record.id,
-        "Created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-        "Scope": "local",
-        "Driver": record.driver,
-        "EnableIPv4": True,
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": pool},
-        "Internal": record.internal,
-        "Attachable": False,
-        "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
-        "Containers": {
-            key: {
-                "Name": endpoint.hostname,
-                "EndpointID": "",
-                "MacAddress": endpoint.mac,
-                "IPv4Address": f"{endpoint.address}/{endpoint.prefix}",
-                "IPv6Address": "",
-            }
-            for key, endpoint in endpoints.items()
-        },
-        "Options": {},  # what was asked for: docker-compose makes a network anew where it finds more
-        "Labels": dict(record.labels),
-    }
+def _described(value: dict[str, object]) -> dict[str, object]:
+    """With the options that were asked for: docker-compose makes a network anew where it finds more."""
+    return value | {"Options": {}}
 
 
 async def inspect(exchange: Exchange) -> web.Response:
     api, name = exchange.api, exchange.parts["id"]
-
-    def work() -> dict[str, object]:
-        record = api.networks.inspect(name)
-        value = _described(record, api.networks.endpoints(record.name))
-        containers = value["Containers"]
-        assert isinstance(containers, dict)
-        for key, entry in containers.items():
-            if (container := api.engine.containers.get(key)) is not None:
-                entry["Name"] = container.name
-        return value
-
-    return answer(await api.threads.quick(work))
+    return answer(await api.threads.quick(lambda: _described(inspect_network(api.engine, api.networks.inspect(name)))))
 
 
 async def create(exchange: Exchange) -> web.Response:
