@@ -69,3 +69,5 @@ def test_a_running_container_is_paused_and_goes_on(busybox_host):
     assert busybox_host.estiba("run", "--rm", "running", "cat", "/n").stdout.strip().isdigit()
     refused = busybox_host.estiba("commit", "--pause=false", "one", check=False)
     assert "--pause=false" in refused.stderr
+    busybox_host.estiba("commit", "-p", "one", "paused")
+    assert config(busybox_host, "paused")["RepoTags"] == ["paused:latest"]

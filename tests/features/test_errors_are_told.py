@@ -28,6 +28,8 @@ _ANY_USER = (
     # What is before the command, and the command
     wrong("--foo ps", 2, "unknown flag --foo", "estiba --help"),
     wrong("--root", 2, "--root needs a value"),
+    wrong("--debug=maybe ps", 2, "--debug=maybe: 'maybe' is neither true nor false"),
+    wrong("-D=false frobnicate", 1, "'frobnicate' is not an estiba command"),
     wrong("frobnicate", 1, "'frobnicate' is not an estiba command", "estiba --help"),
     wrong("biuld .", 1, "did you mean 'build'?"),
     wrong("help frobnicate", 1, "not an estiba command"),
@@ -35,6 +37,8 @@ _ANY_USER = (
     # Arguments: Docker's 125 for run, create and exec, 2 for others
     wrong("run", 125, "run: the following arguments are required: IMAGE", "estiba run --help"),
     wrong("run --foo busybox", 125, "run: unrecognized", "estiba run --help"),
+    wrong("run --rm=maybe busybox", 125, "--rm=maybe: 'maybe' is neither true nor false", "estiba run --help"),
+    wrong("ps --no-trunc=no", 2, "--no-trunc=no: 'no' is neither true nor false", "estiba ps --help"),
     wrong("container run", 125, "required: IMAGE"),
     wrong("create", 125, "required: IMAGE"),
     wrong("exec", 125, "required: CONTAINER"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-stdin", action="store_true", help="give it no input")
-    parser.add_argument("--sig-proxy", default="true", metavar="BOOL", help="pass signals on (true)")
+    parser.add_argument("--sig-proxy", action="store_true", default=True, help="pass signals on (default: true)")
     parser.add_argument("--detach-keys", metavar="KEYS", help="keys that leave it (ctrl-p,ctrl-q)")
     parser.add_argument("container", metavar="CONTAINER")
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, house: House) -> int:
         input=0 if gives_input else -1,
         raw=options.tty and gives_input and os.isatty(0),
         detach_keys=keys if options.tty else b"",
-        passes_signals=arguments.sig_proxy.lower() not in ("false", "0"),
+        passes_signals=arguments.sig_proxy,
     )
     outcome = relay(house.engine.attach(record, gives_input=gives_input), ends)
     return 0 if outcome.exit_code is None else outcome.exit_code

@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="such as 'CMD [\"/app\"]': an instruction of a Dockerfile that changes no file",
     )
     parser.add_argument(
-        "-p", "--pause", default="true", metavar="BOOL", help="a running container is paused meanwhile (true)"
+        "-p",
+        "--pause",
+        action="store_true",
+        default=True,
+        help="a running container is paused meanwhile (default: true)",
     )
     parser.add_argument("container", metavar="CONTAINER")
     parser.add_argument("name", nargs="?", default="", metavar="NAME[:TAG]")
@@ -34,7 +38,7 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     from estiba.errors import InvalidInput
     from estiba.oci.reference import Reference
 
-    if arguments.pause.lower() not in ("true", "1"):
+    if not arguments.pause:
         raise InvalidInput(
             "--pause=false is refused: what a container changes while it is read may lead the reader astray",
             remedy="Leave it out, or stop the container first.",

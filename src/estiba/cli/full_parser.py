@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from estiba.cli.parser import TRUTHS
 from estiba.cli.usage import WrongUsage
 from estiba.errors import NotThereYet
 from estiba.values import TYPE_CHECKING
@@ -28,6 +29,23 @@ class Refused(argparse.Action):
         raise NotThereYet(f"the flag {name} is not there yet", remedy="SCOPE.md tells what comes next.")
 
 
+class Told(argparse.Action):
+    """A word that tells a switch its value: ``--rm=false``, or ``-it=false``, which tells the last of several."""
+
+    def __init__(self, option_strings: list[str], switches: list[argparse.Action], text: str, **_said: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=argparse.SUPPRESS)
+        self._switches = switches
+        self._text = text
+
+    def __call__(self, _parser: object, namespace: object, _values: object, _name: str | None = None) -> None:
+        value = TRUTHS.get(self._text)
+        if value is None:
+            raise argparse.ArgumentError(self, f"{self._text!r} is neither true nor false")
+        for switch in self._switches:
+            setattr(namespace, switch.dest, switch.const)
+        setattr(namespace, switch.dest, switch.const is value)
+
+
 class FullParser(argparse.ArgumentParser):
     """Its `prog` is ``estiba COMMAND``; a sub-command's parser is of the same class."""
 
@@ -40,6 +58,23 @@ class FullParser(argparse.ArgumentParser):
         if said.get("help") == argparse.SUPPRESS:
             said["help"] = argparse.SUPPRESS
         return super().add_argument(*names, **said)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it; besides, switches may be told their values."""
+        for word in args:
+            self._note_told(word)
+        return super().parse_known_args(args, namespace)
+
+    def _note_told(self, word: str) -> None:
+        """Add an argument for the very word, which counts where argparse finds it: not in another program's words."""
+        name, equals, text = word.partition("=")
+        known = self._option_string_actions
+        if not equals or not name.startswith("-") or word in known:
+            return
+        names = [name] if name.startswith("--") else [f"-{letter}" for letter in name[1:]]
+        switches = [known.get(name) for name in names]
+        if switches and all(isinstance(switch, argparse._StoreConstAction) for switch in switches):
+            self.add_argument(word, action=Told, switches=switches, text=text)
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return Formatter(self.prog)

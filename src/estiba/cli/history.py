@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from estiba.cli.parser import SUPPRESS
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,11 +19,10 @@ _SHOWN = 45
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name or an ID")
-    parser.add_argument("-H", "--human", action="store_true", default=True, help="sizes and times for people (default)")
+    parser.add_argument(
+        "-H", "--human", action="store_true", default=True, help="sizes and times for people (default: true)"
+    )
     parser.add_argument("--no-human", action="store_false", dest="human", help="bytes and exact times")
-    # As Docker's tools take it.
-    parser.add_argument("--human=true", "-H=true", action="store_true", dest="human", default=True, help=SUPPRESS)
-    parser.add_argument("--human=false", "-H=false", action="store_false", dest="human", default=True, help=SUPPRESS)
     parser.add_argument("-q", "--quiet", action="store_true", help="only IDs")
     parser.add_argument("--no-trunc", action="store_true", help="whole commands")
     parser.add_argument("--format", default="", help="table, json, 'table TEMPLATE' or a template")

@@ -143,8 +143,8 @@ def parse(words: Sequence[str]) -> Invocation:
             key = _FLAGS_WITH_VALUE[name]
             is_more = key == "insecure_registry" and key in flags  # the one that may be given several times
             flags[key] = f"{flags[key]},{value}" if is_more else value
-        elif word in {"-D", "--debug"}:
-            debug = True
+        elif name in {"-D", "--debug"}:
+            debug = not equals or _is_true(value, word)
         elif word in {"-h", "--help"}:
             return Invocation(flags, debug, "help", rest)
         elif word in {"-v", "--version"}:
@@ -154,6 +154,14 @@ def parse(words: Sequence[str]) -> Invocation:
     if not rest:
         return Invocation(flags, debug, "help", [])
     return Invocation(flags, debug, rest[0], rest[1:])
+
+
+def _is_true(text: str, word: str) -> bool:
+    from estiba.cli.parser import TRUTHS
+
+    if text not in TRUTHS:
+        raise WrongUsage(f"{word}: {text!r} is neither true nor false", remedy="Write --debug before the command.")
+    return TRUTHS[text]
 
 
 def _dispatch(invocation: Invocation, environment: dict[str, str], kept: list[House] | None) -> int:

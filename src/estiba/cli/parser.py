@@ -22,6 +22,12 @@ REMAINDER = "..."
 SUPPRESS = "==SUPPRESS=="
 """`help`: not shown (argparse.SUPPRESS)."""
 
+TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+"""What a switch may be told, as in ``--rm=false``: the words of Docker's flags."""
+
 _SEVERAL = ("?", "*", "+", REMAINDER)
 
 
@@ -157,20 +163,17 @@ def _read(arguments: Sequence[Argument], words: Sequence[str]) -> dict[str, Any]
         if fixed >= 0 and row:
             raise NotPlain
         name, equals, text = word.partition("=")
-        found = flags.get(name) if name.startswith("--") else flags.get(word)
-        if found is None:
+        argument = flags.get(name) if name.startswith("--") else flags.get(word)
+        if argument is None:
             _switch_all(flags, word, values, given)
             continue
-        argument = found
         if not argument.is_plain:
             raise NotPlain
         given.add(argument.dest)
         if argument.action == "store_true":
-            if equals and name.startswith("--"):
-                raise NotPlain
-            values[argument.dest] = True
+            values[argument.dest] = _truth(text) if equals else True
             continue
-        if not (equals and name.startswith("--")):
+        if not equals:
             if position >= len(words) or words[position].startswith("-"):
                 raise NotPlain
             text = words[position]
@@ -186,15 +189,26 @@ def _read(arguments: Sequence[Argument], words: Sequence[str]) -> dict[str, Any]
 
 
 def _switch_all(flags: dict[str, Argument], word: str, values: dict[str, Any], given: set[str]) -> None:
-    """Several switches in one word: ``-it``."""
-    if word.startswith("--"):
+    """Several switches in one word: ``-it``; the last may be told its value: ``-it=false``."""
+    name, equals, text = word.partition("=")
+    if word.startswith("--") or name == "-":
         raise NotPlain
-    for letter in word[1:]:
+    for letter in name[1:]:
         argument = flags.get(f"-{letter}")
         if argument is None or argument.action != "store_true":
             raise NotPlain
         values[argument.dest] = True
         given.add(argument.dest)
+        last = argument.dest
+    if equals:
+        values[last] = _truth(text)
+
+
+def _truth(text: str) -> bool:
+    value = TRUTHS.get(text)
+    if value is None:
+        raise NotPlain
+    return value
 
 
 def _give(positional: list[Argument], row: list[str], values: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_container_arguments(parser)
     parser.add_argument("-d", "--detach", action="store_true", help="leave it in the background and print its id")
     parser.add_argument("--detach-keys", metavar="KEYS", help="keys that leave the container (ctrl-p,ctrl-q)")
-    parser.add_argument("--sig-proxy", default="true", metavar="BOOL", help="pass signals on (true)")
+    parser.add_argument("--sig-proxy", action="store_true", default=True, help="pass signals on (default: true)")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:

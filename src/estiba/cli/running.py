@@ -48,7 +48,7 @@ def run_container(arguments: argparse.Namespace, house: House, pending: PendingM
         error=2 if _attaches(options, "stderr") else nowhere,
         raw=options.tty and os.isatty(0) and _attaches(options, "stdin"),
         detach_keys=keys if options.tty else b"",
-        passes_signals=arguments.sig_proxy.lower() not in ("false", "0"),
+        passes_signals=arguments.sig_proxy,
     )
     outcome = relay(connection, ends)
     return 0 if outcome.exit_code is None else outcome.exit_code
