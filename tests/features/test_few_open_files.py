@@ -10,7 +10,7 @@ import pytest
 import archives
 import audits
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 LAYERS = (archives.tar({"etc/": b"", "etc/name": b"low"}), archives.tar({"b": b"high"}))
 # With fewer the interpreter cannot read its own modules to tell of it; with more everything works.

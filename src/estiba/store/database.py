@@ -22,6 +22,8 @@ else:
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process's transaction."""
 
+_FILES = 4  # the database, its log and the log's index, and what SQLite opens to look for them
+
 RESERVE = 1 << 20
 """Bytes held back on the disk, so that what was begun can be undone when it is full."""
 
@@ -280,6 +282,14 @@ def _is_the_callers(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.IntegrityError) or name in ("", "SQLITE_ERROR")
 
 
+def _lacks_descriptors() -> bool:
+    """Whether this process may open too few files for a database. SQLite does not tell why it cannot open one."""
+    try:
+        return len(os.listdir("/proc/self/fd")) + _FILES > os.sysconf("SC_OPEN_MAX")
+    except OSError:  # not even that one
+        return True
+
+
 def translated(error: sqlite3.Error, path: str) -> EstibaError:
     """SQLite's error as one of ours."""
     text = str(error)
@@ -291,6 +301,10 @@ def translated(error: sqlite3.Error, path: str) -> EstibaError:
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return Corrupt(f"{path}: {text}", remedy="Look at what is left with: estiba fsck")
+    if name.startswith("SQLITE_CANTOPEN") and _lacks_descriptors():
+        return Unavailable(
+            f"{path}: this process has too many open files", remedy="Allow this user more open files: ulimit -n"
+        )
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
         return PermissionDenied(
             f"{path}: {text}",

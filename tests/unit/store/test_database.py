@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import threading
 
 import pytest
 
-from estiba.errors import Corrupt, PermissionDenied
+from estiba.errors import Corrupt, PermissionDenied, Unavailable
 from estiba.store.database import Database, DatabaseFromTheFuture
 
 ONE = ("CREATE TABLE things (name TEXT PRIMARY KEY)",)
@@ -119,6 +120,29 @@ def test_a_file_that_is_no_database_is_called_corrupt(tmp_path):
 def test_a_directory_that_is_not_ours_is_a_clear_refusal(tmp_path):
     with pytest.raises(PermissionDenied, match="unable to open"):
         Database.open(str(tmp_path / "missing" / "state.db"))
+
+
+@pytest.mark.parametrize("more", range(4))
+def test_a_process_with_too_many_open_files_is_told_so(database, more):
+    """SQLite says that it cannot open the file, and no more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    told: list[object] = []
+
+    def read() -> None:
+        try:
+            told.append(_names(database))
+        except Unavailable as error:
+            told.append(error.message)
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + more, before[1]))
+    try:
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert told == [[]] or "too many open files" in str(told[0])
+    assert more > 0 or told != [[]], "the control: without any file it fails"
 
 
 def test_a_sound_file_has_no_problems(database):
