@@ -76,6 +76,10 @@ class FullParser(argparse.ArgumentParser):
         if switches and all(isinstance(switch, argparse._StoreConstAction) for switch in switches):
             self.add_argument(word, action=Told, switches=switches, text=text)
 
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """As argparse has it, for words that are cut short; a told value is never what they mean."""
+        return [one for one in super()._get_option_tuples(option_string) if not isinstance(one[0], Told)]
+
     def _get_formatter(self) -> argparse.HelpFormatter:
         return Formatter(self.prog)
 
