@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 
 from estiba.linux.libc import SYS_OPENAT2, syscall
 
@@ -55,6 +56,23 @@ def open_in_root(
             if error.errno != errno.EAGAIN or attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def open_regular(directory: int, name: str) -> int:
+    """Open the regular file `name` in `directory` for reading (close-on-exec); whatever else is there is not touched.
+
+    Opening a device may do something, and opening a pipe waits: what is a file now may be one of them a moment later.
+
+    Raises:
+        OSError: as open(2); ESTALE where it is no regular file.
+    """
+    found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise OSError(errno.ESTALE, f"{name!r} is no regular file any more")
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
 
 
 def make_directories(root_fd: int, path: str, mode: int = 0o755, *, resolve: int = IN_ROOT) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from estiba.linux.paths import IN_ROOT_NO_LINKS, make_directories, make_file, open_in_root
+from estiba.linux.paths import IN_ROOT_NO_LINKS, make_directories, make_file, open_in_root, open_regular
 
 
 @pytest.fixture
@@ -95,3 +95,17 @@ def test_a_file_is_made_through_a_chain_of_links_only_inside(root: int, tmp_path
     assert list((tmp_path / "outside").iterdir()) == []
     os.symlink("missing/..", tmp_path / "root/up")
     os.close(make_file(root, "/up"))
+
+
+def test_only_a_regular_file_is_opened_as_one(root: int, tmp_path: Path) -> None:
+    (tmp_path / "root/file").write_text("content")
+    os.symlink("file", tmp_path / "root/link")
+    os.mkfifo(tmp_path / "root/pipe")
+    (tmp_path / "root/directory").mkdir()
+    with open(open_regular(root, "file"), "rb") as file:
+        assert file.read() == b"content"
+        assert not os.get_inheritable(file.fileno())
+    for name in ("link", "pipe", "directory"):
+        with pytest.raises(OSError) as caught:
+            open_regular(root, name)
+        assert caught.value.errno == errno.ESTALE
