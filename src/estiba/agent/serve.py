@@ -21,6 +21,7 @@ from estiba.agent.server import AgentServer
 from estiba.agent.work import Work
 from estiba.agent.worker import Workers
 from estiba.errors import Conflict, NotFound
+from estiba.linux.private_directories import make_private
 from estiba.store.database import Database
 from estiba.web.listen import Address
 from estiba.web.server import HttpServer, run_until_signal
@@ -74,7 +75,7 @@ def serve(
     Raises:
         AlreadyServing: another agent has this directory. CannotListen, PermissionDenied: the address.
     """
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_private(directory)
     with _Lock(directory):
         database = Database.open(f"{directory}/queue.db")
         queue = Queue(database, owner=new_owner())

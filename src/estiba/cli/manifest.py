@@ -147,7 +147,7 @@ def _drafts(house: House) -> Drafts:
     from estiba.registry.client.lists.drafts import Drafts
     from estiba.store.paths import StorePaths
 
-    return Drafts(StorePaths(house.settings.root).manifests)
+    return Drafts(StorePaths(house.settings.root))
 
 
 def _registries(args: argparse.Namespace, house: House, references: Iterable[Reference]) -> Registries:

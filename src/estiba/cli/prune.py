@@ -56,16 +56,15 @@ def run(args: argparse.Namespace, house: House) -> int:
 def _apply(house: House, plan: Plan, options: Options, *, made: float) -> int:
     from estiba.cli.units import human_duration, human_size
     from estiba.engine import prune
-    from estiba.engine.trash import parse_time
 
-    keep = parse_time(house.settings.volume_trash)
-    done = prune.apply(house.engine, plan, options, keep=keep, made=made)
+    done = prune.apply(house.engine, plan, options, made=made)
     for reason in done.refused:
         print(f"stays: {reason}")
     left = len(plan.removals) - len(done.removed.removals) - len(done.refused)
     if left > 0:
         print(f"{left} things of the plan are gone already, or are in use now.")
     if done.trashed:
-        print(f"{len(done.trashed)} volumes can be taken back for {human_duration(keep)}: estiba volume undo NAME")
+        time_left = human_duration(house.settings.volume_trash)
+        print(f"{len(done.trashed)} volumes can be taken back for {time_left}: estiba volume undo NAME")
     print(f"Total reclaimed space: {human_size(done.removed.size, digits=4)}")
     return 0

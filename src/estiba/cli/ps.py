@@ -101,9 +101,9 @@ def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: boo
     }
     if with_size:
         from estiba.cli.units import human_size
-        from estiba.engine.removal import snapshot_key
+        from estiba.engine.removal import size_of_files
 
-        row["Size"] = human_size(engine.store.snapshots.usage(snapshot_key(record.id)).size)
+        row["Size"] = human_size(size_of_files(engine.store, record.id))
     return row
 
 

@@ -19,15 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
-    keep = 0.0
-    if arguments.volumes:
-        from estiba.engine.trash import parse_time
-
-        keep = parse_time(house.settings.volume_trash)
-
     def remove(name: str) -> str | None:
         try:
-            house.engine.remove(name, force=arguments.force, volumes=arguments.volumes, keep=keep)
+            house.engine.remove(name, force=arguments.force, volumes=arguments.volumes)
         except NotFound:
             if not arguments.force:
                 raise

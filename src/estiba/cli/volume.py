@@ -126,17 +126,18 @@ def _inspect(arguments: argparse.Namespace, house: House) -> int:
     return show(arguments.names, [inspect], form=arguments.format, what="volume")
 
 
-def _keep(arguments: argparse.Namespace, house: House) -> float:
+def _keep(arguments: argparse.Namespace) -> float | None:
+    """The time of ``--keep``; None: as long as is usual here."""
     from estiba.engine.trash import parse_time
 
-    return parse_time(arguments.keep or house.settings.volume_trash)
+    return parse_time(arguments.keep) if arguments.keep else None
 
 
 def _remove(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.each import for_each
     from estiba.engine.volumes import NoSuchVolume
 
-    keep = _keep(arguments, house)
+    keep = _keep(arguments)
 
     def remove(name: str) -> str | None:
         try:
@@ -152,16 +153,17 @@ def _remove(arguments: argparse.Namespace, house: House) -> int:
 
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
+    import time
+
     from estiba.cli.prune_filters import parsed
     from estiba.cli.questions import agrees
     from estiba.cli.units import human_duration, human_size
-    from estiba.engine.volumes import NoSuchVolume, VolumeInUse
-    from estiba.store.scratch import size_on_disk
+    from estiba.engine import prune
 
-    keep = _keep(arguments, house)
-    volumes = house.engine.volumes
+    keep, made = _keep(arguments), time.time()
     wanted = parsed(arguments.filter, keys=("label", "label!"))
-    plan = [one for one in volumes.unused(also_named=arguments.all) if matches_labels(one.labels, wanted)]
+    unused = house.engine.volumes.unused(also_named=arguments.all)
+    plan = [volume for volume in unused if matches_labels(volume.labels, wanted)]
     if not plan:
         print("No unused volumes.")
         return 0
@@ -170,19 +172,12 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
         print(f"  {volume.name}")
     if not arguments.force and not agrees("Go on?"):
         return 1
-    freed, trashed, removed = 0, 0, 0
-    for volume in plan:
-        size = size_on_disk(volume.mountpoint)
-        try:
-            lies_in_trash = volumes.remove(volume.name, keep=keep, made_before=volume.created)
-        except (NoSuchVolume, VolumeInUse) as error:
-            print(f"stays: {error.message}")
-            continue
-        removed += 1
-        trashed += lies_in_trash
-        freed += 0 if lies_in_trash else size
-    print(f"Removed {removed} volumes.")
-    if trashed:
-        print(f"{trashed} can be taken back for {human_duration(keep)}: estiba volume undo NAME")
-    print(f"Total reclaimed space: {human_size(freed, digits=4)}")
+    done = prune.remove(house.engine, prune.of_volumes(plan), made=made, keep=keep)
+    for reason in done.refused:
+        print(f"stays: {reason}")
+    print(f"Removed {len(done.removed.removals)} volumes.")
+    if done.trashed:
+        time_left = human_duration(house.settings.volume_trash if keep is None else keep)
+        print(f"{len(done.trashed)} can be taken back for {time_left}: estiba volume undo NAME")
+    print(f"Total reclaimed space: {human_size(done.removed.size, digits=4)}")
     return 0

@@ -49,7 +49,7 @@ class MachineContainers:
         self._engine.stop(name, timeout=0 if at_once else None)
 
     def remove(self, name: str) -> None:
-        self._engine.remove(name, force=True, volumes=True)
+        self._engine.remove(name, force=True, volumes=True, keep=0)
 
     def rename(self, name: str, to: str) -> None:
         self._engine.rename(name, to)

@@ -51,7 +51,8 @@ class Engine:
     """The containers of one store. `run` is the run directory.
 
     `runtime` (of new containers) and `networks` are asked for when they are first needed. `users` are the ids of new
-    containers that ask for none.
+    containers that ask for none. A removed volume lies in the trash for `volume_trash` seconds, unless another time is
+    given.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class Engine:
         runtime: Callable[[], RuntimeClient],
         networks: Callable[[], Networks],
         users: Users | None = None,
+        volume_trash: float = 0,
     ) -> None:
         self.store = store
         self.run = run
         self._runtime = runtime
         self._users = users
+        self._volume_trash = volume_trash
         self._networks = networks
         self.containers = Containers(store.database)
         self._volumes: Volumes | None = None
@@ -79,7 +82,7 @@ class Engine:
         if self._volumes is None:
             from estiba.engine.volumes import Volumes
 
-            self._volumes = Volumes(self.store, self.containers)
+            self._volumes = Volumes(self.store, self.containers, keep=self._volume_trash)
         return self._volumes
 
     # One container
@@ -213,9 +216,11 @@ class Engine:
         except frames.MonitorGone:
             self._settle(record)
 
-    def remove(self, text: str, *, force: bool = False, volumes: bool = False, keep: float = 0) -> ContainerRecord:
+    def remove(
+        self, text: str, *, force: bool = False, volumes: bool = False, keep: float | None = None
+    ) -> ContainerRecord:
         """Remove the container; `force` kills it first, `volumes` removes its anonymous volumes too, which lie in the
-        trash for `keep` seconds.
+        trash for `keep` seconds (None: as long as is usual here).
 
         Raises:
             NoSuchContainer. WrongState: it runs, and `force` was not given.
@@ -242,6 +247,7 @@ class Engine:
                 return record
             lifecycle.must_act("remove", current.state, name=current.name)
             recovery.clear_remains(self, current)
+            keep = self._volume_trash if keep is None else keep
             remove_container(self.store, self.containers, self.volumes, paths, anonymous_volumes=volumes, keep=keep)
         return record
 
@@ -422,7 +428,7 @@ class Engine:
     def _drop_if_unwanted(self, record: ContainerRecord, options: ContainerOptions, *, keep: bool) -> None:
         """A `run --rm` that did not start leaves no container."""
         if options.auto_remove and not keep:
-            self.remove(record.id, volumes=True)
+            self.remove(record.id, volumes=True, keep=0)
 
     def _request(self, record: ContainerRecord, options: ContainerOptions, attachment: Attachment) -> StartRequest:
         from estiba.engine.creation import published_ports

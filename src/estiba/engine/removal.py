@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from estiba.engine.lifecycle import REMOVING
 from estiba.engine.volumes import NoSuchVolume, VolumeInUse, Volumes, take_away
+from estiba.errors import NotFound
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 def snapshot_key(container_id: str) -> str:
     """The key of the active snapshot with a container's files."""
     return f"container/{container_id}"
+
+
+def size_of_files(store: Store, container_id: str) -> int:
+    """Bytes on disk of what a container has written; 0 once it is gone."""
+    try:
+        return store.snapshots.usage(snapshot_key(container_id)).size
+    except NotFound:
+        return 0
 
 
 def holder(container_id: str) -> str:

@@ -83,9 +83,12 @@ def parse_time(text: str) -> float:
     if not is_days:
         return parse_duration(text)
     try:
-        return float(days) * _DAY + (parse_duration(rest) if rest else 0)
+        seconds = float(days) * _DAY
     except ValueError:
-        raise InvalidInput(f"invalid time {text!r}", remedy="Give days, hours or minutes: 7d, 12h, 90m.") from None
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise InvalidInput(f"invalid time {text!r}", remedy="Give days, hours or minutes: 7d, 12h, 90m.")
+    return seconds + (parse_duration(rest) if rest else 0)
 
 
 class Trash:
@@ -145,6 +148,7 @@ class Trash:
             NotInTrash. VolumeThere: the name is taken. InvalidInput: no name of a volume.
         """
         from estiba.engine.mount_syntax import checked_volume_name
+        from estiba.linux.private_directories import make_private
 
         self.take_back()
         with self._database.transaction() as connection:
@@ -157,7 +161,7 @@ class Trash:
             is_anonymous = found.is_anonymous and name == found.name
             row = (name, found.created, is_anonymous, json_text.dumps(dict(found.labels)))
             connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?)", row)
-            os.makedirs(self._volumes, exist_ok=True)
+            make_private(self._volumes)
             _move(f"{found.directory}/{found.name}", f"{self._volumes}/{name}")
         _remove_empty(found.directory)
         return name

@@ -77,13 +77,14 @@ class Volume(NamedTuple):
 
 
 class Volumes:
-    """All volumes of a store."""
+    """All volumes of a store. What is removed lies in the trash for `keep` seconds unless another time is given."""
 
-    def __init__(self, store: Store, containers: Containers) -> None:
+    def __init__(self, store: Store, containers: Containers, *, keep: float = 0) -> None:
         self._store = store
         self._database = store.database
         self._containers = containers
         self._root = store.paths.root
+        self._keep = keep
         self.trash = Trash(store)
         store.database.migrate("engine.volumes", SCHEMA)
 
@@ -94,10 +95,12 @@ class Volumes:
             InvalidInput: no name of a volume.
         """
         from estiba.engine.mount_syntax import checked_volume_name
+        from estiba.linux.private_directories import make_private
 
         checked_volume_name(name)
         if not os.path.isdir(volume_data(self._root, name)):
             self.trash.take_back(name)
+        make_private(self._store.paths.volumes)
         os.makedirs(volume_data(self._root, name), mode=0o755, exist_ok=True)
         row = (name, time.time(), is_anonymous, json_text.dumps(dict(labels or {})))
         with self._database.transaction(durable=not is_anonymous) as connection:
@@ -140,8 +143,8 @@ class Volumes:
         """Volumes that no container has: the anonymous ones, or all."""
         return [v for v in self.all() if (v.is_anonymous or also_named) and not self.users(v.name)]
 
-    def remove(self, name: str, *, keep: float = 0, made_before: float = 0) -> bool:
-        """Remove a volume; its files lie in the trash for `keep` seconds, 0: they go at once.
+    def remove(self, name: str, *, keep: float | None = None, made_before: float = 0) -> bool:
+        """Remove a volume; its files lie in the trash for `keep` seconds (0: they go at once; None: as is usual here).
 
         `made_before`, where it is given, spares a volume of the same name that was made since. Gives whether something
         lies in the trash: an empty volume has nothing to take back.
@@ -149,6 +152,7 @@ class Volumes:
         Raises:
             NoSuchVolume. VolumeInUse: a container has it.
         """
+        keep = self._keep if keep is None else keep
         with self._database.transaction() as connection:
             volume = self.get(name)
             if made_before and volume.created > made_before:

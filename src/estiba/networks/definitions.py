@@ -90,7 +90,9 @@ class Definitions:
         self._sync()
 
     def _written(self, definition: Definition) -> str:
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        from estiba.linux.private_directories import make_private
+
+        make_private(self._directory)
         temporary = f"{self._path(definition.name)}.{os.getpid()}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:

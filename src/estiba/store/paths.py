@@ -117,8 +117,9 @@ class StorePaths(NamedTuple):
         try:
             for directory in (f"{self.blobs}/sha256", self.snapshots, self.tmp):
                 if not os.path.isdir(directory):
-                    os.makedirs(self.root, mode=0o700, exist_ok=True)
-                    os.makedirs(directory, mode=0o700, exist_ok=True)
+                    from estiba.linux.private_directories import make_private
+
+                    make_private(directory)
         except PermissionError as error:
             raise PermissionDenied(
                 f"the store {self.root} cannot be made: {_fact(error)}",

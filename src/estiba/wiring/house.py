@@ -85,6 +85,7 @@ class House:
                 runtime=lambda: self.runtime,
                 networks=lambda: self.networks,
                 users=self._users(),
+                volume_trash=self.settings.volume_trash,
             )
         return self._engine
 

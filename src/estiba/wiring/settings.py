@@ -1,7 +1,7 @@
 """The settings of one run: the only reader of the environment.
 
-Precedence: a flag before the command, then the environment, then the default for this user (DESIGN: root's state lies
-in /var/lib/estiba, another user's in the XDG directories).
+Precedence: a flag before the command, then the environment, then the default for this user (ARCHITECTURE §5: root's
+state lies in /var/lib/estiba, another user's in the XDG directories).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from estiba.oci.platform import Platform
 from estiba.values import NamedTuple
 
 _LONGEST_PATH = 3072  # of the kernel's 4096 bytes: what lies below has names too
+_WEEK = 7 * 24 * 3600.0
 
 
 class Settings(NamedTuple):
@@ -21,7 +22,7 @@ class Settings(NamedTuple):
     `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
     or a path. `userns` is what a container without --userns gets ("": the host's ids). `credentials` is the file that
     `login` writes and Docker's tools share. `environment` is what a client passes on to others (proxies, terminal),
-    never read again below. `volume_trash` is for how long a removed volume can be taken back, as people write times.
+    never read again below. `volume_trash` is for how many seconds a removed volume can be taken back.
     """
 
     root: str
@@ -34,7 +35,7 @@ class Settings(NamedTuple):
     user_id: int
     debug: bool
     environment: dict[str, str]
-    volume_trash: str = "7d"
+    volume_trash: float = _WEEK
 
     @property
     def is_root(self) -> bool:
@@ -54,7 +55,7 @@ def read(
     """Join flags (empty: not given) and `environment` into settings.
 
     Raises:
-        InvalidInput: a path that no kernel takes.
+        InvalidInput: a path that no kernel takes, or a time that is none.
     """
     if insecure_registry:
         known = environment.get("ESTIBA_INSECURE_REGISTRIES", "")
@@ -73,7 +74,7 @@ def read(
         user_id=user_id,
         debug=debug or bool(environment.get("ESTIBA_DEBUG")),
         environment=environment,
-        volume_trash=environment.get("ESTIBA_VOLUME_TRASH") or "7d",
+        volume_trash=_volume_trash(environment.get("ESTIBA_VOLUME_TRASH", "")),
     )
 
 
@@ -82,6 +83,18 @@ def _path(text: str) -> str:
     if "\0" in path or len(os.fsencode(path)) > _LONGEST_PATH:
         raise InvalidInput(f"{path[:40]!r}… cannot be a directory's path", remedy="Choose a shorter one.")
     return path
+
+
+def _volume_trash(text: str) -> float:
+    """Seconds of a time as people write it; what reads one is loaded only where one is given."""
+    if not text:
+        return _WEEK
+    from estiba.engine.trash import parse_time
+
+    try:
+        return parse_time(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"ESTIBA_VOLUME_TRASH: {error.message}", remedy=error.remedy) from None
 
 
 def _default_root(environment: dict[str, str], user_id: int, home: str) -> str:

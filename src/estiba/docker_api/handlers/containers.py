@@ -12,14 +12,16 @@ from estiba.docker_api.container_options import changes_of, container_options
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.docker_api.lives import attributes
 from estiba.engine import lifecycle, pausing, updating
+from estiba.engine import prune as pruning
 from estiba.engine.changes import ADDED, CHANGED, DELETED, changes
 from estiba.engine.filters import Filters
 from estiba.engine.inspect import inspect_container, networks_of
 from estiba.engine.processes import list_processes
-from estiba.engine.removal import snapshot_key
+from estiba.engine.removal import size_of_files
 from estiba.engine.status import shown_state, status
 from estiba.engine.updating import Changes
-from estiba.errors import EstibaError, InvalidInput, NotFound
+from estiba.errors import InvalidInput, NotFound
+from estiba.oci.labels import matches_labels
 from estiba.oci.platform import Platform
 from estiba.store.images import ImageNotFound
 from estiba.values import TYPE_CHECKING
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from estiba.engine.options import ContainerOptions
     from estiba.engine.records import ContainerRecord
     from estiba.networks.networks import Networks
+    from estiba.store.gc import Plan
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
 
@@ -112,7 +115,7 @@ def _row(engine: Engine, record: ContainerRecord, *, with_size: bool) -> dict[st
         "Mounts": _mounts(engine, record),
     }
     if with_size:
-        row["SizeRw"] = row["SizeRootFs"] = engine.store.snapshots.usage(snapshot_key(record.id)).size
+        row["SizeRw"] = row["SizeRootFs"] = size_of_files(engine.store, record.id)
     return row
 
 
@@ -155,7 +158,7 @@ async def inspect(exchange: Exchange) -> web.Response:
     def work() -> dict[str, object]:
         value = inspect_container(engine, text)
         if with_size:
-            value["SizeRw"] = value["SizeRootFs"] = engine.store.snapshots.usage(snapshot_key(str(value["Id"]))).size
+            value["SizeRw"] = value["SizeRootFs"] = size_of_files(engine.store, str(value["Id"]))
         return value
 
     value = await exchange.api.threads.quick(work)
@@ -293,27 +296,15 @@ def _flush_head(response: web.StreamResponse) -> None:
 
 
 async def prune(exchange: Exchange) -> web.Response:
-    """Those that do not run and match the filters."""
+    """Those that do not run and match the filters; their volumes stay."""
     wanted = filters(exchange.text("filters"))
-    until = wanted.pop("until", [])
-    if until or set(wanted) - {"label"}:
-        raise InvalidInput("prune takes the filter label", remedy="until is not there yet.")
+    if set(wanted) - {"label", "label!"}:
+        raise InvalidInput("prune takes the filters label and label!", remedy="until is not there yet.")
     engine = exchange.api.engine
 
-    def work() -> tuple[list[str], int]:
-        chosen = Filters(engine, [f"label={value}" for value in wanted.get("label", [])])
-        removed, freed = [], 0
-        for record in engine.all():
-            if record.state not in (lifecycle.CREATED, lifecycle.EXITED, lifecycle.DEAD) or not chosen.take(record):
-                continue
-            size = engine.store.snapshots.usage(snapshot_key(record.id)).size
-            try:
-                engine.remove(record.id, volumes=True)
-            except EstibaError:
-                continue  # somebody has just started it
-            removed.append(record.id)
-            freed += size
-        return removed, freed
+    def work() -> Plan:
+        chosen = [one for one in pruning.ended(engine) if matches_labels(dict(one.parsed_process().labels), wanted)]
+        return pruning.remove(engine, pruning.of_containers(engine, chosen)).removed
 
-    removed, freed = await exchange.api.threads.slow(work)
-    return answer({"ContainersDeleted": removed, "SpaceReclaimed": freed})
+    done = await exchange.api.threads.slow(work)
+    return answer({"ContainersDeleted": [one.target for one in done.removals], "SpaceReclaimed": done.size})

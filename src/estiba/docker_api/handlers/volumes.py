@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 
 from aiohttp import web
 
 from estiba.docker_api.arguments import filters, is_true
 from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.engine import prune as pruning
 from estiba.engine.inspect import inspect_volume
 from estiba.engine.volumes import NoSuchVolume
 from estiba.errors import InvalidInput, NotThereYet
@@ -16,6 +18,7 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.volumes import Volume
+    from estiba.store.gc import Plan
 
 _KEYS = ("name", "label", "dangling", "driver")
 
@@ -93,12 +96,13 @@ async def prune(exchange: Exchange) -> web.Response:
     if unknown := set(wanted) - {"all", "label", "label!"}:
         raise NotThereYet(f"prune with the filter {min(unknown)} is not there yet")
     also_named = is_true((wanted.get("all") or ["false"])[0])
-    volumes = exchange.api.engine.volumes
+    engine = exchange.api.engine
 
-    def work() -> list[str]:
-        chosen = [one for one in volumes.unused(also_named=also_named) if matches_labels(one.labels, wanted)]
-        for volume in chosen:
-            volumes.remove(volume.name)
-        return [volume.name for volume in chosen]
+    def work() -> Plan:
+        made = time.time()
+        unused = engine.volumes.unused(also_named=also_named)
+        chosen = pruning.of_volumes(volume for volume in unused if matches_labels(volume.labels, wanted))
+        return pruning.remove(engine, chosen, made=made).removed
 
-    return answer({"VolumesDeleted": await exchange.api.threads.slow(work), "SpaceReclaimed": 0})
+    done = await exchange.api.threads.slow(work)
+    return answer({"VolumesDeleted": [one.target for one in done.removals], "SpaceReclaimed": done.size})

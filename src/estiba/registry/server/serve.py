@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from estiba.errors import InvalidInput
+from estiba.linux.private_directories import make_private
 from estiba.registry.server.access import Access, read_htpasswd
 from estiba.registry.server.application import Application
 from estiba.registry.server.gc import Collected, Collector
@@ -58,7 +59,7 @@ def open_database(directory: str) -> Database:
         InvalidInput: the directory cannot be made. DatabaseFailed.
     """
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        make_private(directory)
     except OSError as error:
         raise InvalidInput(
             f"cannot use {directory} as a registry's storage: {error.strerror}", remedy="Give another --storage DIR."

@@ -9,13 +9,15 @@ import os
 from collections.abc import Callable
 
 from estiba.errors import AlreadyExists, Corrupt, NotFound
+from estiba.linux.private_directories import make_private
 from estiba.oci.canonical_json import dumps
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
 from estiba.oci.json_fields import Fields, parse_object
 from estiba.oci.reference import Reference
 from estiba.registry.client.lists.draft import Draft, Entry
-from estiba.store.scratch import translated
+from estiba.store.paths import StorePaths
+from estiba.store.scratch import Scratch, translated
 
 
 class NoSuchList(NotFound):
@@ -34,10 +36,13 @@ class ListExists(AlreadyExists):
 
 
 class Drafts:
-    """All drafts in `directory`, which is made when the first is kept. Several processes may work on one list."""
+    """All drafts of a store, whose directories are made when the first is kept. Several processes may work on one
+    list.
+    """
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
+    def __init__(self, paths: StorePaths) -> None:
+        self._directory = paths.manifests
+        self._scratch = Scratch(paths.tmp)
 
     def find(self, name: Reference) -> Draft | None:
         """The draft called `name`. Raises Corrupt: its file is damaged."""
@@ -95,18 +100,14 @@ class Drafts:
         """One at a time: the directory is locked from the look to the replacement."""
         path = self._path(name)
         try:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            for directory in (self._directory, self._scratch.directory):
+                make_private(directory)
             lock = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise translated(error, self._directory) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            data = _render(change(self.find(name)))
-            with open(f"{path}.new", "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(file.name, path)
+            self._scratch.publish(_render(change(self.find(name))), path)
         except OSError as error:
             raise translated(error, path) from error
         finally:
