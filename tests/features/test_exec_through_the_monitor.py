@@ -73,6 +73,25 @@ def test_who_may_trace_it_finds_nothing_of_other_containers_in_its_memory(busybo
     assert in_memory(monitor, busybox_host.inspect("one")["Id"].encode()), "the control: what is there is found"
 
 
+def test_who_may_trace_it_is_not_joined_once_its_monitor_has_more_in_its_memory(busybox_host):
+    """After a restart by its policy the monitor is the full program again, with pages of the database."""
+    secret = os.urandom(16).hex()
+    busybox_host.estiba("create", "--name", "two", "-e", f"SECRET={secret}", "busybox", "true")
+    flags = ("--network", "none", "--cap-add", "SYS_PTRACE", "--restart", "always", "--init")
+    busybox_host.estiba("run", "-d", "--name", "one", *flags, "busybox", "sleep", "1000")
+    monitor = settle(busybox_host, "one")
+    os.kill(process_of(busybox_host, "sleep 1000"), signal.SIGKILL)
+    state = "{{.State.Status}} {{.RestartCount}}"
+    busybox_host.wait_until(
+        lambda: busybox_host.estiba("inspect", "-f", state, "one").stdout == "running 1\n", "it runs again"
+    )
+    had_secret = in_memory(monitor, secret.encode())
+    busybox_host.estiba("exec", "-d", "one", "sleep", "400")
+    by_monitor = stat_of(process_of(busybox_host, "sleep 400"))[1] == monitor
+    assert not by_monitor or (is_settled(monitor) and not in_memory(monitor, secret.encode()))
+    assert had_secret or is_settled(monitor), "the control: there is something to be read"
+
+
 def in_memory(pid: int, text: bytes) -> bool:
     """Whether the process has `text` in its memory."""
     with open(f"/proc/{pid}/maps", encoding="ascii") as file:

@@ -39,7 +39,7 @@ class Execs:
 
     def __init__(self, loop: Loop, joined: Joined, listener: _socket.socket, *, is_closed: bool = False) -> None:
         self.last = 0.0
-        self._is_closed = is_closed
+        self.is_closed = is_closed
         self._loop = loop
         self._joined = joined
         self._asking: set[_socket.socket] = set()
@@ -133,7 +133,7 @@ class Execs:
         try:
             if message.kind != channel.REQUEST or len(message.descriptors) != channel.DESCRIPTORS:
                 self._let_go(command)
-            elif self._is_closed or not is_as_loaded():
+            elif self.is_closed or not is_as_loaded():
                 channel.send(command, channel.NOT_HERE)
                 self._let_go(command)
             else:

@@ -365,6 +365,8 @@ def opened(packed: bytes, serving: Serving) -> Life:
     life.serving = serving
     life._containers = life._runtime = life.names = None
     life.__dict__.update(_pickle.loads(packed))
+    if serving.execs is not None:  # open while there was nothing here but the lean program
+        serving.execs.is_closed = life._may_be_looked_into()
     return life
 
 
