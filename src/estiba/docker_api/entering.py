@@ -35,6 +35,12 @@ class Entered(NamedTuple):
     terminal: int
     connection: frames.Connection | socket.socket
 
+    def close(self) -> None:
+        """Leave the process to itself."""
+        self.connection.close()
+        if self.terminal >= 0:
+            os.close(self.terminal)
+
     def ending(self) -> Ending:
         """To be called on the loop."""
         if isinstance(self.connection, frames.Connection):

@@ -183,7 +183,12 @@ class Execs:
     async def _enter(
         self, asked: Exec, record: ContainerRecord, options: ExecOptions, streams: tuple[int, int, int] | None
     ) -> Entered:
-        entered = await self._threads.slow(enter, self._engine, record, options, streams=streams)
+        entering = self._threads.begin(enter, self._engine, record, options, streams=streams)
+        try:
+            entered = await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            entering.add_done_callback(_let_go)
+            raise
         asked.pid, asked.is_running = entered.pid, True
         return entered
 
@@ -286,6 +291,12 @@ async def _finish(asked: Exec, end: Ending) -> None:
     finally:
         asked.is_running, asked.pid = False, 0
         end.close()
+
+
+def _let_go(entering: asyncio.Future[Entered]) -> None:
+    """The process runs, and its client has gone away before it was told: as with one that goes away later."""
+    if not entering.cancelled() and entering.exception() is None:
+        entering.result().close()
 
 
 async def _discard(descriptor: Descriptor) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
 
 from estiba.docker_api.events import Events
 from estiba.docker_api.monitor import Monitor
-from estiba.docker_api.threads import Threads
+from estiba.docker_api.threads import T, Threads
 from estiba.engine import frames
 from estiba.engine.engine import Attachment, Engine
 from estiba.engine.lifecycle import HAS_MONITOR
@@ -24,6 +25,8 @@ from estiba.errors import EstibaError
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from estiba.docker_api.attachments import Attached
     from estiba.engine.records import ContainerRecord
 
@@ -49,7 +52,7 @@ class Lives:
         self._threads = threads
         self._events = events
         self._lives: dict[str, Life] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._waiting: dict[str, list[Attached]] = {}
         self._exit_codes: OrderedDict[str, int] = OrderedDict()
         self._changed = asyncio.Condition()
@@ -93,6 +96,10 @@ class Lives:
         Raises:
             StartFailed and what else `Engine.start` does; those who waited for the start are sent away.
         """
+        # A client that goes away in the midst of it leaves a container that is watched like any other.
+        return await asyncio.shield(self._spawn(self._start(record)))
+
+    async def _start(self, record: ContainerRecord) -> bool:
         clients = self._waiting.pop(record.id, [])
         attachment = Attachment(
             output=bool(clients),
@@ -101,7 +108,7 @@ class Lives:
         )
         try:
             connection = await self._threads.slow(self._engine.start, record.id, attachment)
-        except BaseException:
+        except Exception:
             for client in clients:
                 client.finish()
             if record.parsed_options().auto_remove:
@@ -150,10 +157,18 @@ class Lives:
             client.begin(monitor)
         self._spawn(self._live(life))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, EstibaError):  # those are told to whoever waits, who may have gone away
+            traceback.print_exception(error, file=sys.stderr)
 
     async def _live(self, life: Life) -> None:
         """Pass the output on until the end."""
