@@ -111,12 +111,13 @@ FLAGS = (
     Flag(("--restart",), "value", "no, on-failure[:N], always, unless-stopped", "POLICY"),
     Flag(("--stop-signal",), "value", "signal that asks it to end", "SIGNAL"),
     Flag(("--stop-timeout",), "value", "seconds until it is killed", "SECONDS"),
-    Flag(("--health-cmd",), "value", "command that says whether it is well (recorded, not run)", "COMMAND"),
+    Flag(("--health-cmd",), "value", "command that says whether it is well", "COMMAND"),
     Flag(("--health-interval",), "value", "time between two checks", "TIME"),
     Flag(("--health-timeout",), "value", "time for one check", "TIME"),
     Flag(("--health-retries",), "value", "failures until it is unhealthy", "NUMBER"),
     Flag(("--health-start-period",), "value", "time to start in, without counting failures", "TIME"),
     Flag(("--health-start-interval",), "value", "time between two checks meanwhile", "TIME"),
+    Flag(("--health-on-failure",), "value", "what becomes of it unhealthy: none, restart, stop, kill", "ACTION"),
     Flag(("--no-healthcheck",), "switch", "none, whatever the image says"),
     Flag(("--log-driver",), "value", "json-file, local or none", "DRIVER"),
     Flag(("--log-opt",), "list", "max-size and max-file", "NAME=VALUE"),
@@ -266,7 +267,7 @@ def _isolation(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _health(arguments: argparse.Namespace) -> Health:
-    names = ("cmd", "interval", "timeout", "retries", "start_period", "start_interval")
+    names = ("cmd", "interval", "timeout", "retries", "start_period", "start_interval", "on_failure")
     if not _given(arguments, "no_healthcheck", *(f"health_{name}" for name in names)):
         return Health()
     from estiba.cli.health_flags import health

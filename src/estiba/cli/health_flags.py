@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estiba.cli.numbers import integer
+from estiba.engine.health import ACTIONS
 from estiba.engine.options import Health
 from estiba.engine.quantities import parse_duration
 from estiba.errors import InvalidInput
@@ -25,7 +26,12 @@ def health(arguments: argparse.Namespace) -> Health:
         start_period=_nanoseconds(arguments.health_start_period, "--health-start-period"),
         start_interval=_nanoseconds(arguments.health_start_interval, "--health-start-interval"),
         retries=integer(arguments.health_retries or "0", "--health-retries"),
+        on_failure=arguments.health_on_failure or "none",
     )
+    if found.on_failure not in ACTIONS:
+        raise InvalidInput(
+            f"invalid --health-on-failure {found.on_failure!r}", remedy=f"It is one of {', '.join(ACTIONS)}."
+        )
     if found.retries < 0:
         raise InvalidInput("--health-retries cannot be negative", remedy="Give a number such as 3.")
     if arguments.no_healthcheck:

@@ -89,7 +89,7 @@ def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: boo
         "CreatedAt": local_time(record.created),
         "RunningFor": human_duration(time.time() - record.created) + " ago",
         "Ports": ", ".join(_ports(networking.ports, process["exposed_ports"])),
-        "Status": status(record, now=time.time()),
+        "Status": status(record, now=time.time(), health=_health(engine, record)),
         "State": shown_state(record),
         "Names": record.name,
         "Labels": ",".join(f"{name}={value}" for name, value in process["labels"]),
@@ -105,6 +105,14 @@ def _row(engine: Engine, record: ContainerRecord, *, whole: bool, with_size: boo
 
         row["Size"] = human_size(size_of_files(engine.store, record.id))
     return row
+
+
+def _health(engine: Engine, record: ContainerRecord) -> str:
+    if record.state != lifecycle.RUNNING or '"health"' not in record.options:
+        return ""
+    from estiba.engine.health_file import status_of
+
+    return status_of(engine, record)
 
 
 def _ports(published: tuple[tuple[str, str], ...], exposed: list[str]) -> list[str]:

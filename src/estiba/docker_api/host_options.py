@@ -12,6 +12,7 @@ from estiba.engine.spec import cgroups_path, device_rule
 from estiba.engine.userns import parse_users
 from estiba.errors import InvalidInput, NotThereYet
 
+_MILLISECOND = 10**6  # in nanoseconds
 _ANY_NUMBER = 1 << 16  # of processors: how many there are is seen when the container is made
 
 
@@ -137,7 +138,7 @@ def security(host: Fields) -> Security:
 
 
 def health(check: Fields) -> Health:
-    """Raises InvalidInput: a negative number."""
+    """Raises InvalidInput: a negative number, or a time of less than a millisecond."""
     found = Health(
         test=list_of(check, "Test"),
         interval=number_of(check, "Interval"),
@@ -146,8 +147,11 @@ def health(check: Fields) -> Health:
         start_interval=number_of(check, "StartInterval"),
         retries=number_of(check, "Retries"),
     )
-    if any(number < 0 for number in found[1:]):
+    times = (found.interval, found.timeout, found.start_period, found.start_interval)
+    if min(*times, found.retries) < 0:
         raise InvalidInput("the numbers of a health check cannot be negative")
+    if any(0 < time < _MILLISECOND for time in times):
+        raise InvalidInput("the times of a health check cannot be less than a millisecond")
     return found
 
 

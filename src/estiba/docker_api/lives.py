@@ -174,11 +174,16 @@ class Lives:
         """Pass the output on until the end."""
         exit_code: int | None = None
         try:
+            if life.record.parsed_options().health.test:
+                await life.monitor.send(frames.WAIT, {"health": True})
             while exit_code is None and (received := await life.monitor.receive()):
                 for frame in received:
                     if frame.kind == frames.ENDED:
                         exit_code = int(frame.json()["exit_code"])
                         break
+                    if frame.kind == frames.HEALTH:
+                        told = frame.json()
+                        self._tell(told["action"], life.record, told["about"])
                     if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
                         for client in list(life.clients):
                             await client.output(frame)

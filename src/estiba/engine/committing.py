@@ -74,7 +74,7 @@ def configuration(image: RunConfig, options: ContainerOptions, process: Process,
     elif asked.cmd is not None:
         command = asked.cmd
     own = tuple(m.target for m in options.mounts[options.inherited :] if m.kind == "volume" and not m.source)
-    health = HealthCheck(*options.health) if options.health != type(options.health)() else None
+    health = HealthCheck(*options.health[:6]) if options.health.is_asked else None
     return image._replace(
         user=asked.user or process.user,
         exposed_ports=tuple(dict.fromkeys((*process.exposed_ports, *asked.exposed_ports))),

@@ -112,10 +112,9 @@ def possible(options: ContainerOptions) -> Limits:
 
 def _health(run: RunConfig, asked: Health) -> Health:
     """What the user says of the container's health, completed by what the image does."""
-    if run.healthcheck is None or asked.test == ("NONE",):
-        return asked
-    image = run.healthcheck._asdict()
-    return type(asked)(**{name: value or image[name] for name, value in asked._asdict().items()})
+    if run.healthcheck is not None and asked.test != ("NONE",):
+        asked = asked._replace(**{n: getattr(asked, n) or value for n, value in run.healthcheck._asdict().items()})
+    return asked._replace(shell=run.shell or ()) if asked.test[:1] == ("CMD-SHELL",) else asked
 
 
 def _first_text(*names: str) -> str:

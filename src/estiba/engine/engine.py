@@ -14,6 +14,7 @@ from estiba.engine.locks import Lock, wait_for_lock
 from estiba.engine.names import checked_name
 from estiba.engine.paths import ATTACH_SOCKET, ContainerPaths, volume_data
 from estiba.engine.records import Containers, NoSuchContainer
+from estiba.engine.restart_policy import STOP_TIMEOUT as STOP_TIMEOUT
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux.signals import parse_signal
 from estiba.oci import json_text
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from estiba.store.images import ImageRecord
     from estiba.store.store import Store
 
-STOP_TIMEOUT = 10
 _KILL_PATIENCE = 30.0
 
 

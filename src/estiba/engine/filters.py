@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from estiba.engine.engine import Engine
     from estiba.engine.records import ContainerRecord
 
-_KEYS = "ancestor before exited expose id label name network publish since status volume"
+_KEYS = "ancestor before exited expose id health label name network publish since status volume"
 KEYS = tuple(_KEYS.split())
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
 class Filters:
@@ -54,6 +55,10 @@ class Filters:
                 re.search(value.removeprefix("/"), record.name) is not None
                 or re.search(value, "/" + record.name) is not None
             )
+        if key == "health":
+            from estiba.engine import health_file
+
+            return value == (health_file.status_of(self._engine, record) or "none")
         if key == "status":
             shown = lifecycle.CREATED if record.state == lifecycle.STARTING else record.state
             return value == shown
@@ -83,6 +88,8 @@ class Filters:
 def _check(key: str, value: str) -> None:
     if key == "status" and value not in STATES:
         raise InvalidInput(f"invalid filter 'status={value}'", remedy=f"States are {', '.join(STATES)}.")
+    if key == "health" and value not in HEALTH:
+        raise InvalidInput(f"invalid filter 'health={value}'", remedy=f"It is one of {', '.join(HEALTH)}.")
     if key == "name":
         try:
             re.compile(value)

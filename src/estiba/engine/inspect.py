@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from estiba.engine import lifecycle
+from estiba.engine import health_file, lifecycle
 from estiba.engine.host_config import host_config, propagation_of
 from estiba.engine.paths import volume_data
 from estiba.engine.records import Joined
@@ -40,7 +40,7 @@ def inspect_container(engine: Engine, text: str) -> Json:
         "Created": _time(record.created),
         "Path": process.args[0],
         "Args": list(process.args[1:]),
-        "State": _state(record),
+        "State": {**_state(record), **_health_state(engine, record)},
         "Image": record.image_id,
         "ResolvConfPath": paths.resolv_conf,
         "HostnamePath": paths.hostname,
@@ -135,6 +135,17 @@ def _state(record: ContainerRecord) -> Json:
     }
 
 
+def _health_state(engine: Engine, record: ContainerRecord) -> Json:
+    found = health_file.of(engine, record)
+    if found is None:
+        return {}
+    log = [
+        {"Start": _time(one.start), "End": _time(one.end), "ExitCode": one.exit_code, "Output": one.output}
+        for one in found.log
+    ]
+    return {"Health": {"Status": found.status, "FailingStreak": found.streak, "Log": log}}
+
+
 def _config(record: ContainerRecord, options: ContainerOptions, process: Process, image: RunConfig) -> Json:
     command, entrypoint = options.command, options.entrypoint
     if command is None and entrypoint is None:
@@ -162,7 +173,7 @@ def _config(record: ContainerRecord, options: ContainerOptions, process: Process
         "StopSignal": process.stop_signal,
         "StopTimeout": options.stop_timeout,
         "MacAddress": options.mac_address,
-        **({"Healthcheck": _health(options)} if options.health != type(options.health)() else {}),
+        **({"Healthcheck": _health(options)} if options.health.is_asked else {}),
     }
 
 

@@ -109,8 +109,9 @@ class Shared(NamedTuple):
 
 
 class Health(NamedTuple):
-    """How to see whether a container is well, as it is recorded. `test` is that of an image's Healthcheck, () for the
-    image's own; times are nanoseconds, 0 for the image's or the default."""
+    """How to see whether a container is well. `test` is that of an image's Healthcheck, () for the image's own; times
+    are nanoseconds, 0 for the image's or the default. `shell` is the image's, for a test of the form CMD-SHELL;
+    `on_failure` is what becomes of an unhealthy container: none, restart, stop or kill."""
 
     test: tuple[str, ...] = ()
     interval: int = 0
@@ -118,6 +119,13 @@ class Health(NamedTuple):
     start_period: int = 0
     start_interval: int = 0
     retries: int = 0
+    shell: tuple[str, ...] = ()
+    on_failure: str = "none"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is anything about it that an image may have too."""
+        return tuple(self[:6]) != ((), 0, 0, 0, 0, 0)
 
 
 class Security(NamedTuple):

@@ -12,6 +12,7 @@ RUN/containers/ID/           gone after a reboot
 ├── pid                      written by the runtime
 ├── console                  socket for the terminal's descriptor, while a container with a terminal starts
 ├── attach                   socket where the monitor answers
+├── health                   what its health check has found, while it runs
 └── exec                     socket where it takes further processes in, if the runtime is ours
 RUN/runtime/                 the runtime's own state
 """
@@ -67,6 +68,10 @@ class ContainerPaths(NamedTuple):
     @property
     def rootfs(self) -> str:
         return f"{self.bundle}/rootfs"
+
+    @property
+    def health(self) -> str:
+        return f"{self.bundle}/health"
 
     @property
     def pid_file(self) -> str:

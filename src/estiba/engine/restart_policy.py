@@ -6,6 +6,8 @@ from estiba.errors import InvalidInput
 from estiba.values import NamedTuple
 
 NAMES = ("no", "on-failure", "always", "unless-stopped")
+STOP_TIMEOUT = 10
+"""Seconds between the signal that asks a container to end and SIGKILL, where nothing else was said."""
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 60.0
 STEADY = 10.0

@@ -14,10 +14,11 @@ def shown_state(record: ContainerRecord) -> str:
     return lifecycle.CREATED if record.state == lifecycle.STARTING else record.state
 
 
-def status(record: ContainerRecord, *, now: float) -> str:
-    """``Up 3 minutes``, ``Exited (0) 2 hours ago``, ``Created``."""
+def status(record: ContainerRecord, *, now: float, health: str = "") -> str:
+    """``Up 3 minutes``, ``Up 3 minutes (healthy)``, ``Exited (0) 2 hours ago``, ``Created``."""
     if record.state == lifecycle.RUNNING:
-        return f"Up {human_duration(now - record.started)}"
+        shown = f" ({'health: ' if health == 'starting' else ''}{health})" if health else ""
+        return f"Up {human_duration(now - record.started)}{shown}"
     if record.state == lifecycle.PAUSED:
         return f"Up {human_duration(now - record.started)} (Paused)"
     ended = f"({record.exit_code}) {human_duration(now - record.finished)} ago"

@@ -140,3 +140,33 @@ def test_events_tell_what_happened(client) -> None:
         "die",
         "destroy",
     ]
+
+
+def test_the_health_of_a_container_is_told_and_shown(client) -> None:
+    events = client.events(decode=True, filters={"type": "container"})
+    check = {"test": ["CMD-SHELL", "echo seen; test -e /ok"], "interval": 10**8, "retries": 2}
+    container = client.containers.run("busybox", ["sleep", "1000"], name="ill", detach=True, healthcheck=check)
+    try:
+        seen = []
+        for event in events:
+            seen.append(event["Action"])
+            if event["Action"] == "health_status: unhealthy":
+                break
+        probe = ["exec_create: /bin/sh -c echo seen; test -e /ok", "exec_start: /bin/sh -c echo seen; test -e /ok"]
+        assert seen[-4:] == [*probe, "exec_die", "health_status: unhealthy"]
+        container.reload()
+        assert container.attrs["State"]["Health"]["Status"] == "unhealthy"
+        assert container.attrs["State"]["Health"]["Log"][-1]["Output"] == "seen\n"
+        assert [one.name for one in client.containers.list(filters={"health": "unhealthy"})] == ["ill"]
+        assert client.api.containers()[0]["Status"].endswith("(unhealthy)")
+        container.exec_run(["touch", "/ok"])
+        for event in events:
+            if event["Action"].startswith("health_status"):
+                break
+        assert event["Action"] == "health_status: healthy"
+        container.restart(timeout=0)
+        container.reload()
+        assert container.attrs["State"]["Health"]["Status"] == "starting"
+    finally:
+        events.close()
+        container.remove(force=True)

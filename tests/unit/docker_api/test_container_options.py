@@ -155,3 +155,9 @@ def test_changes_of_a_container() -> None:
     assert asked.limits.memory == 64 << 20 and asked.restart is not None
     assert (asked.restart.name, asked.restart.maximum) == ("on-failure", 3)
     assert changes_of({"RestartPolicy": {}}).restart is None
+
+
+@pytest.mark.parametrize("check", [{"Interval": 1}, {"Timeout": 999_999}, {"StartPeriod": -1}, {"Retries": -1}])
+def test_a_health_check_that_cannot_be_is_refused(check):
+    with pytest.raises(InvalidInput, match="health check"):
+        options(Healthcheck={"Test": ["CMD", "true"], **check})

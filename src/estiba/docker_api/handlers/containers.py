@@ -11,7 +11,7 @@ from estiba.docker_api.arguments import filters, whole_number
 from estiba.docker_api.container_options import changes_of, container_options
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.docker_api.lives import attributes
-from estiba.engine import lifecycle, pausing, updating
+from estiba.engine import health_file, lifecycle, pausing, updating
 from estiba.engine import prune as pruning
 from estiba.engine.changes import ADDED, CHANGED, DELETED, changes
 from estiba.engine.filters import Filters
@@ -109,7 +109,7 @@ def _row(engine: Engine, record: ContainerRecord, *, with_size: bool) -> dict[st
         "Ports": _ports(networking.ports, process["exposed_ports"]),
         "Labels": dict(process["labels"]),
         "State": shown_state(record),
-        "Status": status(record, now=time.time()),
+        "Status": status(record, now=time.time(), health=health_file.status_of(engine, record)),
         "HostConfig": {"NetworkMode": network},
         "NetworkSettings": {"Networks": networks_of(record, options, networking)},
         "Mounts": _mounts(engine, record),

@@ -119,6 +119,10 @@ class Execs:
         if channel.peer_user(command) != os.geteuid():
             command.close()
             return
+        self.take(command)
+
+    def take(self, command: _socket.socket) -> None:
+        """Hear a command that is known to be one of ours."""
         self._asking.add(command)
         self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command))
 

@@ -17,17 +17,19 @@ from estiba.engine.monitor.stamp import is_as_loaded
 from estiba.engine.options import Membership
 from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET, ContainerPaths
 from estiba.engine.records import Containers
-from estiba.engine.restart_policy import Ended, decide
+from estiba.engine.restart_policy import STOP_TIMEOUT, Ended, RestartPolicy, decide
 from estiba.engine.spec import capabilities
 from estiba.errors import CommandFailed, Conflict, EstibaError
 from estiba.linux.namespaces import has_root
 from estiba.linux.processes import become_subreaper, exit_status
+from estiba.linux.signals import parse_signal
 from estiba.runtime.client import RuntimeClient
 from estiba.store.database import Database
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from estiba.engine.monitor.clients import Client
+    from estiba.engine.monitor.health import Checks
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.monitor.serving import Serving
     from estiba.linux.own_ids import OwnIds
@@ -41,6 +43,10 @@ _OF_THE_PROGRAM = ("serving", "_containers", "_runtime")  # what is not packed, 
 class Life:
     """Everything that a monitor has in its hands beside what it serves with. `lock` is the descriptor of the
     container's lock."""
+
+    checks: Checks | None = None
+    kill_at: float | None = None
+    restart_wanted = False
 
     def __init__(self, request: StartRequest, serving: Serving, lock: int) -> None:
         self.request = request
@@ -149,6 +155,51 @@ class Life:
             network=self.network.networking.to_text(),
         )
         streams.started()
+        self._check_health()
+
+    def _check_health(self) -> None:
+        """Look from time to time whether the container is well, if somebody has said how."""
+        health, execs = self.request.options.health, self.serving.execs
+        self.kill_at, self.restart_wanted = None, False
+        if not health.test or execs is None:
+            return
+        from estiba.engine.monitor.health import Checks
+
+        self.checks = Checks.begin(
+            self.serving.loop,
+            execs,
+            health,
+            path=self.paths.health,
+            is_paused=self._is_paused,
+            tell=self._tell_of_health,
+            on_change=self._is_now,
+        )
+
+    def _is_paused(self) -> bool:
+        return self.runtime.state(self.request.container_id).status == "paused"
+
+    def _tell_of_health(self, action: str, about: dict[str, str]) -> None:
+        for client in list(self.serving.clients):
+            if client.wants_health:
+                client.send(frames.HEALTH, {"action": action, "about": about})
+
+    def _is_now(self, status: str) -> None:
+        """The container has become healthy or unhealthy: do what is to be done."""
+        action = self.request.options.health.on_failure
+        if status != "unhealthy" or action == "none" or self.checks is None:
+            return
+        self.checks.end()
+        if action == "kill":
+            self.serving.signal(parse_signal("KILL"))
+            return
+        if action == "stop":
+            self.serving.stop_wanted = True
+            self.containers.want_stop(self.request.container_id, True)
+        self.restart_wanted = action == "restart"
+        given = self.request.options.stop_timeout
+        patience = STOP_TIMEOUT if given is None else given
+        self.kill_at = time.monotonic() + patience if patience >= 0 else None
+        self.serving.signal(parse_signal(self.request.process.stop_signal))
 
     def _serve(self) -> None:
         """Until the container has ended and is not to start again."""
@@ -157,7 +208,13 @@ class Life:
             self._take_updates()
             lived = time.time() - self.started
             ended = Ended(self.exit_code, lived, self.serving.stop_wanted or self._was_stopped())
-            decision = decide(self.request.options.restart, ended, restarts=self.restarts, last_delay=self.delay)
+            policy = self.request.options.restart
+            if self.restart_wanted:  # an unhealthy one has failed, however it ended; a limit of its policy holds
+                policy, ended = (
+                    RestartPolicy("on-failure", policy.maximum),
+                    ended._replace(exit_code=ended.exit_code or 1),
+                )
+            decision = decide(policy, ended, restarts=self.restarts, last_delay=self.delay)
             if decision.delay is None or not self._restart(decision.delay):
                 return
 
@@ -172,10 +229,11 @@ class Life:
         serving = self.serving
         deadline: float | None = time.monotonic() + settling.AFTER
         while serving.status is None:
-            serving.loop.turn(deadline)
+            serving.loop.turn(self._next(deadline))
+            self._keep_watch()
             if deadline is not None and time.monotonic() >= deadline and serving.status is None:
                 deadline = time.monotonic() + settling.AFTER
-                if self.names is not None:
+                if self.names is not None or self.checks is not None:
                     deadline = None  # for good: what answers for names is in this very program
                     continue
                 if serving.state() is None:  # something is on its way
@@ -187,6 +245,18 @@ class Life:
                     settling.execute(serving, rest)
         return serving.status
 
+    def _next(self, deadline: float | None) -> float | None:
+        """When the next thing is to be done that nobody asks for."""
+        times = (deadline, self.kill_at, None if self.checks is None else self.checks.deadline)
+        return min((one for one in times if one is not None), default=None)
+
+    def _keep_watch(self) -> None:
+        if self.checks is not None:
+            self.checks.look()
+        if self.kill_at is not None and time.monotonic() >= self.kill_at:
+            self.kill_at = None
+            self.serving.signal(parse_signal("KILL"))
+
     def _may_be_looked_into(self) -> bool:
         """Whether the container may trace who joins it, and so read what this program has in its memory: pages of the
         database, where other containers have rows too. The lean program has none."""
@@ -195,7 +265,7 @@ class Life:
 
     def packed(self) -> bytes | None:
         """All this for the program after the next one; None where it cannot be packed."""
-        if self.names is not None or not is_as_loaded():
+        if self.names is not None or self.checks is not None or not is_as_loaded():
             return None
         return settling.packed({k: v for k, v in self.__dict__.items() if k not in _OF_THE_PROGRAM})
 
@@ -225,6 +295,9 @@ class Life:
         """The first process is gone: take its last words, and let the runtime forget it."""
         streams = self.serving.streams
         assert streams is not None and self.run is not None
+        if self.checks is not None:
+            self.checks.end()
+            self.checks = None
         self.exit_code = exit_status(status)
         self.oom_killed = self.run.oom.has_happened()
         container.end(self.request, self.runtime)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _KEPT_FREE = 40
 """Descriptors that a monitor needs for everything else: its log, its record, and what the container's end takes."""
 
+_LONGEST = (1 << 31) - 1
+"""Milliseconds that poll(2) can be told to wait: 24 days."""
+
 READ = select.POLLIN
 WRITE = select.POLLOUT
 
@@ -60,7 +63,7 @@ class Loop:
 
         Gives whether there were any.
         """
-        timeout = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        timeout = None if deadline is None else min(max(0, int((deadline - time.monotonic()) * 1000) + 1), _LONGEST)
         ready = self._poll.poll(timeout)
         for descriptor, events in ready:
             # A handler may have forgotten others of this round.

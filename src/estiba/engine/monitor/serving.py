@@ -206,11 +206,13 @@ class Serving:
             client.wants_output = True
             client.gives_input = bool(frame.json()["input"])
             client.send(frames.DONE)
+        elif frame.kind == frames.WAIT:
+            client.wants_health = bool(frame.content)
         elif frame.kind in (frames.CONNECT, frames.DISCONNECT):
             self._change_networks(client, frame)
         elif frame.kind in (frames.SIGNAL, frames.STOP):
             self.stop_wanted = self.stop_wanted or frame.kind == frames.STOP
-            self._signal(frame.json())
+            self.signal(frame.json())
             client.send(frames.DONE)
 
     def _change_networks(self, client: Client, frame: frames.Frame) -> None:
@@ -222,7 +224,8 @@ class Serving:
         else:
             life.change_networks(client, frame)
 
-    def _signal(self, number: int) -> None:
+    def signal(self, number: int) -> None:
+        """Send the first process a signal, if it runs."""
         if self.pid and self.status is None:
             try:
                 os.kill(self.pid, number)

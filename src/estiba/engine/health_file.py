@@ -1,0 +1,42 @@
+"""The file in which a container's monitor notes the container's health, for all who look."""
+
+from __future__ import annotations
+
+import os
+
+from estiba.engine import lifecycle
+from estiba.engine.health import State, command
+from estiba.engine.paths import ContainerPaths
+from estiba.errors import InvalidInput
+from estiba.oci import json_text
+from estiba.values import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from estiba.engine.engine import Engine
+    from estiba.engine.records import ContainerRecord
+
+
+def write(path: str, state: State) -> None:
+    """Note `state`: whoever looks meanwhile sees this or the one before."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(json_text.dumps(state.to_json()))
+    os.rename(f"{path}.new", path)
+
+
+def of(engine: Engine, record: ContainerRecord) -> State | None:
+    """The health of a container that runs; None where nothing checks it."""
+    if '"health"' not in record.options or record.state not in (lifecycle.RUNNING, lifecycle.PAUSED):
+        return None
+    if not command(record.parsed_options().health):
+        return None
+    place = ContainerPaths(engine.store.paths.root, record.run or engine.run, record.id)
+    try:
+        return State.from_json(json_text.load(place.health))
+    except (OSError, InvalidInput, LookupError, TypeError, ValueError):
+        return None
+
+
+def status_of(engine: Engine, record: ContainerRecord) -> str:
+    """Its status; "" where nothing checks it."""
+    found = of(engine, record)
+    return found.status if found is not None else ""
