@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from estiba.docker_api.backends import Backends
+from estiba.docker_api.entering import enter
 from estiba.docker_api.events import Events
 from estiba.docker_api.execs import Execs
 from estiba.docker_api.lives import Lives
@@ -20,7 +23,7 @@ class Api:
         self.threads = Threads()
         self.events = Events()
         self.lives = Lives(backends.engine, self.threads, self.events)
-        self.execs = Execs(backends.engine, self.threads)
+        self.execs = Execs(partial(enter, backends.engine), self.threads, self.events)
 
     async def open(self) -> None:
         await self.lives.adopt()

@@ -8,7 +8,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from estiba.oci.labels import matches_label
-from estiba.values import NamedTuple
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from estiba.engine.records import ContainerRecord
 
 _REMEMBERED = 1024
 
@@ -51,6 +54,10 @@ class Events:
         for listener in self._listeners:
             listener.put_nowait(event)
 
+    def tell_of(self, record: ContainerRecord, action: str, more: Mapping[str, str] | None = None) -> None:
+        """Tell what has happened to a container."""
+        self.tell("container", action, record.id, attributes(record) | dict(more or {}))
+
     def since(self, nanoseconds: int) -> list[Event]:
         """Those that are remembered, from a time on."""
         return [event for event in self._past if event.nanoseconds >= nanoseconds]
@@ -63,6 +70,11 @@ class Events:
 
     def leave(self, queue: asyncio.Queue[Event]) -> None:
         self._listeners.discard(queue)
+
+
+def attributes(record: ContainerRecord) -> dict[str, str]:
+    """What an event says of a container."""
+    return dict(record.parsed_process().labels) | {"image": record.image, "name": record.name}
 
 
 def is_wanted(event: Event, filters: Mapping[str, Sequence[str]]) -> bool:

@@ -1,6 +1,8 @@
 """Further processes in containers as objects: made, started once, looked at, remembered for a while.
 
 made ──start──▶ running ──the process ends──▶ ended, with its exit code
+
+It runs on when its client leaves or goes away, as in Docker.
 """
 
 from __future__ import annotations
@@ -9,19 +11,22 @@ import asyncio
 import os
 
 from estiba.docker_api import multiplex
-from estiba.docker_api.descriptors import Descriptor
-from estiba.docker_api.entering import Ending, Entered, enter
+from estiba.docker_api.events import Events
+from estiba.docker_api.exec_streams import Begun, Enter, Output, Running, begin
 from estiba.docker_api.problems import words_of_failure
+from estiba.docker_api.tasks import Tasks
 from estiba.docker_api.threads import Threads
-from estiba.engine.engine import Engine
 from estiba.engine.exec_options import ExecOptions
 from estiba.engine.records import ContainerRecord
 from estiba.engine.terminal import DetachKeys
-from estiba.errors import CommandFailed, Conflict, NotFound
-from estiba.values import NamedTuple
-from estiba.web.upgrade import RawStream, StreamClosed
+from estiba.errors import CommandFailed, Conflict, EstibaError, NotFound
+from estiba.values import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from estiba.web.upgrade import RawStream
 
 _REMEMBERED = 1024
+_CANNOT_EXECUTE = 126  # what could not be started ended with, where nothing better is known
 
 
 class NoSuchExec(NotFound):
@@ -47,15 +52,20 @@ class Exec:
         self.plan = plan
         self.pid = 0
         self.was_started = False
-        self.is_running = False
         self.exit_code: int | None = None
-        self.terminal: Descriptor | None = None
+        self.client: RawStream | None = None
+        self.running: Running | None = None
         self.size: tuple[int, int] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.pid > 0
 
     def resize(self, rows: int, columns: int) -> None:
         self.size = (rows, columns)
-        if self.terminal is not None and rows and columns:
-            self.terminal.resize(rows, columns)
+        terminal = self.running.terminal if self.running else None
+        if terminal is not None and rows and columns:
+            terminal.resize(rows, columns)
 
     def to_json(self) -> dict[str, object]:
         options = self.plan.options
@@ -83,11 +93,12 @@ class Exec:
 class Execs:
     """Those that were made. Of the loop's thread only."""
 
-    def __init__(self, engine: Engine, threads: Threads) -> None:
-        self._engine = engine
+    def __init__(self, enter: Enter, threads: Threads, events: Events) -> None:
+        self._enter = enter
         self._threads = threads
+        self._events = events
         self._known: dict[str, Exec] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def make(self, container_id: str, plan: Plan) -> Exec:
         """A new one; the oldest that have ended are forgotten."""
@@ -120,185 +131,85 @@ class Execs:
             raise Conflict(f"Error: Exec command {asked.id} has already run")
         asked.was_started = True
 
+    def tell(self, action: str, asked: Exec, record: ContainerRecord, **more: str) -> None:
+        """An event of this exec."""
+        self._events.tell_of(record, action, {"execID": asked.id, **more})
+
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.close()
 
     async def detached(self, asked: Exec, record: ContainerRecord) -> None:
         """Start it and leave it alone.
 
         Raises:
-            ExecFailed.
+            ExecFailed and what else `enter` raises.
         """
-        options = asked.plan.options._replace(interactive=False)
-        try:
-            entered = await self._enter(asked, record, options, None)
-        except CommandFailed as error:
-            asked.exit_code = error.exit_code
-            raise
-        terminal = Descriptor(entered.terminal) if entered.terminal >= 0 else None
-        self._keep(asked, entered, terminal)
-
-    def _keep(self, asked: Exec, entered: Entered, terminal: Descriptor | None) -> None:
-        async def stay() -> None:
-            reading = asyncio.create_task(_discard(terminal)) if terminal else None
-            try:
-                await _finish(asked, entered.ending())
-            finally:
-                if reading:
-                    reading.cancel()
-                if terminal:
-                    terminal.close()
-
-        task = asyncio.create_task(stay())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(self._tasks.spawn(self._start(asked, record)))
 
     async def attached(self, asked: Exec, record: ContainerRecord, stream: RawStream) -> None:
         """Start it with `stream` as its input and output; what prevents it is told there."""
-        options = asked.plan.options
-        pipes = None if options.tty else _Pipes(reads=options.interactive)
+        asked.client = stream
         try:
-            entered = await self._enter(asked, record, options, pipes.theirs if pipes else None)
-        except CommandFailed as error:
-            asked.exit_code = error.exit_code
-            words = words_of_failure(error.message, error.exit_code).encode() + b"\r\n"
-            await stream.write(words if options.tty else multiplex.frame(multiplex.STDERR, words))
-            return
+            living = await asyncio.shield(self._tasks.spawn(self._start(asked, record)))
+            await _stay(asked, stream, living)
+        except EstibaError as error:
+            words = words_of_failure(error.message, asked.exit_code or 0).encode() + b"\r\n"
+            await stream.write(words if asked.plan.options.tty else multiplex.frame(multiplex.STDERR, words))
         finally:
-            if pipes:
-                pipes.close_theirs()
-        if pipes is None:
-            terminal = asked.terminal = Descriptor(entered.terminal)
-            if asked.size and all(asked.size):
-                terminal.resize(*asked.size)
-            session = _Session(asked, stream, terminal, {multiplex.STDOUT: terminal})
-        else:
-            session = _Session(asked, stream, pipes.input(), pipes.outputs())
-        try:
-            await session.run(entered.ending())
-        finally:
-            session.close()
+            asked.client = None
+            if asked.running is not None:
+                asked.running.leave()
+                self.tell("exec_detach", asked, record)
 
-    async def _enter(
-        self, asked: Exec, record: ContainerRecord, options: ExecOptions, streams: tuple[int, int, int] | None
-    ) -> Entered:
-        entering = self._threads.begin(enter, self._engine, record, options, streams=streams)
+    async def _start(self, asked: Exec, record: ContainerRecord) -> asyncio.Task[None]:
+        """Start it, and watch over it until it ends, whoever waits for that or not."""
+        plan, is_read = asked.plan, asked.client is not None
+        options = plan.options if is_read else plan.options._replace(interactive=False)
         try:
-            entered = await asyncio.shield(entering)
-        except asyncio.CancelledError:
-            entering.add_done_callback(_let_go)
+            begun = await self._threads.made(begin, Begun.close, self._enter, record, options, is_read=is_read)
+        except EstibaError as error:
+            asked.exit_code = error.exit_code if isinstance(error, CommandFailed) else _CANNOT_EXECUTE
             raise
-        asked.pid, asked.is_running = entered.pid, True
-        return entered
+        running = Running(begun, asked.client, Output(plan.stdout, plan.stderr, is_raw=options.tty))
+        asked.pid, asked.running = begun.entered.pid, running
+        if asked.client is None:  # it has gone away meanwhile, or there was none
+            running.leave()
+        if asked.size is not None:
+            asked.resize(*asked.size)
+        return self._tasks.spawn(self._live(asked, record, running))
 
-
-class _Pipes:
-    """Three pipes, or two and nothing to read."""
-
-    def __init__(self, *, reads: bool) -> None:
-        self._input = -1
-        if reads:
-            stdin, self._input = os.pipe2(os.O_CLOEXEC)
-        else:
-            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._output, stdout = os.pipe2(os.O_CLOEXEC)
-        self._error, stderr = os.pipe2(os.O_CLOEXEC)
-        self.theirs = (stdin, stdout, stderr)
-
-    def close_theirs(self) -> None:
-        for descriptor in self.theirs:
-            os.close(descriptor)
-
-    def input(self) -> Descriptor | None:
-        return Descriptor(self._input) if self._input >= 0 else None
-
-    def outputs(self) -> dict[int, Descriptor]:
-        return {multiplex.STDOUT: Descriptor(self._output), multiplex.STDERR: Descriptor(self._error)}
-
-
-class _Session:
-    """One exec with a client."""
-
-    def __init__(
-        self, asked: Exec, stream: RawStream, typed: Descriptor | None, outputs: dict[int, Descriptor]
-    ) -> None:
-        self._asked = asked
-        self._stream = stream
-        self._typed = typed
-        self._outputs = outputs
-
-    async def run(self, end: Ending) -> None:
-        """Until the process has ended; a client that goes away leaves it running, and its output goes nowhere."""
-        reading = [asyncio.create_task(self._pass_output(n, d)) for n, d in self._outputs.items()]
-        typing = asyncio.create_task(self._pass_input())
-        ending = asyncio.create_task(_finish(self._asked, end))
+    async def _live(self, asked: Exec, record: ContainerRecord, running: Running) -> None:
         try:
-            await asyncio.wait({typing, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and typing.result():
-                return
-            await ending
-            for task in reading:
-                task.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
-            for number, descriptor in self._outputs.items():
-                while data := descriptor.read_now():
-                    await self._send(number, data)
+            asked.exit_code = await running.exit_code()
+            asked.pid = 0
+            self.tell("exec_die", asked, record, exitCode=str(asked.exit_code))
+            await running.rest()
         finally:
-            typing.cancel()
-            for task in reading:
-                task.cancel()
-            await asyncio.gather(*reading, typing, return_exceptions=True)
-
-    def close(self) -> None:
-        for descriptor in {*self._outputs.values(), self._typed} - {None}:
-            assert descriptor is not None
-            descriptor.close()
-        self._asked.terminal = None
-
-    async def _pass_output(self, number: int, descriptor: Descriptor) -> None:
-        while data := await descriptor.read():
-            await self._send(number, data)
-
-    async def _send(self, number: int, data: bytes) -> None:
-        wanted = self._asked.plan.stdout if number == multiplex.STDOUT else self._asked.plan.stderr
-        if not wanted:
-            return
-        try:
-            await self._stream.write(data if self._asked.plan.options.tty else multiplex.frame(number, data))
-        except StreamClosed:
-            pass
-
-    async def _pass_input(self) -> bool:
-        """Whether the client leaves."""
-        keys = DetachKeys(self._asked.plan.detach_keys)
-        while data := await self._stream.read():
-            if self._typed is None:
-                continue
-            passed, leaves = keys.feed(data)
-            await self._typed.write(passed)
-            if leaves:
-                return True
-        if self._typed is not None and not self._asked.plan.options.tty:
-            self._typed.close()
-        return False
+            asked.pid, asked.running = 0, None
+            running.close()
 
 
-async def _finish(asked: Exec, end: Ending) -> None:
-    """Wait for the end of the process, and write it down."""
+async def _stay(asked: Exec, stream: RawStream, living: asyncio.Task[None]) -> None:
+    """Until it has ended or the client leaves."""
+    typing = asyncio.create_task(_pass_input(asked, stream))
     try:
-        asked.exit_code = await end.code()
+        await asyncio.wait({typing, living}, return_when=asyncio.FIRST_COMPLETED)
+        if living.done() or not typing.result():
+            await asyncio.shield(living)
     finally:
-        asked.is_running, asked.pid = False, 0
-        end.close()
+        typing.cancel()
+        await asyncio.gather(typing, return_exceptions=True)
 
 
-def _let_go(entering: asyncio.Future[Entered]) -> None:
-    """The process runs, and its client has gone away before it was told: as with one that goes away later."""
-    if not entering.cancelled() and entering.exception() is None:
-        entering.result().close()
-
-
-async def _discard(descriptor: Descriptor) -> None:
-    while await descriptor.read():
-        pass
+async def _pass_input(asked: Exec, stream: RawStream) -> bool:
+    """Pass on what the client sends; whether it leaves."""
+    running = asked.running
+    keys = DetachKeys(asked.plan.detach_keys)
+    while running is not None and (data := await stream.read()):
+        passed, leaves = keys.feed(data)
+        await running.type(passed)
+        if leaves:
+            return True
+    if running is not None:
+        running.end_input()
+    return stream.is_lost

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import traceback
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 
-from estiba.docker_api.events import Events
+from estiba.docker_api.events import Events, attributes as attributes
 from estiba.docker_api.monitor import Monitor
-from estiba.docker_api.threads import T, Threads
+from estiba.docker_api.tasks import Tasks
+from estiba.docker_api.threads import Threads
 from estiba.engine import frames
 from estiba.engine.engine import Attachment, Engine
 from estiba.engine.lifecycle import HAS_MONITOR
@@ -25,8 +25,6 @@ from estiba.errors import EstibaError
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from estiba.docker_api.attachments import Attached
     from estiba.engine.records import ContainerRecord
 
@@ -52,7 +50,7 @@ class Lives:
         self._threads = threads
         self._events = events
         self._lives: dict[str, Life] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._waiting: dict[str, list[Attached]] = {}
         self._exit_codes: OrderedDict[str, int] = OrderedDict()
         self._changed = asyncio.Condition()
@@ -64,7 +62,7 @@ class Lives:
             if record.state in HAS_MONITOR:
                 await self._watch(record)
         for record in to_revive(records):
-            self._spawn(self._revive(record))
+            self._tasks.spawn(self._revive(record))
 
     async def _revive(self, record: ContainerRecord) -> None:
         try:
@@ -73,8 +71,7 @@ class Lives:
             print(f"container {record.name} does not start again: {error.message}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.close()
 
     # Starting
 
@@ -97,7 +94,7 @@ class Lives:
             StartFailed and what else `Engine.start` does; those who waited for the start are sent away.
         """
         # A client that goes away in the midst of it leaves a container that is watched like any other.
-        return await asyncio.shield(self._spawn(self._start(record)))
+        return await asyncio.shield(self._tasks.spawn(self._start(record)))
 
     async def _start(self, record: ContainerRecord) -> bool:
         clients = self._waiting.pop(record.id, [])
@@ -155,20 +152,7 @@ class Lives:
         self._lives[record.id] = life
         for client in clients:
             client.begin(monitor)
-        self._spawn(self._live(life))
-
-    def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if not isinstance(error, EstibaError):  # those are told to whoever waits, who may have gone away
-            traceback.print_exception(error, file=sys.stderr)
+        self._tasks.spawn(self._live(life))
 
     async def _live(self, life: Life) -> None:
         """Pass the output on until the end."""
@@ -277,9 +261,4 @@ class Lives:
             pass
 
     def _tell(self, action: str, record: ContainerRecord, more: Mapping[str, str] | None = None) -> None:
-        self._events.tell("container", action, record.id, attributes(record) | dict(more or {}))
-
-
-def attributes(record: ContainerRecord) -> dict[str, str]:
-    """What an event says of a container."""
-    return dict(record.parsed_process().labels) | {"image": record.image, "name": record.name}
+        self._events.tell_of(record, action, more or {})

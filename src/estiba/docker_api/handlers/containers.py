@@ -10,7 +10,6 @@ from aiohttp import web
 from estiba.docker_api.arguments import filters, whole_number
 from estiba.docker_api.container_options import changes_of, container_options
 from estiba.docker_api.exchange import Exchange, answer, nothing
-from estiba.docker_api.lives import attributes
 from estiba.engine import health_file, lifecycle, pausing, updating
 from estiba.engine import prune as pruning
 from estiba.engine.changes import ADDED, CHANGED, DELETED, changes
@@ -51,7 +50,7 @@ async def create(exchange: Exchange) -> web.Response:
         return api.engine.create(options, _image(api.store, options))
 
     record = await api.threads.slow(work)
-    api.events.tell("container", "create", record.id, attributes(record))
+    api.events.tell_of(record, "create")
     return answer({"Id": record.id, "Warnings": []}, status=201)
 
 
@@ -194,7 +193,7 @@ async def restart(exchange: Exchange) -> web.Response:
     record = await find(exchange)
     await _stop(exchange, record)
     await exchange.api.lives.start(record)
-    exchange.api.events.tell("container", "restart", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "restart")
     return nothing()
 
 
@@ -204,7 +203,7 @@ async def _stop(exchange: Exchange, record: ContainerRecord) -> bool:
     engine = exchange.api.engine
     done = await exchange.api.threads.slow(engine.stop, record.id, timeout=timeout, signal=exchange.text("signal"))
     if done:
-        exchange.api.events.tell("container", "stop", record.id, attributes(record))
+        exchange.api.events.tell_of(record, "stop")
         await exchange.api.lives.notify()
     return done
 
@@ -213,21 +212,21 @@ async def kill(exchange: Exchange) -> web.Response:
     record = await find(exchange)
     signal = exchange.text("signal") or "KILL"
     await exchange.api.threads.slow(exchange.api.engine.kill, record.id, signal=signal)
-    exchange.api.events.tell("container", "kill", record.id, attributes(record) | {"signal": signal})
+    exchange.api.events.tell_of(record, "kill", {"signal": signal})
     return nothing()
 
 
 async def pause(exchange: Exchange) -> web.Response:
     record = await find(exchange)
     await exchange.api.threads.slow(pausing.pause, exchange.api.engine, record.id)
-    exchange.api.events.tell("container", "pause", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "pause")
     return nothing()
 
 
 async def unpause(exchange: Exchange) -> web.Response:
     record = await find(exchange)
     await exchange.api.threads.slow(pausing.unpause, exchange.api.engine, record.id)
-    exchange.api.events.tell("container", "unpause", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "unpause")
     return nothing()
 
 
@@ -238,7 +237,7 @@ async def update(exchange: Exchange) -> web.Response:
     asked = changes_of(body)
     if asked != Changes():
         await exchange.api.threads.slow(updating.update, exchange.api.engine, record.id, asked)
-    exchange.api.events.tell("container", "update", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "update")
     return answer({"Warnings": None})
 
 
@@ -256,7 +255,7 @@ async def remove(exchange: Exchange) -> web.Response:
     record = await find(exchange)
     force, volumes = exchange.flag("force"), exchange.flag("v")
     await exchange.api.threads.slow(exchange.api.engine.remove, record.id, force=force, volumes=volumes)
-    exchange.api.events.tell("container", "destroy", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "destroy")
     await exchange.api.lives.notify()
     return nothing()
 
@@ -268,7 +267,7 @@ async def rename(exchange: Exchange) -> web.Response:
         raise InvalidInput("Neither old nor new names may be empty")
     await exchange.api.threads.quick(exchange.api.engine.rename, record.id, name)
     more = {"name": name, "oldName": f"/{record.name}"}
-    exchange.api.events.tell("container", "rename", record.id, attributes(record) | more)
+    exchange.api.events.tell_of(record, "rename", more)
     return nothing()
 
 

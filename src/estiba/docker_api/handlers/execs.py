@@ -9,7 +9,6 @@ from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.docker_api.execs import Plan
 from estiba.docker_api.handlers.containers import find
 from estiba.docker_api.handlers.streams import size_of
-from estiba.docker_api.lives import attributes
 from estiba.engine import lifecycle
 from estiba.engine.exec import ExecOptions
 from estiba.engine.terminal import DETACH, parse_detach_keys
@@ -44,8 +43,7 @@ async def create(exchange: Exchange) -> web.Response:
     )
     made = exchange.api.execs.make(record.id, plan)
     made.size = _console_size(body)
-    action = "exec_create: " + " ".join(words)
-    exchange.api.events.tell("container", action, record.id, attributes(record) | {"execID": made.id})
+    exchange.api.execs.tell("exec_create: " + " ".join(words), made, record)
     return answer({"Id": made.id}, status=201)
 
 
@@ -56,9 +54,7 @@ async def start(exchange: Exchange) -> web.StreamResponse:
     lifecycle.must_act("exec", record.state, name=record.name)
     exchange.api.execs.claim(asked)
     asked.size = _console_size(body) or asked.size
-    about = attributes(record) | {"execID": asked.id}
-    action = "exec_start: " + " ".join(asked.plan.options.args)
-    exchange.api.events.tell("container", action, record.id, about)
+    exchange.api.execs.tell("exec_start: " + " ".join(asked.plan.options.args), asked, record)
     if body.get("Detach"):
         await exchange.api.execs.detached(asked, record)
         return nothing(200)
@@ -67,9 +63,6 @@ async def start(exchange: Exchange) -> web.StreamResponse:
     try:
         await exchange.api.execs.attached(asked, record, stream)
     finally:
-        exchange.api.events.tell(
-            "container", "exec_die", record.id, about | {"exitCode": str(asked.exit_code if asked.exit_code else 0)}
-        )
         await stream.close()
     return web.Response()
 

@@ -14,7 +14,6 @@ from estiba.docker_api.arguments import is_true, moment, rfc3339, whole_number
 from estiba.docker_api.attachments import Attached, Wanted
 from estiba.docker_api.exchange import Exchange, nothing
 from estiba.docker_api.handlers.containers import find
-from estiba.docker_api.lives import attributes
 from estiba.docker_api.monitor import Monitor
 from estiba.engine import frames, lifecycle, logs
 from estiba.engine.records import ContainerRecord
@@ -59,7 +58,7 @@ async def attach(exchange: Exchange) -> web.StreamResponse:
     kind = multiplex.content_type(tty=options.tty, version=exchange.version)
     stream = take_over(exchange.request, content_type=kind)
     client = Attached(stream, wanted, ends_input=not is_running)
-    api.events.tell("container", "attach", record.id, attributes(record))
+    api.events.tell_of(record, "attach")
     try:
         if exchange.flag("logs"):
             for entry in await api.threads.slow(
