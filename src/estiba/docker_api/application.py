@@ -12,15 +12,17 @@ from estiba.docker_api import versions
 from estiba.docker_api.api import Api
 from estiba.docker_api.exchange import Exchange, answer
 from estiba.docker_api.handlers.table import match
+from estiba.docker_api.pages import why_refused
 from estiba.docker_api.problems import problem_of
 from estiba.errors import EstibaError
 
 
 class Application:
-    """Answers every request; nothing but the end of a connection is raised past it."""
+    """Answers every request; nothing but the end of a connection is raised past it. `has_names`: as in `pages`."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, has_names: bool) -> None:
         self._api = api
+        self._has_names = has_names
         self._headers = {
             "Server": f"Estiba/{api.backends.facts.version} (linux)",
             "Api-Version": str(versions.NEWEST),
@@ -45,9 +47,8 @@ class Application:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if "Origin" in request.headers:
-            # Only browsers send it: a page may reach a port of this machine, and must not own it by that.
-            return answer({"message": "requests of web pages are refused"}, status=403)
+        if why := why_refused(request.headers, has_names=self._has_names):
+            return answer({"message": why}, status=403)
         version, path = versions.split(request.path)
         found = match(request.method, path)
         if found is None:

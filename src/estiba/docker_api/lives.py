@@ -13,7 +13,8 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from estiba.docker_api.events import Events, attributes as attributes
+from estiba.docker_api.events import Events
+from estiba.docker_api.events import attributes as attributes
 from estiba.docker_api.monitor import Monitor
 from estiba.docker_api.tasks import Tasks
 from estiba.docker_api.threads import Threads

@@ -104,16 +104,11 @@ async def _serve(
     if tls is not None:
         context = tls_context(certificate=tls.certificate, key=tls.key, client_authority=tls.authority)
     api = Api(backends)
-    application = Application(api)
-    servers = [
-        HttpServer(
-            application.handle,
-            address=address,
-            tls=None if isinstance(address, UnixAddress) else context,
-            cancels=True,
-        )
-        for address in addresses
-    ]
+    servers = []
+    for address in addresses:
+        is_unix = isinstance(address, UnixAddress)
+        application = Application(api, has_names=is_unix or context is not None)
+        servers.append(HttpServer(application.handle, address=address, tls=None if is_unix else context, cancels=True))
     await api.open()
     try:
         await run_all_until_signal(servers, announce=announce, patience=_PATIENCE)

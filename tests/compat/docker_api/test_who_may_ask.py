@@ -34,6 +34,7 @@ def _ask(ours, method: str, path: str, headers: dict[str, str]) -> int:
 
 def test_a_web_page_is_refused(ours) -> None:
     assert _ask(ours, "GET", "/_ping", {}) == 200
+    assert _ask(ours, "GET", "/_ping", {"Sec-Fetch-Site": "same-origin"}) == 403
     for origin in ("https://example.org", "null"):
         assert _ask(ours, "GET", "/_ping", {"Origin": origin}) == 403
         assert _ask(ours, "POST", "/containers/create", {"Origin": origin, "Content-Type": "text/plain"}) == 403

@@ -138,9 +138,7 @@ def test_output_comes_as_frames_and_the_end_with_its_code() -> None:
     played(play)
 
 
-@pytest.mark.parametrize(
-    "failure", [CommandFailed("no such file", exit_code=127), OSError(24, "too many")]
-)
+@pytest.mark.parametrize("failure", [CommandFailed("no such file", exit_code=127), OSError(24, "too many")])
 def test_an_exec_that_fails_leaves_no_descriptor_open(failure: Exception) -> None:
     async def play(stage: Stage) -> None:
         stage.process.failure = failure
