@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import os
 
-from estiba.errors import Unavailable
+from estiba.errors import Corrupt, EstibaError, Unavailable
 from estiba.networks.firewall import Bridge, Published
 from estiba.networks.ports import PortMapping
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 else:
     import _sqlite3 as sqlite3  # as the store's database does
 
@@ -40,10 +41,10 @@ CREATE TABLE IF NOT EXISTS ports (
     protocol TEXT, host_address TEXT, host_port INTEGER, address TEXT NOT NULL, container_port INTEGER NOT NULL,
     key TEXT NOT NULL, network TEXT NOT NULL, PRIMARY KEY (protocol, host_address, host_port)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, before TEXT NOT NULL, after TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 2;
 """
+_VERSION = 2
 # Of containers that an earlier version started and that still run.
-_FROM_1_TO_2 = "ALTER TABLE endpoints ADD COLUMN aliases TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2;"
+_FROM_1_TO_2 = "ALTER TABLE endpoints ADD COLUMN aliases TEXT NOT NULL DEFAULT ''"
 
 
 class BridgeRow(NamedTuple):
@@ -85,39 +86,66 @@ class PortRow(NamedTuple):
     network: str
 
 
-class _Transaction:
-    """Kept at the end of the `with` block, undone by an exception."""
+# By name, for a process of an earlier version goes on when a later one has added a column.
+_OF_BRIDGES = ", ".join(BridgeRow._fields)
+_OF_ENDPOINTS = ", ".join(EndpointRow._fields)
+_OF_PORTS = "protocol, host_address, host_port, address, container_port, key, network"
 
-    def __init__(self, database: sqlite3.Connection, path: str) -> None:
-        self._database = database
-        self._path = path
+
+class _Transaction:
+    """Kept at the end of the `with` block, undone by an exception and where it cannot be kept."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def __enter__(self) -> None:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _unusable(self._path, error) from error
+        self._ledger.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is not None:
+            self._ledger.roll_back()
+            return
+        try:
+            self._ledger.execute("COMMIT")
+        except EstibaError:
+            self._ledger.roll_back()
+            raise
 
 
 class Ledger:
-    """The open database; as a context manager it closes itself."""
+    """The open database; as a context manager it closes itself. `patience` is how many seconds it waits for others.
 
-    def __init__(self, run: str) -> None:
-        path = os.path.join(run, FILE)
+    Raises:
+        Unavailable: others keep it busy, or there is no space. Corrupt: it is damaged. So does every method.
+    """
+
+    def __init__(self, run: str, *, patience: float = _PATIENCE) -> None:
+        self._path = os.path.join(run, FILE)
+        os.makedirs(run, mode=0o700, exist_ok=True)
         try:
-            os.makedirs(run, mode=0o700, exist_ok=True)
-            # The run directory is gone after a crash of the machine, so nothing needs to reach the disk.
-            self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-            self._database.execute("PRAGMA synchronous = OFF")
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version < 2:
-                self._database.executescript("BEGIN IMMEDIATE;" + (_FROM_1_TO_2 if version else _SCHEMA) + "COMMIT;")
+            self._database = sqlite3.connect(self._path, timeout=patience, isolation_level=None)
         except sqlite3.Error as error:
-            raise _unusable(path, error) from error
-        self._path = path
+            raise _unusable(self._path, error) from error
+        try:
+            # The run directory is gone after a crash of the machine, so nothing needs to reach the disk.
+            self.execute("PRAGMA synchronous = OFF")
+            if self._version() < _VERSION:
+                self._migrate()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _version(self) -> int:
+        ((version,),) = self.execute("PRAGMA user_version")
+        return int(version)
+
+    def _migrate(self) -> None:
+        with self.transaction():
+            version = self._version()  # another process may have done it while we waited for our turn
+            if version < _VERSION:
+                for statement in (_FROM_1_TO_2 if version else _SCHEMA).split(";"):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {_VERSION}")
 
     @staticmethod
     def exists(run: str) -> bool:
@@ -134,14 +162,27 @@ class Ledger:
         """One change that no other process sees half of; it waits for theirs.
 
         Raises:
-            Unavailable: they took longer than half a minute.
+            Unavailable: they took longer than half a minute, or there is no space; nothing is changed then.
         """
-        return _Transaction(self._database, self._path)
+        return _Transaction(self)
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and give all its rows."""
+        try:
+            found: list[tuple[Any, ...]] = self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(self._path, error) from error
+        return found
+
+    def roll_back(self) -> None:
+        """Undo what the transaction has done, unless SQLite has done so by itself, as it does where space is short."""
+        if self._database.in_transaction:
+            self.execute("ROLLBACK")
 
     # Bridges
 
     def bridges(self) -> list[BridgeRow]:
-        rows = self._database.execute("SELECT * FROM bridges ORDER BY network")
+        rows = self.execute(f"SELECT {_OF_BRIDGES} FROM bridges ORDER BY network")
         return [
             BridgeRow(name, device, subnet, mtu, bool(inner), last) for name, device, subnet, mtu, inner, last in rows
         ]
@@ -150,69 +191,84 @@ class Ledger:
         return next((row for row in self.bridges() if row.network == network), None)
 
     def put_bridge(self, row: BridgeRow) -> None:
-        self._database.execute("INSERT OR REPLACE INTO bridges VALUES (?, ?, ?, ?, ?, ?)", row)
+        self.execute(f"INSERT OR REPLACE INTO bridges ({_OF_BRIDGES}) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def remove_bridge(self, network: str) -> None:
-        self._database.execute("DELETE FROM bridges WHERE network = ?", (network,))
+        self.execute("DELETE FROM bridges WHERE network = ?", (network,))
 
     # Endpoints
 
     def endpoints(self, *, network: str | None = None, key: str | None = None) -> list[EndpointRow]:
-        rows = self._database.execute(
-            "SELECT * FROM endpoints WHERE network = ifnull(?, network) AND key = ifnull(?, key) ORDER BY key, network",
+        rows = self.execute(
+            f"SELECT {_OF_ENDPOINTS} FROM endpoints "
+            "WHERE network = ifnull(?, network) AND key = ifnull(?, key) ORDER BY key, network",
             (network, key),
         )
         return [EndpointRow(*row) for row in rows]
 
     def add_endpoint(self, row: EndpointRow) -> None:
-        self._database.execute("INSERT INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        self._database.execute("UPDATE bridges SET last_address = ? WHERE network = ?", (row.address, row.network))
+        self.execute(f"INSERT INTO endpoints ({_OF_ENDPOINTS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self.execute("UPDATE bridges SET last_address = ? WHERE network = ?", (row.address, row.network))
 
     def rename(self, key: str, hostname: str) -> None:
-        self._database.execute("UPDATE endpoints SET hostname = ? WHERE key = ?", (hostname, key))
+        self.execute("UPDATE endpoints SET hostname = ? WHERE key = ?", (hostname, key))
 
     def remove_endpoint(self, key: str, network: str) -> None:
-        self._database.execute("DELETE FROM endpoints WHERE key = ? AND network = ?", (key, network))
+        self.execute("DELETE FROM endpoints WHERE key = ? AND network = ?", (key, network))
 
     # Ports
 
     def ports(self, *, key: str | None = None) -> list[PortRow]:
-        rows = self._database.execute("SELECT * FROM ports WHERE key = ifnull(?, key)", (key,))
+        rows = self.execute(f"SELECT {_OF_PORTS} FROM ports WHERE key = ifnull(?, key)", (key,))
         return [
             PortRow(Published(PortMapping(inner, outer, host, protocol), address), owner, network)
             for protocol, host, outer, address, inner, owner, network in rows
         ]
 
     def add_ports(self, rows: Iterable[PortRow]) -> None:
-        values = [
-            (m.protocol, m.host_address, m.host_port, row.published.address, m.container_port, row.key, row.network)
-            for row in rows
-            for m in (row.published.mapping,)
-        ]
-        self._database.executemany("INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        for row in rows:
+            m = row.published.mapping
+            self.execute(
+                f"INSERT INTO ports ({_OF_PORTS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    m.protocol,
+                    m.host_address,
+                    m.host_port,
+                    row.published.address,
+                    m.container_port,
+                    row.key,
+                    row.network,
+                ),
+            )
 
     def remove_ports(self, rows: Iterable[PortRow]) -> None:
-        keys = [(m.protocol, m.host_address, m.host_port) for row in rows for m in (row.published.mapping,)]
-        self._database.executemany("DELETE FROM ports WHERE protocol = ? AND host_address = ? AND host_port = ?", keys)
+        for row in rows:
+            m = row.published.mapping
+            self.execute(
+                "DELETE FROM ports WHERE protocol = ? AND host_address = ? AND host_port = ?",
+                (m.protocol, m.host_address, m.host_port),
+            )
 
     # Settings
 
     def note_setting(self, name: str, before: str, after: str) -> None:
         """Remember the first value that was found, and the last one set."""
-        self._database.execute(
+        self.execute(
             "INSERT INTO settings VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET after = excluded.after",
             (name, before, after),
         )
 
     def settings(self) -> list[tuple[str, str, str]]:
-        return self._database.execute("SELECT name, before, after FROM settings ORDER BY name").fetchall()
+        return self.execute("SELECT name, before, after FROM settings ORDER BY name")
 
     def forget_settings(self, prefix: str) -> None:
-        self._database.execute("DELETE FROM settings WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
+        self.execute("DELETE FROM settings WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
 
 
-def _unusable(path: str, error: sqlite3.Error) -> Unavailable:
+def _unusable(path: str, error: sqlite3.Error) -> EstibaError:
+    said = f"the record of networks {path} cannot be used: {error}"
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Corrupt(said, remedy="Stop all containers and remove the file: it is made anew.")
     return Unavailable(
-        f"the record of networks {path} cannot be used: {error}",
-        remedy="Check the directory's owner and free space; when no container runs, the file may be removed.",
+        said, remedy="Check the directory's owner and free space; when no container runs, the file may be removed."
     )

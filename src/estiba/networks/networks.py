@@ -233,9 +233,11 @@ class Networks:
                 self._publish(allotted)
             except BaseException:
                 allotment.release(allotted.held)
-                with ledger.transaction():
-                    allotment.forget(ledger, self._table, [allotted.row])
-                allotment.unplug([allotted.row])
+                try:
+                    with ledger.transaction():
+                        allotment.forget(ledger, self._table, [allotted.row])
+                finally:
+                    allotment.unplug([allotted.row])
                 raise
         self._held[key] = self._held.get(key, ()) + allotted.held
         return endpoints.describe(allotted.row, bridge, tuple(port.mapping for port in allotted.held))
