@@ -148,6 +148,7 @@ def test_an_unhealthy_container_is_stopped_and_not_started_again(busybox_host):
     start(busybox_host, "false", "--health-on-failure", "stop", "--restart", "always", program=program)
     assert busybox_host.estiba("wait", "one").stdout == "5\n"
     busybox_host.wait_until(lambda: busybox_host.state("one") == "exited", "it has ended")
+    assert health(busybox_host)["FailingStreak"] == 2  # one sees why
 
 
 def test_an_unhealthy_container_starts_again_without_a_restart_policy(busybox_host):

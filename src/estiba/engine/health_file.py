@@ -1,4 +1,5 @@
-"""The file in which a container's monitor notes the container's health, for all who look."""
+"""The files in which a container's monitor notes the container's health, for all who look: one while it runs, and one
+of its last run, in which it has become unhealthy at the end, as in Docker."""
 
 from __future__ import annotations
 
@@ -23,15 +24,24 @@ def write(path: str, state: State) -> None:
     os.rename(f"{path}.new", path)
 
 
+def forget(path: str) -> None:
+    """Nothing is known of it any more."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
 def of(engine: Engine, record: ContainerRecord) -> State | None:
-    """The health of a container that runs; None where nothing checks it."""
-    if '"health"' not in record.options or record.state not in (lifecycle.RUNNING, lifecycle.PAUSED):
+    """The health of a container that runs, or of its last run; None where nothing checked it."""
+    if '"health"' not in record.options:
         return None
     if not command(record.parsed_options().health):
         return None
     place = ContainerPaths(engine.store.paths.root, record.run or engine.run, record.id)
+    lives = record.state in (lifecycle.RUNNING, lifecycle.PAUSED)
     try:
-        return State.from_json(json_text.load(place.health))
+        return State.from_json(json_text.load(place.health if lives else place.last_health))
     except (OSError, InvalidInput, LookupError, TypeError, ValueError):
         return None
 

@@ -2,9 +2,11 @@
 
 ROOT/containers/ID/          kept with the container, mode 0700
 ├── lock                     held (flock) by whoever answers for the container: its monitor, or a command at work
+├── still                    held (flock) by a command that needs a paused container to stay so
 ├── hosts, hostname,
 │   resolv.conf              shown as /etc/… inside
 ├── ID-json.log[.1 .2]       output, in Docker's format
+├── health                   what its health check had found when it ended
 └── monitor.log              what a monitor said when it broke; empty in good days
 ROOT/volumes/NAME/_data/     a volume's files
 RUN/containers/ID/           gone after a reboot
@@ -36,6 +38,10 @@ class ContainerPaths(NamedTuple):
     @property
     def lock(self) -> str:
         return f"{self.directory}/lock"
+
+    @property
+    def still(self) -> str:
+        return f"{self.directory}/still"
 
     @property
     def hosts(self) -> str:
@@ -72,6 +78,10 @@ class ContainerPaths(NamedTuple):
     @property
     def health(self) -> str:
         return f"{self.bundle}/health"
+
+    @property
+    def last_health(self) -> str:
+        return f"{self.directory}/health"
 
     @property
     def pid_file(self) -> str:

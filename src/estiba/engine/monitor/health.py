@@ -10,7 +10,7 @@ import time
 from estiba.engine import exec_channel as channel
 from estiba.engine import health_file
 from estiba.engine.exec_options import ExecOptions
-from estiba.engine.health import MOST_OUTPUT, Result, State, Timing, command, overdue, text_of
+from estiba.engine.health import MOST_OUTPUT, UNHEALTHY, Result, State, Timing, command, overdue, text_of
 from estiba.engine.monitor.loop import READ
 from estiba.errors import EstibaError
 from estiba.linux.processes import send_signal
@@ -77,6 +77,7 @@ class Checks:
         on_change: Callable[[str], None],
     ) -> None:
         self.state = State()
+        self.has_given_up = False
         self._loop = loop
         self._execs = execs
         self._command = command(health)
@@ -216,19 +217,27 @@ class Checks:
             self._tell(f"health_status: {self.state.status}", {})
             self._on_change(self.state.status)
 
+    def note_last(self, path: str) -> None:
+        """Note at `path` what is known at the end of the run."""
+        if self.has_given_up:
+            health_file.forget(path)
+        else:
+            self._write(path, self.state._replace(status=UNHEALTHY))
+
     def _note(self) -> None:
+        self._write(self._path, self.state)
+
+    def _write(self, path: str, state: State) -> None:
         try:
-            health_file.write(self._path, self.state)
+            health_file.write(path, state)
         except OSError as error:
             print(f"the container's health cannot be noted: {error}", file=sys.stderr, flush=True)
 
     def _give_up(self) -> None:
         """Processes are not ours to bring in: better no health is shown than one that nobody looks after."""
         self.deadline = None
-        try:
-            os.unlink(self._path)
-        except FileNotFoundError:
-            pass
+        self.has_given_up = True
+        health_file.forget(self._path)
 
     def _let_go(self, probe: _Probe) -> None:
         self._probe = None

@@ -161,10 +161,14 @@ class Life:
         """Look from time to time whether the container is well, if somebody has said how."""
         health, execs = self.request.options.health, self.serving.execs
         self.kill_at, self.restart_wanted = None, False
-        if not health.test or execs is None:
+        if not health.test:
             return
+        from estiba.engine.health_file import forget
         from estiba.engine.monitor.health import Checks
 
+        forget(self.paths.last_health)
+        if execs is None:
+            return
         self.checks = Checks.begin(
             self.serving.loop,
             execs,
@@ -297,6 +301,7 @@ class Life:
         assert streams is not None and self.run is not None
         if self.checks is not None:
             self.checks.end()
+            self.checks.note_last(self.paths.last_health)
             self.checks = None
         self.exit_code = exit_status(status)
         self.oom_killed = self.run.oom.has_happened()
