@@ -59,8 +59,9 @@ class Facts(NamedTuple):
 
 
 class Backends(NamedTuple):
-    """`copy_command` gives the command line that copies from ``CONTAINER:PATH`` to ``-``, or the other way round, and
-    tells what goes wrong on standard error as JSON: kinds (names of classes), message, remedy."""
+    """`copy_command` gives the command line that copies from ``CONTAINER:PATH`` to ``-``, or the other way round, or
+    writes all files of a ``CONTAINER``; it tells what goes wrong on standard error as JSON: kinds (names of classes),
+    message, remedy."""
 
     engine: Engine
     store: Store
@@ -68,4 +69,4 @@ class Backends(NamedTuple):
     transfers: Transfers
     builds: Builds
     facts: Facts
-    copy_command: Callable[[str, str], Sequence[str]]
+    copy_command: Callable[..., Sequence[str]]

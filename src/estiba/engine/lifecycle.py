@@ -50,6 +50,7 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "unpause": (frozenset({PAUSED}), frozenset()),
     "copy": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
     "commit": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
+    "export": (frozenset({CREATED, RUNNING, PAUSED, EXITED}), frozenset()),
     "top": (frozenset({RUNNING, PAUSED}), frozenset()),
     "remove": (frozenset({CREATED, EXITED, DEAD, REMOVING}), frozenset()),
 }
@@ -87,6 +88,7 @@ _DONE = {
     "unpause": "let go on",
     "top": "looked into",
     "commit": "made an image of",
+    "export": "exported",
     "copy": "copied from or to",
     "remove": "removed",
 }

@@ -307,15 +307,15 @@ def unmount(target: str, *, detach: bool = False, follow: bool = False) -> None:
 
 
 def is_mounted(target: str, *, directory: int = _AT_FDCWD) -> bool:
-    """Whether `target` (in `directory`, a descriptor) is the root of a mount (statx(2), STATX_ATTR_MOUNT_ROOT, Linux
-    5.8).
+    """Whether `target` (in `directory`, a descriptor; "" is that itself) is the root of a mount (statx(2),
+    STATX_ATTR_MOUNT_ROOT, Linux 5.8).
 
     Raises:
         OSError: `target` does not exist.
     """
     buffer = ctypes.create_string_buffer(256)
-    no_follow_no_automount = 0x100 | 0x800
-    checked(libc.statx(directory, os.fsencode(target), no_follow_no_automount, 0, buffer), f"statx {target}")
+    flags = 0x100 | 0x800 | 0x1000  # AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH
+    checked(libc.statx(directory, os.fsencode(target), flags, 0, buffer), f"statx {target}")
     attributes = int.from_bytes(buffer.raw[8:16], sys.byteorder)
     return bool(attributes & 0x2000)
 

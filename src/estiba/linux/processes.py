@@ -63,12 +63,24 @@ def start_time(pid: int) -> int | None:
 
     Together with the number it names a process for good.
     """
+    fields = _fields(pid)
+    return int(fields[19]) if fields else None
+
+
+def parent_of(pid: int) -> int | None:
+    """The process whose child `pid` is; None when it is gone or a zombie."""
+    fields = _fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def _fields(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat (proc_pid_stat(5)) from the third on, the state; [] where no such process lives."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+        return []
+    return [] if fields[0] in (b"Z", b"X") else fields
 
 
 def become_subreaper() -> None:

@@ -1,7 +1,9 @@
 """One copy of files into or out of a container, as a process of its own: the daemon has threads and must not fork.
 
     python -m estiba.wiring.copying ROOT RUN SNAPSHOTTER SOURCE TARGET
+    python -m estiba.wiring.copying ROOT RUN SNAPSHOTTER CONTAINER
 
+The latter writes all files of a container to standard output.
 What goes wrong is told on standard error as JSON: the kind of the error, its message and its remedy.
 """
 
@@ -11,6 +13,7 @@ import os
 import sys
 
 from estiba.engine.copying.copy import copy
+from estiba.engine.copying.export import export
 from estiba.engine.copying.plan import parse_place
 from estiba.errors import EstibaError
 from estiba.oci import json_text
@@ -19,11 +22,15 @@ from estiba.wiring.settings import read
 
 
 def main(words: list[str]) -> int:
-    root, run, snapshotter, source, target = words
+    root, run, snapshotter, *places = words
     settings = read(dict(os.environ), root=root, run=run, snapshotter=snapshotter)
     house = House(settings)
     try:
-        copy(house.engine, parse_place(source), parse_place(target), keeps_owners=True)
+        if len(places) == 1:
+            export(house.engine, places[0], 1)
+        else:
+            source, target = places
+            copy(house.engine, parse_place(source), parse_place(target), keeps_owners=True)
     except EstibaError as error:
         told = {
             "kinds": [kind.__name__ for kind in type(error).__mro__],

@@ -42,14 +42,14 @@ def daemon_backends(house: House) -> Backends:
             runtime=house.settings.runtime,
             workers=max(2, os.cpu_count() or 1),
         ),
-        copy_command=lambda source, target: _copy_command(house, source, target),
+        copy_command=lambda *places: _copy_command(house, *places),
     )
 
 
-def _copy_command(house: House, source: str, target: str) -> list[str]:
+def _copy_command(house: House, *places: str) -> list[str]:
     settings = house.settings
     place = [settings.root, settings.run, settings.snapshotter]
-    return [sys.executable, "-m", "estiba.wiring.copying", *place, source, target]
+    return [sys.executable, "-m", "estiba.wiring.copying", *place, *places]
 
 
 class HouseTransfers:

@@ -90,8 +90,11 @@ def test_a_tar_of_files_becomes_an_image(client) -> None:
     client.api.import_image_from_data(b"".join(tar), repository="imported", tag="1")
     assert client.containers.run("imported:1", ["/busybox", "echo", "in"], remove=True) == b"in\n"
     assert box.put_archive("/tmp", b"".join(box.get_archive("/etc/group")[0]))
-    box.remove()
     client.images.remove("imported:1")
+    client.api.import_image_from_data(b"".join(box.export()), repository="imported", tag="2")
+    assert client.containers.run("imported:2", ["cat", "/tmp/group"], remove=True).startswith(b"root:")
+    box.remove()
+    client.images.remove("imported:2")
 
 
 def test_an_archive_of_what_leads_above_the_root_is_one_of_the_root(client) -> None:

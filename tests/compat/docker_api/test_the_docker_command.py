@@ -152,6 +152,32 @@ SCRIPTS = {
         rmi other:1
         pull localhost:1/nothing:x
     """,
+    "health and export": """
+        create --name well --health-cmd true --health-interval 1h --health-retries 7 busybox sleep 1000
+        inspect -f '{{json .Config.Healthcheck}} {{.State.Health}}' well
+        export -o /dev/null nosuch
+        export -o /dev/null well
+        start well
+        inspect -f '{{.State.Health.Status}} {{.State.Health.FailingStreak}} {{len .State.Health.Log}}' well
+        ps --filter health=starting --format '{{.Names}}'
+        ps --filter health=healthy --format '{{.Names}}'
+        ps -a --filter health=none --format '{{.Names}}'
+        ps -a --filter health=ill
+        export -o /dev/null well
+        rm -f well
+        run -d --name ill --health-cmd 'echo said; exit 3' --health-interval 100ms --health-retries 1 busybox sleep 1
+        wait ill
+        inspect -f '{{.State.Health.Status}} {{(index .State.Health.Log 0).ExitCode}}' ill
+        inspect -f '{{(index .State.Health.Log 0).Output}}' ill
+        ps -a --filter health=unhealthy --format '{{.Names}}'
+        rm ill
+        run -d --name ill --health-cmd 'sleep 5' --health-interval 100ms --health-timeout 300ms busybox sleep 1
+        wait ill
+        inspect -f '{{(index .State.Health.Log 0).ExitCode}} {{(index .State.Health.Log 0).Output}}' ill
+        rm ill
+        run --rm --health-interval 1ns busybox true
+        run --rm --no-healthcheck --health-cmd true busybox true
+    """,
     "networks": """
         network create inner
         network create inner

@@ -240,3 +240,29 @@ def test_nothing_is_sent_by_a_name_that_leads_elsewhere(hostile, name):
                 stream.send(place, name, as_name, io.BytesIO())
     finally:
         os.close(place)
+
+
+def test_a_files_capability_goes_with_it_and_no_entry_is_kept_in_memory(tmp_path, monkeypatch):
+    value = bytes.fromhex("0100000200040000000000000000000000000000")
+    (tmp_path / "ping").write_bytes(b"ping")
+    monkeypatch.setattr(os, "getxattr", lambda _file, name: value if name == "security.capability" else b"")
+    monkeypatch.setattr(os, "listdir", lambda _directory: ["gone", "ping"])
+    out = io.BytesIO()
+    kept = []
+    clear = stream._Walk._add
+
+    def add(walk, *words):
+        clear(walk, *words)
+        kept.extend(walk._tar.members)
+
+    monkeypatch.setattr(stream._Walk, "_add", add)
+    place = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert stream.send(place, ".", "", out) == 4
+    finally:
+        os.close(place)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        (member,) = tar
+    assert member.pax_headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape") == value
+    assert kept == []

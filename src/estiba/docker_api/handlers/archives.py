@@ -17,6 +17,7 @@ from aiohttp import web
 from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, nothing
 from estiba.docker_api.handlers.containers import find
+from estiba.docker_api.lives import attributes
 from estiba.docker_api.threads import Threads
 from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
 
@@ -47,17 +48,39 @@ async def get(exchange: Exchange) -> web.StreamResponse:
         headers = {"X-Docker-Container-Path-Stat": _described(first, path)}
         if exchange.request.method == "HEAD":
             return web.Response(headers=headers)
-        response = web.StreamResponse(headers=headers | {"Content-Type": "application/x-tar"})
-        await response.prepare(exchange.request)
-        data = first
-        while data:
-            await response.write(data)
-            data = await copying.read()
-        await copying.finish()
-        await response.write_eof()
-        return response
+        return await _passed_on(exchange, copying, first, headers | {"Content-Type": "application/x-tar"})
     finally:
         await copying.close()
+
+
+async def export(exchange: Exchange) -> web.StreamResponse:
+    """All files of a container (ContainerExport)."""
+    record = await find(exchange)
+    copying = await _Copying.begin(exchange, record.id)
+    try:
+        first = await copying.read()
+        if not first:
+            await copying.finish()
+        response = await _passed_on(exchange, copying, first, {"Content-Type": "application/octet-stream"})
+    finally:
+        await copying.close()
+    exchange.api.events.tell("container", "export", record.id, attributes(record))
+    return response
+
+
+async def _passed_on(
+    exchange: Exchange, copying: _Copying, first: bytes, headers: dict[str, str]
+) -> web.StreamResponse:
+    """The tar whose beginning is `first`, as it comes. A copy that fails ends the connection in the midst of it."""
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(exchange.request)
+    data = first
+    while data:
+        await response.write(data)
+        data = await copying.read()
+    await copying.finish()
+    await response.write_eof()
+    return response
 
 
 async def put(exchange: Exchange) -> web.Response:
@@ -115,8 +138,10 @@ class _Copying:
         self._threads = threads
 
     @classmethod
-    async def begin(cls, exchange: Exchange, source: str, target: str) -> _Copying:
-        words = exchange.api.backends.copy_command(source, target)
+    async def begin(cls, exchange: Exchange, source: str, target: str = "-") -> _Copying:
+        """As `Backends.copy_command`; without a path in the `source` all files of the container come."""
+        places = (source, target) if ":" in source or target != "-" else (source,)
+        words = exchange.api.backends.copy_command(*places)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         said = os.memfd_create("said", os.MFD_CLOEXEC)
         ours, theirs = (reading, writing) if target == "-" else (writing, reading)

@@ -65,6 +65,7 @@ ROUTES = (
     Route("GET", "/containers/{id}/archive", archives.get),
     Route("HEAD", "/containers/{id}/archive", archives.get),
     Route("PUT", "/containers/{id}/archive", archives.put),
+    Route("GET", "/containers/{id}/export", archives.export),
     Route("POST", "/containers/{id}/wait", containers.wait),
     Route("DELETE", "/containers/{id}", containers.remove),
     Route("POST", "/containers/{id}/attach", streams.attach),
@@ -110,7 +111,6 @@ ROUTES = (
     *(
         Route(method, pattern, system.missing)
         for method, pattern in (
-            ("GET", "/containers/{id}/export"),
             ("GET", "/containers/{id}/attach/ws"),
             ("GET", "/images/search"),
             ("POST", "/build/prune"),

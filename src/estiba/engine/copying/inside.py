@@ -1,11 +1,13 @@
 """The container's side of a copy: a process of its own, with the container's ids, which sees the container's files.
 
 Of a running container it has the root directory, mounts and all; of one that does not run it mounts the files, volumes
-and binds where nobody else sees them, and they are gone with it.
+and binds where nobody else sees them, and they are gone with it. Or it has the container's own files alone, as a
+monitor has them before the runtime mounts anything on them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -14,14 +16,14 @@ from estiba.engine.copying import stream
 from estiba.engine.copying.plan import Found
 from estiba.engine.copying.tree import Side
 from estiba.engine.locks import Lock, wait_for_lock
-from estiba.engine.paths import volume_data
+from estiba.engine.paths import ContainerPaths, volume_data
 from estiba.engine.removal import snapshot_key
 from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
 from estiba.linux import mountpoints as mp
 from estiba.linux.mounts import make_private_namespace, mount_all
 from estiba.linux.namespaces import CLONE_NEWUSER, is_own_namespace, join
 from estiba.linux.paths import IN_ROOT, make_directories, make_file, open_in_root
-from estiba.linux.processes import start_time
+from estiba.linux.processes import parent_of, start_time
 from estiba.store.snapshots.trees import remove_tree
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -46,13 +48,14 @@ class _Shown(NamedTuple):
 
 
 class Inside:
-    """A context manager. Every method raises what went wrong in the other process.
+    """A context manager. Every method raises what went wrong in the other process. With `only_own` nothing is there
+    that is mounted on the container's files: no volumes, no binds, no /proc.
 
     Raises:
         Unavailable: this user may not. Conflict: the container ends or starts just now.
     """
 
-    def __init__(self, engine: Engine, record: ContainerRecord) -> None:
+    def __init__(self, engine: Engine, record: ContainerRecord, *, only_own: bool = False) -> None:
         if os.geteuid() != 0:
             raise Unavailable(
                 "files of containers are reached by root, or by a user with ids in /etc/subuid",
@@ -66,7 +69,8 @@ class Inside:
             record = engine.find(record.id)
         try:
             if record.state in _LIVES:
-                root, users = _of_running(record)
+                own = ContainerPaths(engine.store.paths.root, record.run or engine.run, record.id).rootfs
+                root, users = _of_running(record, own if only_own else "")
                 self._begin(lambda: _enter(root, users), record)
                 os.close(root)
                 os.close(users)
@@ -74,7 +78,7 @@ class Inside:
                 lifecycle.must_act("copy", record.state, name=record.name)
                 self._scratch, self._folder = engine.store.scratch.folder("copy")
                 mounts = engine.store.snapshots.mounts(snapshot_key(record.id))
-                shown, folder = _shown(engine, record), self._folder
+                shown, folder = [] if only_own else _shown(engine, record), self._folder
                 is_read_only = record.parsed_options().security.read_only
                 self._begin(lambda: _mount(mounts, shown, folder, is_read_only=is_read_only), record)
         except BaseException:
@@ -133,11 +137,12 @@ class Inside:
             self._lock.release()
 
 
-def _of_running(record: ContainerRecord) -> tuple[int, int]:
-    """Descriptors of the root directory and of the user namespace of the container's first process."""
+def _of_running(record: ContainerRecord, own_files: str) -> tuple[int, int]:
+    """Descriptors of the root directory and of the user namespace of the container's first process; or of `own_files`,
+    where its monitor has them, in place of the root directory."""
     ended = Conflict(f"container {record.name} has just ended", remedy="Try again.")
     try:
-        root = os.open(f"/proc/{record.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        root = _own_files(record.pid, own_files) if own_files else _root(record.pid)
         users = os.open(f"/proc/{record.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         raise ended from None
@@ -146,6 +151,26 @@ def _of_running(record: ContainerRecord) -> tuple[int, int]:
         os.close(users)
         raise ended
     return root, users
+
+
+def _root(pid: int) -> int:
+    return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _own_files(pid: int, place: str) -> int:
+    """What is mounted at `place` for the monitor of the container whose first process is `pid`: its parent."""
+    monitor = parent_of(pid)
+    if monitor is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    whole = _root(monitor)
+    try:
+        root = open_in_root(whole, place, os.O_PATH | os.O_DIRECTORY)
+    finally:
+        os.close(whole)
+    if not mp.is_mounted("", directory=root):  # of another process, or of a monitor that has just let go of it
+        os.close(root)
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return root
 
 
 def _enter(root: int, users: int) -> int:

@@ -72,8 +72,12 @@ class _Walk:
         for entry in sorted(os.listdir(directory)):
             try:
                 self.entry(directory, entry, f"{name}/{entry}" if name else entry)
-            except NotFound:
+            except (NotFound, FileNotFoundError):
                 continue  # gone meanwhile
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                continue  # another thing meanwhile
 
     def entry(self, directory: int, entry: str, name: str) -> None:
         try:
@@ -89,14 +93,14 @@ class _Walk:
         elif kind == tarfile.DIRTYPE:
             below = os.open(entry, _BELOW, dir_fd=directory)
             try:
-                self._tar.addfile(_member(name, kind, os.fstat(below)))
+                self._add(_member(name, kind, os.fstat(below)))
                 self.contents(below, name)
             finally:
                 os.close(below)
         else:
             if kind == tarfile.SYMTYPE:
                 member.linkname = os.readlink(entry, dir_fd=directory)
-            self._tar.addfile(member)
+            self._add(member)
 
     def _file(self, directory: int, entry: str, member: tarfile.TarInfo) -> None:
         descriptor = os.open(entry, _FILE, dir_fd=directory)
@@ -107,12 +111,16 @@ class _Walk:
             first = self._links.setdefault((status.st_dev, status.st_ino), member.name) if status.st_nlink > 1 else ""
             if first and first != member.name:
                 member.type, member.linkname = tarfile.LNKTYPE, first
-                self._tar.addfile(member)
+                self._add(member)
                 return
             member.size = status.st_size
             self.size += status.st_size
             member.pax_headers = _attributes(descriptor)
-            self._tar.addfile(member, _Exactly(file, status.st_size))  # type: ignore[arg-type]
+            self._add(member, _Exactly(file, status.st_size))
+
+    def _add(self, member: tarfile.TarInfo, content: _Exactly | None = None) -> None:
+        self._tar.addfile(member, content)  # type: ignore[arg-type]
+        self._tar.members.clear()  # type: ignore[attr-defined]  # which it would keep, however many they are
 
 
 class _Exactly:
