@@ -7,9 +7,10 @@ import stat
 import time
 
 from estiba.engine import changes, lifecycle
+from estiba.engine.locks import wait_for_lock
 from estiba.engine.pausing import go_on, pause
 from estiba.engine.removal import snapshot_key
-from estiba.errors import Conflict, EstibaError
+from estiba.errors import Conflict, EstibaError, NotFound, Unavailable
 from estiba.image.assemble import commit_image
 from estiba.image.tree import ImageTree
 from estiba.layers.pack import diff_id_of
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from estiba.layers.pack import LayerTar
     from estiba.oci.digest import Digest
     from estiba.store.images import ImageRecord
-    from estiba.store.store import Store
+
+_LIVES = (lifecycle.RUNNING, lifecycle.PAUSED)
 
 
 class About(NamedTuple):
@@ -42,12 +44,32 @@ class About(NamedTuple):
 def commit(engine: Engine, text: str, about: About) -> ImageRecord:
     """Make an image; a running container is paused meanwhile. Volumes and binds are not part of it.
 
+    Until it is made nobody starts or removes a container that does not run, and nobody lets a paused one go on by
+    `unpause`. One that is stopped or killed all the same has no image.
+
     Raises:
-        NoSuchContainer, WrongState. Conflict: it runs, and cannot be paused. Unavailable: no space.
+        NoSuchContainer, WrongState. Conflict: it runs, and cannot be paused; or it went on meanwhile. Unavailable: no
+        space, or another process has made an image of it for a long time.
     """
     record = engine.find(text)
     lifecycle.must_act("commit", record.state, name=record.name)
-    if record.state != lifecycle.RUNNING:
+    paths = engine.paths(record.id)
+    with wait_for_lock(paths.still):
+        record = engine.find(record.id)
+        lifecycle.must_act("commit", record.state, name=record.name)
+        if record.state in _LIVES:
+            return _of_living(engine, record, about)
+        with wait_for_lock(paths.lock):
+            now = engine.find(record.id)
+            lifecycle.must_act("commit", now.state, name=now.name)
+            if now.state in _LIVES:
+                raise _went_on(record.name)
+            return _committed(engine, now, about)
+
+
+def _of_living(engine: Engine, record: ContainerRecord, about: About) -> ImageRecord:
+    """As `commit`, of a container that runs or is paused."""
+    if record.state == lifecycle.PAUSED:
         return _committed(engine, record, about)
     try:
         pause(engine, record.id)
@@ -57,9 +79,23 @@ def commit(engine: Engine, text: str, about: About) -> ImageRecord:
             remedy=f"Stop it first: estiba stop {record.name}",
         ) from error
     try:
-        return _committed(engine, record, about)
+        return _committed(engine, record._replace(state=lifecycle.PAUSED), about)
     finally:
-        go_on(engine, record)
+        if _is_still(engine, record._replace(state=lifecycle.PAUSED)):
+            go_on(engine, record)
+
+
+def _is_still(engine: Engine, record: ContainerRecord) -> bool:
+    """Whether the container is as it was, and has not been another process in between."""
+    now = engine.containers.get(record.id)
+    return now is not None and (now.state, now.pid, now.pid_start) == (record.state, record.pid, record.pid_start)
+
+
+def _went_on(name: str) -> Conflict:
+    return Conflict(
+        f"container {name} was started, stopped or removed while its files were read: no image was made",
+        remedy="Try again when nobody else works on it.",
+    )
 
 
 def configuration(image: RunConfig, options: ContainerOptions, process: Process, asked: RunConfig) -> RunConfig:
@@ -106,7 +142,7 @@ def _committed(engine: Engine, record: ContainerRecord, about: About) -> ImageRe
     store = engine.store
     with store.leases.hold(f"commit {record.name}"):
         image = store.images.config(store.images.find(record.image_id).id)
-        layer = _layer(store, snapshot_key(record.id), image.diff_ids)
+        layer = _layer(engine, record, image.diff_ids)
         options, process = record.parsed_options(), record.parsed_process()
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         history = History(created=now, created_by=" ".join(process.args), author=about.author, comment=about.message)
@@ -121,17 +157,17 @@ def _committed(engine: Engine, record: ContainerRecord, about: About) -> ImageRe
         return commit_image(store, config)
 
 
-def _layer(store: Store, key: str, below: tuple[Digest, ...]) -> LayerTar:
-    """A committed snapshot of what the active one `key` has changed, which nobody changes meanwhile."""
+def _layer(engine: Engine, record: ContainerRecord, below: tuple[Digest, ...]) -> LayerTar:
+    """A committed snapshot of what the container has changed."""
+    store = engine.store
     copy = f"commit/{os.urandom(8).hex()}"
     parent = chain_id(below)
     store.snapshots.prepare(copy, parent)
     try:
         place = store.snapshots.writable(copy)
-        source = store.snapshots.writable(key)
         for name in os.listdir(place):  # of a snapshotter that copies: the image's files, which are in the source too
             _remove(f"{place}/{name}")
-        copy_tree(source, place)
+        _copy(engine, record, place)
         _take_places_away(ImageTree(store, parent), place)
         tree, base = store.snapshots.change(copy)
         layer = diff_id_of(tree, TarPolicy(), base=base)
@@ -142,6 +178,23 @@ def _layer(store: Store, key: str, below: tuple[Digest, ...]) -> LayerTar:
         store.snapshots.remove(copy)
         raise
     return layer
+
+
+def _copy(engine: Engine, record: ContainerRecord, place: str) -> None:
+    """Copy what the container has changed, all of it as it was at one moment."""
+    try:
+        copy_tree(engine.store.snapshots.writable(snapshot_key(record.id)), place)
+    except (NotFound, OSError) as error:
+        if not _is_still(engine, record):
+            raise _went_on(record.name) from error
+        if isinstance(error, NotFound):
+            raise
+        raise Unavailable(
+            f"the files of container {record.name} cannot be copied: {(error.strerror or str(error)).lower()}",
+            remedy="Look whether there is space: estiba df",
+        ) from error
+    if not _is_still(engine, record):
+        raise _went_on(record.name)
 
 
 def _take_places_away(lower: ImageTree, place: str) -> None:

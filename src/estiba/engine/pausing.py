@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estiba.engine import lifecycle
+from estiba.engine.locks import try_lock
 from estiba.engine.records import NoSuchContainer
 from estiba.errors import Conflict, EstibaError, NotFound
 from estiba.values import TYPE_CHECKING
@@ -28,12 +29,19 @@ def unpause(engine: Engine, text: str) -> None:
     """Let the processes go on, also where a killed `pause` has stopped them and noted nothing.
 
     Raises:
-        NoSuchContainer, WrongState. RuntimeFailed: as `pause`.
+        NoSuchContainer, WrongState. Conflict: its files are being read. RuntimeFailed: as `pause`.
     """
     record = engine.find(text)
     if record.state != lifecycle.RUNNING or engine.runtime_of(record).state(record.id).status != "paused":
         lifecycle.must_act("unpause", record.state, name=record.name)
-    go_on(engine, record)
+    still = try_lock(engine.paths(record.id).still)
+    if still is None:
+        raise Conflict(
+            f"container {record.name} is paused while an image is made of it",
+            remedy="Wait until that is done, or stop the container.",
+        )
+    with still:
+        go_on(engine, record)
 
 
 def go_on(engine: Engine, record: ContainerRecord) -> None:
