@@ -369,7 +369,7 @@ class Life:
             if self.network.user is not None:
                 self.network.user.end()
             if self.network.descriptor >= 0:
-                self.links = self._networks().give_back(self.request.container_id)
+                self.links = networking.give_back(self._networks(), self.request.container_id)
                 os.close(self.network.descriptor)
             self.network = None
         if os.path.isdir(self.paths.rootfs):
@@ -384,7 +384,7 @@ class Life:
         container.remove_bundle(self.paths)
         os.close(self.lock)
         if self.links:
-            self._networks().unplug(self.links)
+            networking.unplug(self._networks(), self.links)
         self.serving.say_goodbye()
 
     def change_networks(self, client: Client, frame: frames.Frame) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from estiba.engine.monitor import ordinary_user
 from estiba.engine.options import Membership
 from estiba.engine.paths import ContainerPaths
 from estiba.engine.records import Joined, Networking
-from estiba.errors import NotFound, Unavailable
+from estiba.errors import EstibaError, NotFound, Unavailable
 from estiba.linux.namespaces import has_root
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from estiba.engine.monitor.request import StartRequest
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.endpoints import Endpoint
+    from estiba.networks.ledger import EndpointRow
     from estiba.networks.names.server import NameServer
     from estiba.networks.networks import Networks
     from estiba.networks.usermode import UserNetwork
@@ -72,7 +74,7 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
         for membership in options.memberships():
             network = join(request, network, joined, membership)
     except BaseException:
-        joined.detach(request.container_id)
+        unplug(joined, give_back(joined, request.container_id))
         os.close(descriptor)
         raise
     return network
@@ -114,6 +116,26 @@ def leave(request: StartRequest, network: Network, networks: Networks, name: str
         return network._replace(networking=Networking(others=before.others))
     others = tuple(one for one in before.others if one.network != name)
     return network._replace(networking=before._replace(others=others))
+
+
+def give_back(networks: Networks, container_id: str) -> tuple[EndpointRow, ...]:
+    """Give back addresses and ports; gives the links that are to be unplugged.
+
+    Where the record cannot be written now, the next container does it, for this one's owner has ended by then.
+    """
+    try:
+        return networks.give_back(container_id)
+    except EstibaError as error:
+        print(f"addresses and ports stay noted until the next container starts: {error}", file=sys.stderr, flush=True)
+        return ()
+
+
+def unplug(networks: Networks, links: tuple[EndpointRow, ...]) -> None:
+    """Take the links away; those that stay end with the container's namespace."""
+    try:
+        networks.unplug(links)
+    except EstibaError as error:
+        print(f"links go with the network namespace: {error}", file=sys.stderr, flush=True)
 
 
 def name_server(loop: Loop, request: StartRequest, network: Network, networks: Networks) -> NameServer:
