@@ -166,6 +166,7 @@ def spec_options(process: Process, options: ContainerOptions, place: Place) -> S
         process_label=security.process_label,
         mount_label=security.mount_label,
         seccomp=_seccomp(security, given, place),
+        keeps_project=bool(dict(options.storage).get("size")),
         architecture=place.architecture,
         resources=resources(limits, counts_swap=place.counts_swap, counts_pids=place.counts_pids)._replace(
             device_rules=(*place.device_rules, *(device_rule(text) for text in options.device_rules)),

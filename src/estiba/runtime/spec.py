@@ -128,7 +128,8 @@ class SpecOptions(NamedTuple):
     `capabilities` is the bounding set; `ambient_capabilities` are kept by a user other than root too.
     `shares_user_namespace`: the runtime itself is root of an ordinary user's namespace, and the container stays in it.
     `foreign` are the kinds of joined namespaces that do not belong to the container's users.
-    `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself. `privileged` lifts every guard.
+    `seccomp` is ``default``, ``unconfined`` or the runtime-spec's object itself; with `keeps_project` it lets nobody
+    give a file another project, by which a quota is counted. `privileged` lifts every guard.
     `shm_size` 0 mounts no /dev/shm. `apparmor` is a profile, `process_label` and `mount_label` are SELinux labels.
     """
 
@@ -152,6 +153,7 @@ class SpecOptions(NamedTuple):
     no_new_privileges: bool = True
     privileged: bool = False
     seccomp: str | dict[str, Any] = "default"
+    keeps_project: bool = False
     architecture: str = "amd64"
     resources: Resources = Resources()
     rlimits: tuple[Rlimit, ...] = ()
@@ -320,11 +322,23 @@ def _linux(options: SpecOptions) -> dict[str, Any]:
             }
             for d in options.devices
         ]
-    if isinstance(options.seccomp, dict):
-        linux["seccomp"] = options.seccomp
-    elif options.seccomp == "default" and not options.privileged:
-        linux["seccomp"] = default_profile(options.capabilities, architecture=options.architecture)
+    if seccomp := _seccomp(options):
+        linux["seccomp"] = seccomp
     return linux
+
+
+def _seccomp(options: SpecOptions) -> dict[str, Any] | None:
+    if isinstance(options.seccomp, dict):
+        profile = options.seccomp
+    elif options.seccomp == "default" and not options.privileged:
+        profile = default_profile(options.capabilities, architecture=options.architecture)
+    else:
+        return None
+    if not options.keeps_project or options.uid_mappings or options.shares_user_namespace:
+        return profile  # in a user namespace the kernel itself lets nobody change a project
+    from estiba.runtime.seccomp.project import kept_in_project
+
+    return kept_in_project(profile)
 
 
 def _mapping(mapping: IdMapping) -> dict[str, int]:

@@ -217,3 +217,25 @@ for action in (
     assert typed in ("EPERM", "EIO"), done.stderr
     assert (taken, opened) == ("EPERM", "ENXIO")
     assert control in ("typed", "the kernel forbids it to all")
+
+
+def test_nobody_leaves_the_project_of_a_quota(cell):
+    """The owner of a file may give it another project, by the kernel's rules; not where a quota is counted by it. The
+    answer to what is no request for that is still the kernel's."""
+    script = (
+        _INT_80
+        + """
+file = os.open("/", os.O_RDONLY)
+attributes = ctypes.create_string_buffer(28)
+print(call(16, file, 0x801C581F, attributes) in ("ok", "ENOTTY"))  # FS_IOC_FSGETXATTR
+for upper in (0, 1 << 32):
+    for request in (0x401C5820, 0x40086602, 0x40046602):
+        print(call(16, file, upper | request, attributes))
+print(call32(54, file, 0x401C5820), call32(54, file, 0x40046602))
+print(call(469, file, b"", attributes, 24, 0x1000))
+"""
+    )
+    first, *refused, last = cell.attack(script, keeps_project=True).split()
+    assert (first, set(refused)) == ("True", {"EPERM"})
+    assert last == "ENOSYS"
+    assert "EPERM" not in cell.attack(script).split()

@@ -160,3 +160,9 @@ def test_a_profile_of_ones_own_and_bare_system_paths():
 def test_mounts_travel_as_far_as_a_bind_asks(option, expected):
     mount = VolumeMount("bind", "/a", "/b", options=("rbind", option))
     assert told(mounts=(mount,)).rootfs_propagation == expected
+
+
+@pytest.mark.parametrize(("storage", "keeps"), [((), False), ((("size", "10m"),), True)])
+def test_a_container_with_a_size_stays_in_its_project(storage, keeps):
+    options = ContainerOptions("i", storage=storage)
+    assert spec_options(plan_process(IMAGE, options), options, Place("id", "ship")).keeps_project is keeps

@@ -23,6 +23,7 @@ from estiba.runtime.seccomp.filter import (
     syscall_numbers,
 )
 from estiba.runtime.seccomp.profile import ALLOWED, GUARDED, default_profile
+from estiba.runtime.seccomp.project import kept_in_project
 from estiba.runtime.spec import DEFAULT_CAPABILITIES
 
 AUDIT = {"SCMP_ARCH_X86_64": 0xC000003E, "SCMP_ARCH_X86": 0x40000003, "SCMP_ARCH_AARCH64": 0xC00000B7}
@@ -295,3 +296,49 @@ def test_tables_agree_with_the_headers_of_this_machine() -> None:
     with open(path, encoding="ascii") as file:
         header = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)", file.read())}
     assert {name: _numbers.get(name) for name in header} == header
+
+
+# What keeps a container within the quota of its project
+
+OTHER_PROJECT = (0x401C5820, 0x40086602, 0x40046602)  # FS_IOC_FSSETXATTR, FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS
+OTHER_REQUESTS = (0x801C581F, 0x80086601, 0x5401, 0x5413, 0x541B, 0x8910, 0, 0x5821, 0x6603, 0xFFFFFFFF)
+PROFILES = {
+    "default": default_profile(DEFAULT_CAPABILITIES),
+    "one that allows what is not named": profile(rule("mount", action="SCMP_ACT_ERRNO"), default="SCMP_ACT_ALLOW"),
+    "one that asks for the request": profile(rule("ioctl", args=[argument(1, "NE", 0x5412)])),
+    "one that allows the new call": profile(rule("ioctl", "file_setattr", "read"), architectures=["SCMP_ARCH_X86"]),
+}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("architecture", ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"])
+def test_nobody_gives_a_file_another_project(name: str, architecture: str) -> None:
+    """Not with the upper half of the register either, which the kernel does not look at."""
+    numbers = syscall_numbers(architecture)
+    before = PROFILES[name] | {"architectures": ["SCMP_ARCH_X86"]}
+    program, usual = (compile_filter(document, "x86_64") for document in (kept_in_project(before), before))
+
+    def answer(program: bytes, name: str, *arguments: int) -> int:
+        return interpret(program, numbers[name], arguments, architecture)
+
+    for upper in (0, 1 << 32, 0xFFFFFFFF << 32):
+        for request in OTHER_PROJECT:
+            assert answer(program, "ioctl", 3, upper | request) == EPERM
+        for request in OTHER_REQUESTS:
+            assert answer(program, "ioctl", 3, upper | request) == answer(usual, "ioctl", 3, upper | request) == ALLOW
+    assert answer(program, "file_setattr") in (EPERM, ENOSYS)
+    for call in numbers:
+        if call not in ("ioctl", "file_setattr", "file_getattr", "open_tree_attr"):
+            assert answer(program, call) == answer(usual, call), call
+
+
+@given(st.integers(0, (1 << 16) - 1))
+@example(0x5820)
+@example(0x6602)
+def test_without_an_order_of_rules_the_other_requests_are_all_but_these(request: int) -> None:
+    """What libseccomp makes of it: there no rule comes first."""
+    rules = [entry for entry in kept_in_project(profile(rule("ioctl")))["syscalls"] if "ioctl" in entry["names"]]
+    allowing = [entry["args"] for entry in rules if entry["action"] == "SCMP_ACT_ALLOW"]
+    assert all(len(arguments) == 1 for arguments in allowing)
+    matching = [a for (a,) in allowing if holds("MASKED_EQ", request, a["value"], a["valueTwo"])]
+    assert len(matching) == (request & 0xFFFF not in (0x5820, 0x6602))

@@ -95,3 +95,13 @@ def test_a_user_namespace_leaves_out_what_it_cannot_have() -> None:
     assert mounts["/sys"]["type"] == "bind"
     assert "gid=5" not in mounts["/dev/pts"]["options"]
     assert document["linux"]["uidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 1}]
+
+
+def test_who_is_in_a_project_cannot_leave_it_unless_the_kernel_keeps_it_there_or_nothing_is_guarded() -> None:
+    usual = spec()["linux"]["seccomp"]
+    kept = spec(keeps_project=True)["linux"]["seccomp"]
+    assert kept != usual
+    assert spec(keeps_project=True, seccomp=usual)["linux"]["seccomp"] == kept
+    assert spec(keeps_project=True, uid_mappings=(IdMapping(0, 100000, 65536),))["linux"]["seccomp"] == usual
+    assert "seccomp" not in spec(keeps_project=True, seccomp="unconfined")["linux"]
+    assert "seccomp" not in spec(keeps_project=True, privileged=True)["linux"]
