@@ -83,7 +83,7 @@ def test_always_means_until_somebody_stops_it(busybox_host):
     busybox_host.wait_until(lambda: busybox_host.inspect("one")["RestartCount"] >= 2, "it has restarted twice")
     busybox_host.estiba("stop", "one")
     assert busybox_host.state("one") == "exited"
-    assert busybox_host.monitors() == []
+    busybox_host.wait_until(lambda: not busybox_host.monitors(), "the monitor, which has told of the end, ends")
 
 
 def test_ps_tells_what_docker_tells(busybox_host):

@@ -125,9 +125,9 @@ def test_control_z_stops_the_program_and_the_shell_takes_it_up_again(terminal):
     session.expect(b"one\r\none\r\n")
     session.type(b"\x1a")
     session.expect(b"came 148\r\n")  # 128 and SIGTSTP's number
-    session.type(b"jobs; fg\n")
+    session.type(b"jobs; echo and' 'now; fg\n")  # of the stop the prompt may tell too, before or after this is typed
     session.expect(b"Stopped")
-    session.expect(b"cat\r\n")
+    session.expect(b"and now\r\n")
     session.expect(b"cat\r\n")  # fg says what goes on
     session.type(b"two\n")
     session.expect(b"two\r\ntwo\r\n")
