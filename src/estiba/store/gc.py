@@ -133,6 +133,19 @@ def plan(facts: Facts, options: Options = Options()) -> Plan:  # noqa: B008 - an
     return Plan(leftovers, f"{waiting} unreferenced things stay while this goes on: {who}" if waiting else "")
 
 
+def plan_of_cache(facts: Facts, *, whole: bool) -> Plan:
+    """Decide what goes of the build cache alone; `facts` were gathered with `build_cache`. Pure.
+
+    Unless `whole`, the results stay that images have as well: they take no room, and the next build is glad of them.
+    """
+    in_images = {chain for image in facts.images for chain in image.chain_ids}
+    shared = {key for key, chain in facts.cache if chain in in_images}
+    found = plan(facts, Options(build_cache=True))
+    kinds = (CACHE_RECORD, CACHE_MOUNT, COMMITTED_SNAPSHOT)
+    chosen = (one for one in found.removals if one.kind in kinds and (whole or one.target not in shared))
+    return found._replace(removals=tuple(chosen))
+
+
 def _partials(facts: Facts, options: Options) -> Iterator[Removal]:
     arrived = {blob.digest for blob in facts.blobs}
     for partial in facts.partials:

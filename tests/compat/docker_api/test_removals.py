@@ -54,3 +54,28 @@ def test_removed_volumes_lie_in_the_trash(ours) -> None:
 def test_what_a_container_that_removes_itself_had_is_gone(ours) -> None:
     ours.docker("run", "--rm", "-v", "/data", "busybox", "touch", "/data/file", check=True)
     assert _names(ours, "volume", "ls") == _names(ours, "volume", "trash", "ls") == []
+
+
+def test_a_prune_of_the_whole_system_takes_what_nothing_needs(ours, tmp_path) -> None:
+    """And no image that has a name, nor what the next build of it would use again."""
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo kept > /kept\n")
+    ours.docker("build", "-q", "-t", "built", str(tmp_path), check=True)
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo gone > /gone\nRUN echo further > /further\n")
+    dangling = ours.docker("build", "-q", str(tmp_path), check=True).stdout.strip()
+    ours.docker("run", "--name", "ended", "busybox", "true", check=True)
+    ours.docker("network", "create", "idle", check=True)
+    told = ours.docker("system", "prune", "-f", check=True).stdout
+    for word in ("Deleted Containers", "Deleted Networks:\nidle", f"deleted: {dangling}", "Deleted build cache objects"):
+        assert word in told
+    assert "Total reclaimed space: " in told and not told.endswith(" 0B\n")
+    assert set(ours.docker("images", "--format", "{{.Repository}}").stdout.split()) == {"busybox", "built"}
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo kept > /kept\n")
+    assert "Using cache" in ours.docker("build", str(tmp_path), check=True).stdout
+    assert ours.docker("builder", "prune", "-f", check=True).stdout == "Total reclaimed space: 0B\n"
+    assert "Deleted build cache objects" in ours.docker("builder", "prune", "-af", check=True).stdout
+    refused = ours.docker("builder", "prune", "-f", "--keep-storage", "1GB")
+    assert refused.returncode == 1 and "keep-storage" in refused.stderr
+    told = ours.docker("image", "prune", "-af", "--filter", "label=none").stdout
+    assert told == "Total reclaimed space: 0B\n"
+    ours.docker("rmi", "built", check=True)
+    assert ours.docker("image", "prune", "-f", check=True).stdout == "Total reclaimed space: 0B\n"

@@ -91,6 +91,21 @@ def test_the_build_cache_keeps_its_snapshots_until_it_is_emptied():
     ]
 
 
+def test_of_the_build_cache_what_images_have_too_stays_unless_all_is_to_go():
+    facts = Facts(
+        images=(NAMED,),
+        cache=(("shared", d("c2")), ("own", d("c3")), ("empty", None)),
+        snapshots=STACK,
+        blobs=(BlobInfo(d("garbage"), 7),),
+        leftovers=(Abandoned("/tmp/left", 8),),
+        mounts=(Abandoned("/mounts/m", 9),),
+    )
+    own = ["own", "empty", "/mounts/m", str(d("c4")), str(d("c3"))]
+    assert _targets(gc.plan_of_cache(facts, whole=False)) == own
+    assert _targets(gc.plan_of_cache(facts, whole=True)) == ["shared", *own]
+    assert _targets(gc.plan_of_cache(facts._replace(leases=("a build",)), whole=True)) == []
+
+
 def test_blobs_of_images_and_known_forms_of_their_layers_stay():
     names = ("image", "manifest", "blob1", "form of l2", "form of l9", "index", "stray")
     facts = Facts(

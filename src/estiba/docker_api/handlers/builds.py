@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from aiohttp import web
 
 from estiba.builder.request import EPOCH, BuildRequest
-from estiba.docker_api.arguments import logins
+from estiba.docker_api.arguments import filters, logins
 from estiba.docker_api.build_context import BuildContext, receive
 from estiba.docker_api.build_words import BuildWords
-from estiba.docker_api.exchange import Exchange
-from estiba.docker_api.handlers.images import with_body
+from estiba.docker_api.exchange import Exchange, answer
+from estiba.docker_api.incoming import with_body
 from estiba.docker_api.telling import Tell, tell
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
+from estiba.store import gc
 
 _NETWORKS = {"": "bridge", "default": "bridge", "bridge": "bridge", "none": "none"}
 
@@ -30,8 +32,10 @@ async def build(exchange: Exchange) -> web.StreamResponse:
     request = _request(exchange)
     credentials = logins(exchange.request.headers.get("X-Registry-Config", ""))
     dockerfile = exchange.text("dockerfile") or "Dockerfile"
-    context: BuildContext = await with_body(
-        exchange, lambda stream: receive(stream, api.store.scratch, dockerfile=dockerfile)
+    context = await with_body(
+        exchange,
+        lambda stream: receive(stream, api.store.scratch, dockerfile=dockerfile),
+        BuildContext.remove,
     )
     request = request._replace(
         context=context.directory, dockerfile=context.dockerfile, filename=context.filename, ignore=context.ignore
@@ -48,10 +52,11 @@ async def build(exchange: Exchange) -> web.StreamResponse:
         finally:
             context.remove()
 
-    response = await tell(exchange, work)
-    for tag in request.tags:
-        api.events.tell("image", "tag", tag.familiar, {"name": tag.familiar})
-    return response
+    def done() -> None:
+        for tag in request.tags:
+            api.events.tell("image", "tag", tag.familiar, {"name": tag.familiar})
+
+    return await tell(exchange, work, done)
 
 
 def _request(exchange: Exchange) -> BuildRequest:
@@ -104,3 +109,22 @@ def _object(exchange: Exchange, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(f"{name} is no JSON object")
     return value
+
+
+async def prune(exchange: Exchange) -> web.Response:
+    """The build cache (BuildPrune): without `all` only what no image has as well."""
+    wanted = filters(exchange.text("filters"))
+    if wanted:
+        raise NotThereYet(f"prune of the build cache with the filter {min(wanted)} is not there yet")
+    limits = ("keep-storage", "reserved-space", "max-used-space", "min-free-space")
+    if limit := next((name for name in limits if exchange.text(name) not in ("", "0")), ""):
+        raise NotThereYet(f"prune of the build cache with {limit} is not there yet", remedy="Leave it out.")
+    store, whole = exchange.api.store, exchange.flag("all")
+
+    def work() -> gc.Plan:
+        options = gc.Options(build_cache=True)
+        return gc.apply(store, gc.plan_of_cache(gc.gather(store, options), whole=whole), options)
+
+    done = await exchange.api.threads.slow(work)
+    shown = [os.path.basename(one.target) for one in done.removals if one.kind in (gc.CACHE_RECORD, gc.CACHE_MOUNT)]
+    return answer({"CachesDeleted": shown, "SpaceReclaimed": done.size})

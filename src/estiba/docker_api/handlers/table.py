@@ -87,6 +87,7 @@ ROUTES = (
     Route("POST", "/images/{name*}/tag", images.tag),
     Route("DELETE", "/images/{name*}", images.remove),
     Route("POST", "/build", builds.build),
+    Route("POST", "/build/prune", builds.prune),
     Route("POST", "/commit", images.commit),
     Route("GET", "/networks", networks.index),
     Route("POST", "/networks/create", networks.create),
@@ -113,7 +114,6 @@ ROUTES = (
         for method, pattern in (
             ("GET", "/containers/{id}/attach/ws"),
             ("GET", "/images/search"),
-            ("POST", "/build/prune"),
             ("POST", "/build/cancel"),
             ("POST", "/session"),
             ("POST", "/grpc"),
