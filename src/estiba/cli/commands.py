@@ -77,6 +77,7 @@ MACHINE = {
     "df": Command("df", "Show what takes space"),
     "gc": Command("gc", "Free what nothing refers to"),
     "prune": Command("prune", "Remove what is not used, after showing the plan"),
+    "system": Command("system", "Commands for the whole system"),
     "fsck": Command("fsck", "Check the whole store"),
     "version": Command("version", "Show the version"),
 }
@@ -91,7 +92,6 @@ NOT_THERE_YET = {
     "events": Command("", "Stream what happens"),
     "search": Command("", "Search a hub"),
     "info": Command("", "Show the system's state"),
-    "system": Command("", "Commands for the whole system"),
 }
 
 OUTSIDE = frozenset(

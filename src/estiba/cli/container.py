@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from estiba.cli.commands import CONTAINERS
 from estiba.cli.parser import SUPPRESS
 from estiba.values import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _SHARED = {
     "rename": "rename",
     "restart": "restart",
     "rm": "rm",
+    "remove": "rm",
     "run": "run",
     "start": "start",
     "stats": "stats",
@@ -40,6 +42,12 @@ _SHARED = {
     "update": "update",
     "wait": "wait",
 }
+
+
+def member(name: str) -> tuple[str, str] | None:
+    """The module and the summary of a command of the group that needs nothing of the others."""
+    module = _SHARED.get(name)
+    return (module, CONTAINERS[module].summary) if module else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("names", nargs="+", metavar="CONTAINER")
     prune = commands.add_parser("prune", help="remove containers that have ended", allow_abbrev=False)
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.add_argument("--filter", action="append", default=[], metavar="KEY=VALUE", help="label, label!")
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
@@ -73,10 +82,15 @@ def run(arguments: argparse.Namespace, house: House) -> int:
 
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli.prune_filters import parsed
     from estiba.cli.questions import agrees
-    from estiba.engine.lifecycle import CREATED, DEAD, EXITED
+    from estiba.cli.units import counted, human_size
+    from estiba.engine import prune
+    from estiba.oci.labels import matches_labels
 
-    plan = [record for record in house.engine.all() if record.state in (CREATED, EXITED, DEAD)]
+    wanted = parsed(arguments.filter, keys=("label", "label!"))
+    ended = prune.ended(house.engine)
+    plan = [record for record in ended if matches_labels(dict(record.parsed_process().labels), wanted)]
     if not plan:
         print("No stopped containers.")
         return 0
@@ -85,7 +99,9 @@ def _prune(arguments: argparse.Namespace, house: House) -> int:
         print(f"  {record.id[:12]}  {record.name}")
     if not arguments.force and not agrees("Go on?"):
         return 1
-    for record in plan:
-        house.engine.remove(record.id)
-    print(f"Removed {len(plan)} containers.")
+    done = prune.remove(house.engine, prune.of_containers(house.engine, plan))
+    for reason in done.refused:
+        print(f"stays: {reason}")
+    print(f"Removed {counted(len(done.removed.removals), 'container')}.")
+    print(f"Total reclaimed space: {human_size(done.removed.size, digits=4)}")
     return 0

@@ -18,6 +18,7 @@ _SHARED = {
     "inspect": ("image_inspect", "show all about images"),
     "history": ("history", "show what made an image's layers"),
     "rm": ("rmi", "remove images"),
+    "remove": ("rmi", "remove images"),
     "save": ("save", "write images to an archive"),
     "load": ("load", "read images from an archive"),
     "tag": ("tag", "give an image a further name"),

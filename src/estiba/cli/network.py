@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estiba.errors import InvalidInput, NotThereYet
-from estiba.oci.labels import matches_label
+from estiba.oci.labels import matches_label, matches_labels
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove.add_argument("names", nargs="+", metavar="NETWORK")
     prune = commands.add_parser("prune", help="remove networks that no container is in")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.add_argument("--filter", action="append", default=[], metavar="KEY=VALUE", help="label, label!")
     connect = commands.add_parser("connect", help="put a container into a network")
     connect.add_argument("--alias", action="append", default=[], metavar="NAME", help="a further name of it there")
     connect.add_argument("--ip", default="", metavar="ADDRESS", help="its IPv4 address there")
@@ -157,10 +158,12 @@ def _remove(arguments: argparse.Namespace, house: House) -> int:
 
 def _prune(arguments: argparse.Namespace, house: House) -> int:
     """The plan, the question, the removal of exactly that plan."""
+    from estiba.cli.prune_filters import parsed
     from estiba.cli.questions import agrees
     from estiba.cli.units import counted
 
-    plan = house.networks.unused()
+    wanted = parsed(arguments.filter, keys=("label", "label!"))
+    plan = [record for record in house.networks.unused() if matches_labels(record.labels, wanted)]
     if not plan:
         print("No unused networks.")
         return 0
