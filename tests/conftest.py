@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 import leaks
@@ -23,6 +24,13 @@ _RUN = os.environ[leaks.MARK] = uuid.uuid4().hex
 
 # How many seconds what is just ending may take to be gone.
 _PATIENCE = float(os.environ.get("ESTIBA_TEST_PATIENCE", "3"))
+
+
+# The same examples in every run of `make test`, so that it fails or passes by what is tested alone; `make test-all`
+# tries ever new ones. Loaded before any test is imported, so that those with @settings of their own go on from it.
+hypothesis.settings.register_profile("the same", derandomize=True, database=None, deadline=None)
+hypothesis.settings.register_profile("ever new", derandomize=False, deadline=None)
+hypothesis.settings.load_profile("ever new" if os.environ.get("ESTIBA_TEST_LONG") else "the same")
 
 
 # Where tests work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -63,6 +64,11 @@ def busybox_image(
     return record
 
 
+@functools.cache
+def _applets() -> list[str]:
+    return subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+
+
 def _write_tree(root: str, files: dict[str, str], links: dict[str, str]) -> None:
     os.chmod(root, 0o755)
     for directory in ("bin", "dev", "etc", "home/app", "proc", "root", "sys", "tmp", "usr/bin", "var/www"):
@@ -73,8 +79,7 @@ def _write_tree(root: str, files: dict[str, str], links: dict[str, str]) -> None
         os.chown(f"{root}/home/app", 1000, 1000)
     shutil.copy(BUSYBOX, f"{root}/bin/busybox")
     os.chmod(f"{root}/bin/busybox", 0o755)
-    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    for applet in applets:
+    for applet in _applets():
         if applet != "busybox":
             os.symlink("busybox", f"{root}/bin/{applet}")
     for path, text in ({"/etc/passwd": PASSWD, "/etc/group": GROUP} | files).items():

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+from estiba.linux import netlink
 
 MARK = "ESTIBA_TEST_RUN"
 
@@ -20,6 +21,9 @@ INTERPRETER_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.fork
 
 # What makes mounts, links and cgroups on a machine as a test run does.
 OTHER_RUNS = ("pytest", "-m bench", "-m demo")
+
+# NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE (linux/netfilter/nf_tables.h)
+_GET_TABLE = 10 << 8 | 1
 
 
 class Process(NamedTuple):
@@ -190,12 +194,24 @@ def read_mounts(path: str = "/proc/self/mountinfo") -> Iterable[Mount]:
 
 
 def read_tables() -> frozenset[str]:
-    """The nftables tables of this network namespace; none where there is no nft."""
+    """The nftables tables of this network namespace, as `nft list tables` names them, without the start of a program;
+    none where the kernel shows none."""
+    message = netlink.Message(_GET_TABLE, 0, bytes(4), "list the tables of the packet filter")
     try:
-        listing = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
-    except FileNotFoundError:
+        with netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as kernel:
+            replies = kernel.dump(message)
+            return frozenset(_name_of_table(reply.body) for reply in replies)
+    except OSError as error:
+        if error.errno is None:  # not the kernel's refusal
+            raise
         return frozenset()
-    return frozenset(line.removeprefix("table ").strip() for line in listing.splitlines() if line.strip())
+
+
+def _name_of_table(body: bytes) -> str:
+    """`inet firewall`: linux/netfilter/nfnetlink.h begins with the family, of the attributes 1 is the name."""
+    families = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+    name = netlink.attributes(body[4:])[1].rstrip(b"\0").decode(errors="replace")
+    return f"{families.get(body[0], body[0])} {name}"
 
 
 def read_cgroups(top: str = "/sys/fs/cgroup", *, others: frozenset[str] = frozenset()) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -152,6 +153,7 @@ for name in os.listdir(sys.argv[1]):
 """
 
 
+@functools.cache
 def _interpreter(package: str) -> str:
     """A Python that nobody may run and that sees the package, or nothing."""
     for python in (sys.executable, "/usr/bin/python3"):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from estiba.networks.networks import Networks
 from estiba.store.store import Store
 from images import busybox_image
 from monitors import stat_of
@@ -81,13 +80,18 @@ class ContainerHost:
         """Wait for a condition, and fail the test when it does not come."""
         wait_until(condition, what, patience=patience)
 
+    def _container_ids(self) -> list[str]:
+        """What `estiba ps -aq` says, or nothing where there is not even a place for containers."""
+        places = (f"{self.root}/containers", f"{self.run_directory}/containers")
+        if not any(os.path.isdir(place) and os.listdir(place) for place in places):
+            return []
+        return self.estiba("ps", "-aq").stdout.split()
+
     def remove_everything(self) -> None:
-        """Every container, volume and network, and then nothing of them may be left."""
-        ids = self.estiba("ps", "-aq").stdout.split()
+        """Every container and volume, and then nothing of them may be left; networks go with the home."""
+        ids = self._container_ids()
         if ids:
             self.estiba("rm", "-f", "-v", *ids)
-        if self.has_bridges:
-            Networks(root=self.root, run=self.run_directory).teardown()
         self.wait_until(lambda: not self.monitors(), "the monitors end", patience=10)
         left = [command for _, command in _commands() if str(self.home) in command]
         assert left == [], f"processes left: {left}"
@@ -183,10 +187,27 @@ def host(estiba_home, request: pytest.FixtureRequest) -> Iterator[ContainerHost]
 
 
 @pytest.fixture
-def busybox_host(host: ContainerHost) -> ContainerHost:
-    """An installation with the image `busybox` of `images.busybox_image`."""
+def busybox_host(host: ContainerHost, stores_with_busybox: dict[type[ContainerHost], Path], tmp_path_factory):
+    """An installation with the image of `images.busybox_image`: the first of a kind is made, others are copies."""
+    kept = stores_with_busybox.get(type(host))
+    if kept is not None:
+        _copy(kept, host.root)
+        return host
     host.make_image()
+    if os.geteuid() == 0:  # nobody else can copy files of every id
+        stores_with_busybox[type(host)] = kept = tmp_path_factory.mktemp("busybox-store")
+        _copy(host.root, kept)
     return host
+
+
+@pytest.fixture(scope="session")
+def stores_with_busybox() -> dict[type[ContainerHost], Path]:
+    """A store that holds nothing but busybox, for each kind of host that has had one in this run."""
+    return {}
+
+
+def _copy(store: str | Path, to: str | Path) -> None:
+    subprocess.run(["cp", "--archive", "--reflink=auto", f"{store}/.", str(to)], check=True)
 
 
 def _open_to_all(directory: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from estiba.networks.networks import Networks
 from ordinary_user import User, ordinary_user
 from waiting import wait_until
 
@@ -176,6 +177,7 @@ def small_places(busybox_host) -> Iterator[tuple[str, str]]:
         subprocess.run(["cp", "-a", f"{place}.old/.", place], check=True)
     yield places
     busybox_host.remove_everything()
+    Networks(root=busybox_host.root, run=busybox_host.run_directory).teardown()
     for place in places:
         subprocess.run(["umount", "-l", place], check=True)
 
