@@ -117,7 +117,6 @@ def test_a_dockerfile_on_standard_input_has_no_files(home: Any, context: Path) -
         (["--build-context", "a=b"], "--build-context"),
         (["--cache-to=type=inline"], "--cache-to"),
         (["--ssh", "default"], "--ssh"),
-        (["--check"], "--check"),
         (["--provenance", "mode=max"], "--provenance"),
         (["--progress=rawjson"], "--progress rawjson"),
         (["--network", "mine"], "--network mine"),
@@ -181,3 +180,22 @@ def test_run_sees_home_path_hosts_and_its_directory(home: Any, context: Path) ->
     home.estiba("build", "-q", "-t", "built", "--add-host", "added=10.1.2.3", str(context))
     said = home.estiba("run", "--rm", "--network", "none", "built", "cat", "/notes/seen").stdout
     assert said == ("/home/app /made/here /bin:/usr/bin:/sbin\n10.1.2.3\tadded\nroot:root\nroot:root\napp:app\n")
+
+
+def test_a_check_builds_nothing_and_its_exit_code_tells_whether_there_are_warnings(home: Any, context: Path) -> None:
+    """What is wrong is an error as in a build."""
+    fine = home.estiba("build", "--check", str(context))
+    assert fine.stdout == "Check complete, no warnings found.\n"
+    (context / "Dockerfile").write_text(f"# check=experimental=all\n{DOCKERFILE}CMD start\n")
+    (context / ".dockerignore").write_text("file\n")
+    warned = home.estiba("build", "--check", "-t", "one", str(context), check=False)
+    assert warned.returncode == 1
+    assert warned.stdout.startswith(
+        "Check complete, 2 warnings have been found!\n\nWARNING: CopyIgnoredFile - https://"
+    )
+    assert "   3 | >>> COPY file /dir/file\n" in warned.stdout
+    assert home.estiba("images", "-q", "one").stdout == ""
+    (context / "Dockerfile").write_text("FORM busybox\n")
+    wrong = home.estiba("build", "--check", str(context), check=False)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "Did you mean FROM?" in wrong.stderr

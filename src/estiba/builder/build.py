@@ -83,6 +83,7 @@ def _lower(written: Stages, request: BuildRequest, bases: Mapping[SourceImage, I
         epoch=EPOCH if request.epoch is None else request.epoch,
         shows_epoch=request.epoch is not None,
     )
+        hides=lambda path: ignore.parse(request.ignore).ignores(path),
 
 
 def _run(

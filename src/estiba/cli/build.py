@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     from estiba.graph.cancellation import Cancellation, Cancelled
 
     check(arguments)
+    if arguments.check:
+        return _check(arguments, house)
     exports = Exports.parse(arguments.output)
     if (arguments.push or exports.pushes) and not arguments.tag:
         raise InvalidInput("there is no name to push", remedy="Name the image with --tag.")
@@ -47,6 +49,19 @@ def run(arguments: argparse.Namespace, house: House) -> int:
         signals.explain()
         raise
     return 0
+
+
+def _check(arguments: argparse.Namespace, house: House) -> int:
+    """Show what is probably not meant; gives 1 where there is something."""
+    from estiba.builder.checking import check as findings_of
+    from estiba.cli.build_check import show
+    from estiba.cli.build_context import Context
+    from estiba.cli.build_output import Exports
+
+    with Context(arguments.context, arguments.file, house.store.scratch) as sources:
+        findings = findings_of(_request(arguments, house, sources, Exports.parse(())), house.store)
+    show(findings, sys.stdout)
+    return 1 if findings.warnings else 0
 
 
 def _build(

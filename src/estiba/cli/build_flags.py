@@ -36,7 +36,7 @@ _LATER = [
     "--ssh",
     "--ulimit",
 ]
-_LATER_SWITCHES = ["--check", "-D", "--debug", "--squash"]
+_LATER_SWITCHES = ["-D", "--debug", "--squash"]
 # What may be said no to, for there is none.
 _ATTESTATIONS = ("--provenance", "--sbom")
 # How Docker's builder works inside; the result is the same.
@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="type=TYPE,dest=PATH",
         help="oci, docker or tar file, or local directory",
     )
+    add("--check", action="store_true", help="only check the Dockerfile; exit code 1 where there are warnings")
     add("--push", action="store_true", help="push the image's names afterwards")
     add("--load", action="store_true", help="keep the image in the store (it always is)")
     _add_others(parser)

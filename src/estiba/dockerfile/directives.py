@@ -17,11 +17,12 @@ _NAMES = frozenset({"syntax", "escape", "check"})
 
 
 class Directives(NamedTuple):
-    """`syntax` and `check` are "" where not given; `escape` is a backslash or a backquote."""
+    """`syntax` and `check` are "" where not given; `escape` is a backslash or a backquote; `lines` is their number."""
 
     syntax: str = ""
     escape: str = DEFAULT_ESCAPE
     check: str = ""
+    lines: int = 0
 
 
 def read_directives(source: Source) -> Directives:
@@ -44,4 +45,6 @@ def read_directives(source: Source) -> Directives:
                 place=Place(source, number, line.rfind(match[2]) + 1, len(match[2])),
             )
         found[name] = match[2]
-    return Directives(**found)
+    return Directives(
+        found.get("syntax", ""), found.get("escape", DEFAULT_ESCAPE), found.get("check", ""), lines=len(found)
+    )

@@ -28,7 +28,10 @@ class Segment(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One instruction as text. `keyword` is as written; `start` is where its arguments begin in `text`."""
+    """One instruction as text. `keyword` is as written; `start` is where its arguments begin in `text`.
+
+    `comment` is the line of comment right above it, "" where there is none.
+    """
 
     source: Source
     text: str
@@ -37,6 +40,7 @@ class Statement(NamedTuple):
     start: int
     last_line: int
     heredocs: tuple[Heredoc, ...] = ()
+    comment: str = ""
 
     @property
     def line(self) -> int:
@@ -66,6 +70,9 @@ class Statement(NamedTuple):
     def error_at(self, offset: int, claim: str, *, width: int = 1, remedy: str = "") -> DockerfileError:
         return DockerfileError(claim, place=self.place(offset, width), remedy=remedy)
 
+    def warning(self, rule: str, message: str) -> Warning:
+        return Warning(rule, message, self.line, self.last_line)
+
     def not_yet(self, feature: str, *, word: str = "", remedy: str = "") -> NotYetInDockerfile:
         return NotYetInDockerfile(feature, place=self.place_of(word), remedy=remedy)
 
@@ -93,7 +100,7 @@ def lex(text: str, *, filename: str) -> Lexed:
             place = Place(source, number, line.index("\0") + 1)
             raise DockerfileError("a NUL character: this is no text file", place=place)
     directives = read_directives(source)
-    reader = _Reader(source, raw_lines, directives.escape)
+    reader = _Reader(source, raw_lines, directives)
     statements = tuple(reader.statements())
     return Lexed(source, directives, statements, tuple(reader.warnings))
 
@@ -101,10 +108,11 @@ def lex(text: str, *, filename: str) -> Lexed:
 class _Reader:
     """Walks the lines once."""
 
-    def __init__(self, source: Source, raw_lines: list[str], escape: str) -> None:
+    def __init__(self, source: Source, raw_lines: list[str], directives: Directives) -> None:
         self._source = source
         self._raw_lines = raw_lines
-        self._escape = escape
+        self._escape = escape = directives.escape
+        self._directives = directives.lines
         # An escape at the end continues the line, unless it is escaped itself.
         mark = re.escape(escape)
         self._continuation = re.compile(rf"(?:(?<!{mark}){mark})[ \t]*$")
@@ -113,14 +121,18 @@ class _Reader:
 
     def statements(self) -> list[Statement]:
         found: list[Statement] = []
+        comment = ""
         while self._next < len(self._source.lines):
             line = self._source.lines[self._next].strip()
             if not line or line.startswith("#"):
+                is_directive = self._next < self._directives
                 self._next += 1
+                comment = "" if is_directive else line[1:].strip()
                 continue
             statement = self._statement()
             if statement is not None:
-                found.append(statement)
+                found.append(statement._replace(comment=comment))
+            comment = ""
         return found
 
     def _statement(self) -> Statement | None:
@@ -158,7 +170,8 @@ class _Reader:
             if not continues:
                 break
         if has_empty:
-            self.warnings.append(Warning("NoEmptyContinuation", "an empty line in a continuation", begin + 1))
+            message = "an empty line in a continuation"
+            self.warnings.append(Warning("NoEmptyContinuation", message, begin + 1, self._next))
         return "".join(parts), segments
 
     def _markers(self, statement: Statement) -> list[Marker]:

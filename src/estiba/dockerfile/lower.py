@@ -6,10 +6,11 @@ it names, asks again until nothing is missing (an image's ONBUILD may name more)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from estiba.dockerfile.checks import check_copies
 from estiba.dockerfile.errors import DockerfileError, Place
 from estiba.dockerfile.instructions import Copy, From, Instruction, Run, Workdir
 from estiba.dockerfile.lower_config import lower_config
@@ -18,8 +19,9 @@ from estiba.dockerfile.lower_run import lower_run
 from estiba.dockerfile.sources import NeededStage, Origin, Resolution, copy_origin, resolve
 from estiba.dockerfile.stages import Stage, Stages
 from estiba.dockerfile.state import StageState
-from estiba.dockerfile.warnings import CheckOptions, Warning
+from estiba.dockerfile.warnings import OPTIONS_ARGUMENT, CheckOptions, Warning
 from estiba.errors import InvalidInput
+from estiba.graph.plan import plan
 from estiba.graph.vertex import LocalContext, Scratch, SourceImage, Vertex
 from estiba.oci.digest import Digest
 from estiba.oci.image_config import History, ImageConfig, RunConfig
@@ -104,11 +106,16 @@ def lower(
     labels: Mapping[str, str] | None = None,
     epoch: int = EPOCH_1980,
     shows_epoch: bool = True,
+    hides: Callable[[str], bool] | None = None,
+    unknown: Collection[SourceImage] = (),
+    warnings_fail: bool = True,
 ) -> Lowered:
     """Lower what `target` needs ("" is the last stage). `bases` holds the configuration of every image it needs.
 
     `build_platform` is the machine's own, else `platform`. `labels` are added to the image. `shows_epoch`: RUN sees the
-    epoch as SOURCE_DATE_EPOCH. A build argument of that name wins over `epoch`.
+    epoch as SOURCE_DATE_EPOCH. A build argument of that name wins over `epoch`. `hides` tells which paths are kept out
+    of the build context. The bases in `unknown` have no true configuration, so they may set any variable. A file may
+    ask that a warning be an error; not `warnings_fail` leaves it a warning.
 
     Raises:
         DockerfileError: the first thing that makes no sense. NotYetInDockerfile: what Estiba cannot build yet.
@@ -125,8 +132,13 @@ def lower(
     if _EPOCH_VARIABLE in build_args:
         epoch, shows_epoch = _parse_epoch(build_args[_EPOCH_VARIABLE]), True
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lowering = _Lowering(resolution, bases, created, str(epoch) if shows_epoch else None)
+    lowering = _Lowering(resolution, bases, unknown, created, str(epoch) if shows_epoch else None)
     state = lowering.target()
+    options = CheckOptions.parse(build_args.get(OPTIONS_ARGUMENT, stages.check))
+    copies = check_copies(plan(state.vertex), hides) if hides and options.experimental else ()
+    warnings = options.kept((*stages.warnings, *resolution.warnings, *lowering.warnings, *copies))
+    if warnings and options.are_errors and warnings_fail:
+        raise _as_error(warnings[0], stages)
     run = state.run._replace(labels=tuple({**dict(state.run.labels), **(labels or {})}.items()))
     return Lowered(
         state.vertex,
@@ -138,24 +150,16 @@ def lower(
         epoch,
         state.base_layers,
         state.layers,
-        _checked(stages, (*stages.warnings, *resolution.warnings, *lowering.warnings)),
+        warnings,
     )
 
 
-def _checked(stages: Stages, warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
-    """The warnings that the file does not skip.
-
-    Raises:
-        DockerfileError: there are some, and the file says that they are errors.
-    """
-    options = CheckOptions.parse(stages.check)
-    kept = options.kept(warnings)
-    if kept and options.are_errors:
-        claim = f"{kept[0].rule}: {kept[0].message}"
-        raise DockerfileError(
-            claim, place=Place(stages.source, kept[0].line), remedy="The file asks for this with # check=error=true."
-        )
-    return kept
+def _as_error(warning: Warning, stages: Stages) -> DockerfileError:
+    return DockerfileError(
+        f"{warning.rule}: {warning.message}",
+        place=Place(stages.source, warning.line),
+        remedy="The file asks for this with # check=error=true.",
+    )
 
 
 def _parse_epoch(text: str) -> int:
@@ -174,11 +178,13 @@ class _Lowering:
         self,
         resolution: Resolution,
         bases: Mapping[SourceImage, ImageConfig],
+        unknown: Collection[SourceImage],
         created: str,
         epoch: str | None,
     ) -> None:
         self._resolution = resolution
         self._bases = bases
+        self._unknown = unknown
         self._created = created
         self._epoch = epoch
         self._done: dict[int, StageState] = {}
@@ -220,7 +226,7 @@ class _Lowering:
             name = state.step_name(f"FROM {origin.reference}")
             vertex = Vertex.of(origin, name=name, stage=needed.stage.title, line=at.line, source=at.text)
             config = self._bases[origin]
-            state.begin_with_image(vertex, config)
+            state.begin_with_image(vertex, config, is_known=origin not in self._unknown)
             if not needed.platform.can_run(config.platform):
                 message = f"{origin.reference} is for {config.platform}, not for {needed.platform}"
                 state.warn("InvalidBaseImagePlatform", message, at)

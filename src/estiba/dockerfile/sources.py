@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from estiba.dockerfile.errors import near
+from estiba.dockerfile.checks import check_bases
+from estiba.dockerfile.errors import DockerfileError, near
 from estiba.dockerfile.expand import ExpansionError, expand
 from estiba.dockerfile.instructions import Copy, Instruction, Onbuild, Run
 from estiba.dockerfile.lexer import Statement
@@ -85,8 +86,26 @@ def resolve(
         pending.extend(origin for origin in origins if isinstance(origin, Stage))
         images.update({origin: None for origin in origins if isinstance(origin, SourceImage)})
     in_order = tuple(needed[number] for number in sorted(needed))
-    warnings = tuple(warning for entry in in_order for warning in _unset_arguments(entry.stage, scope, stages.escape))
-    return Resolution(stages, scope, chosen, in_order, tuple(images), warnings)
+    return Resolution(stages, scope, chosen, in_order, tuple(images), _warnings(stages, scope, target))
+
+
+def _warnings(stages: Stages, scope: Scope, target: str) -> tuple[Warning, ...]:
+    """What is probably not meant in any FROM, also of a stage that is not needed."""
+    begins = [stage.begin for stage in stages.all if "$" in stage.begin.image + stage.begin.platform]
+    if not begins:
+        return ()
+    try:
+        defaults = global_scope(
+            stages.arguments,
+            escape=stages.escape,
+            build_args={},
+            platform=scope.platform,
+            build_platform=scope.build_platform,
+            target=target,
+        )
+        return tuple(check_bases(begins, scope.variables, defaults.variables, escape=stages.escape))
+    except (DockerfileError, ExpansionError):
+        return ()  # an error in a stage that is not needed, or in a default that is not used
 
 
 def _target(stages: Stages, name: str) -> Stage:
@@ -137,20 +156,6 @@ def _origin(stages: Stages, stage: Stage, scope: Scope) -> tuple[Origin, Platfor
     if earlier is not None:
         return earlier, platform
     return _image(begin.at, name, begin.image, platform), platform
-
-
-def _unset_arguments(stage: Stage, scope: Scope, escape: str) -> list[Warning]:
-    """Variables of a FROM that have no value."""
-    begin = stage.begin
-    unknown = expand(f"{begin.image} {begin.platform}", scope.variables, escape=escape).unknown
-    return [
-        Warning(
-            "UndefinedArgInFrom",
-            f"the variable {name} is not set. {near(name, scope.variables)}".rstrip(),
-            begin.at.line,
-        )
-        for name in sorted(unknown)
-    ]
 
 
 def _expanded(at: Statement, text: str, scope: Scope, escape: str) -> str:

@@ -58,6 +58,7 @@ class StageState:
         self.arguments: dict[str, str | None] = {}
         self.warnings: list[Warning] = []
         self.has_cmd = False
+        self.knows_base = True
         self.has_workdir = False
         self._growth = 0
 
@@ -67,8 +68,9 @@ class StageState:
         self.vertex, self.platform = vertex, platform
         self._set_default_path()
 
-    def begin_with_image(self, vertex: Vertex, config: ImageConfig) -> None:
-        """The image's triggers have become instructions of this stage."""
+    def begin_with_image(self, vertex: Vertex, config: ImageConfig, *, is_known: bool = True) -> None:
+        """The image's triggers have become instructions of this stage. What is not known may set any variable."""
+        self.knows_base = is_known
         self.vertex, self.platform = vertex, config.platform
         self.run = config.run._replace(on_build=(), working_dir=config.run.working_dir or "/")
         self.history = list(config.history)
@@ -86,6 +88,7 @@ class StageState:
         self.variables = dict(other.variables)
         self.arguments = dict(other.arguments)
         self.has_workdir = other.has_workdir
+        self.knows_base = other.knows_base
 
     def _set_default_path(self) -> None:
         if "PATH" not in self.variables:
@@ -129,13 +132,13 @@ class StageState:
         self._growth += max(0, len(expansion.text) - len(text))
         if self._growth > _MOST_GROWTH:
             raise at.error(f"the variables of this stage become more than {_MOST_GROWTH} characters", word=text)
-        for name in sorted(expansion.unknown - self.arguments.keys()):
+        for name in sorted(expansion.unknown - self.arguments.keys()) if self.knows_base else ():
             hint = near(name, self.variables)
             self.warn("UndefinedVar", f"the variable {name} is not set" + (f". {hint}" if hint else ""), at)
         return expansion
 
     def warn(self, rule: str, message: str, at: Statement) -> None:
-        self.warnings.append(Warning(rule, message, at.line))
+        self.warnings.append(at.warning(rule, message))
 
     def record(self, text: str, *, has_layer: bool = False) -> None:
         """Add a line of history."""
