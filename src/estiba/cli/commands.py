@@ -61,6 +61,7 @@ SHARING = {
     "copy": Command("copy", "Copy an image between registries, layouts and archives"),
     "tags": Command("tags", "List the tags of a repository in its registry"),
     "catalog": Command("catalog", "List the repositories of a registry"),
+    "search": Command("search", "List the repositories of a registry with a word in their names"),
     "digest": Command("digest", "Show the digest that a name has in its registry"),
     "manifest": Command("manifest", "Compose, show and push lists of images for several platforms"),
     "artifact": Command("artifact", "Keep files that are no images in a registry"),
@@ -90,7 +91,6 @@ NOT_THERE_YET = {
     "webapp": Command("", "Serve images as web apps"),
     "compose": Command("", "Run compose files"),
     "events": Command("", "Stream what happens"),
-    "search": Command("", "Search a hub"),
     "info": Command("", "Show the system's state"),
 }
 
@@ -98,6 +98,7 @@ OUTSIDE = frozenset(
     (
         "tags",
         "catalog",
+        "search",
         "digest",
         "manifest",
         "artifact",

@@ -33,6 +33,9 @@ class Transfers(Protocol):
     ) -> PushResult:
         """As `registry.client.push`."""
 
+    def repositories(self, registry: str, *, credentials: CredentialSource) -> Sequence[str]:
+        """As `registry.client.ask`: the catalog of a registry."""
+
     def check(self, registry: str, login: Login) -> None:
         """Try a login out, and keep nothing. Raises AccessDenied: the registry does not know it."""
 

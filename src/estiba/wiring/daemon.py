@@ -9,6 +9,7 @@ import sys
 from estiba import __version__
 from estiba.builder.build import build
 from estiba.docker_api.backends import Backends, Facts
+from estiba.registry.client.ask import Registries
 from estiba.registry.client.connection import connect
 from estiba.registry.client.credentials import CredentialSource, Login, OneLogin
 from estiba.registry.client.pull import pull
@@ -79,6 +80,9 @@ class HouseTransfers:
             progress=progress,
             routes=self._house.routes,
         )
+
+    def repositories(self, registry: str, *, credentials: CredentialSource) -> tuple[str, ...]:
+        return Registries(credentials, self._house.routes).repositories(registry)
 
     def check(self, registry: str, login: Login) -> None:
         asyncio.run(self._check(registry, login))

@@ -11,6 +11,8 @@ import shlex
 
 import pytest
 
+import registries
+
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 _WHILE = "trap 'exit 3' TERM; while true; do sleep 0.1; done"
@@ -220,6 +222,21 @@ def test_a_script_has_the_same_output_and_exit_codes_as_on_dockerd(ours, theirs,
         if expected != got:
             differences.append(f"docker {line.strip()}\n  dockerd: {expected}\n  estiba:  {got}")
     assert not differences, "\n" + "\n".join(differences)
+
+
+def test_a_registrys_catalog_is_searched(ours, tmp_path) -> None:
+    server = registries.Server(str(tmp_path / "registry")).start()
+    try:
+        for name in ("team/app", "other"):
+            server.push_image(name, "1", b"layer")
+        form = ("--format", "{{.Name}} {{.StarCount}}")
+        assert ours.docker("search", *form, f"{server.address}/app").stdout == f"{server.address}/team/app 0\n"
+        assert ours.docker("search", "--filter", "is-official=true", *form, f"{server.address}/app").stdout == ""
+    finally:
+        server.terminate()
+        server.wait()
+    refused = ours.docker("search", "nginx")
+    assert refused.returncode == 1 and "Docker Hub" in refused.stderr
 
 
 def _outcome(done) -> tuple[int, str, str]:

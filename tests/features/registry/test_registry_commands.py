@@ -103,6 +103,9 @@ def test_a_registry_answers_questions(server, estiba_home, repository):
     assert estiba_home.estiba("tags", name).stdout.split() == ["1", "2", "3"]
     assert json.loads(estiba_home.estiba("tags", "--json", name).stdout) == ["1", "2", "3"]
     assert repository in estiba_home.estiba("catalog", server.address).stdout.split()
+    assert estiba_home.estiba("search", name).stdout.split() == ["NAME", name]
+    assert estiba_home.estiba("search", "--limit", "1", "--format", "{{.Name}}", name[:-1]).stdout == f"{name}\n"
+    assert "Docker Hub" in estiba_home.estiba("search", "nginx", check=False).stderr
     assert estiba_home.estiba("digest", f"{name}:2").stdout == f"{digest}\n"
     assert estiba_home.estiba("digest", "--full", f"{name}:2").stdout == f"{name}@{digest}\n"
     assert estiba_home.estiba("manifest", "inspect", "--raw", f"{name}:1").stdout.encode() == manifest

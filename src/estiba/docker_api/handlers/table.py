@@ -16,6 +16,7 @@ from estiba.docker_api.handlers import (
     execs,
     images,
     networks,
+    searching,
     statistics,
     streams,
     system,
@@ -78,6 +79,7 @@ ROUTES = (
     Route("GET", "/images/json", images.index),
     Route("POST", "/images/create", images.create),
     Route("POST", "/images/load", images.put),
+    Route("GET", "/images/search", searching.search),
     Route("POST", "/images/prune", images.prune),
     Route("GET", "/images/get", images.get_several),
     Route("GET", "/images/{name*}/get", images.get_one),
@@ -113,7 +115,6 @@ ROUTES = (
         Route(method, pattern, system.missing)
         for method, pattern in (
             ("GET", "/containers/{id}/attach/ws"),
-            ("GET", "/images/search"),
             ("POST", "/build/cancel"),
             ("POST", "/session"),
             ("POST", "/grpc"),
