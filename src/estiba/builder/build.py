@@ -9,6 +9,7 @@ from estiba.builder import leftovers
 from estiba.builder.cache import StepCache
 from estiba.builder.context import ignore
 from estiba.builder.context.tree import SourceTree
+from estiba.builder.context.trees import Trees
 from estiba.builder.executor import BuildExecutor
 from estiba.builder.request import EPOCH, BaseImages, BuildRequest, BuildResult, BuildSurroundings
 from estiba.dockerfile.instructions import Arg
@@ -82,8 +83,8 @@ def _lower(written: Stages, request: BuildRequest, bases: Mapping[SourceImage, I
         labels=dict(request.labels),
         epoch=EPOCH if request.epoch is None else request.epoch,
         shows_epoch=request.epoch is not None,
-    )
         hides=lambda path: ignore.parse(request.ignore).ignores(path),
+    )
 
 
 def _run(
@@ -100,12 +101,13 @@ def _run(
     if request.epoch is not None:
         request = request._replace(epoch=lowered.epoch)
     context = SourceTree(request.context, label="the build context", ignore=ignore.parse(request.ignore))
+    trees = Trees({"context": context}, store.snapshots)
     try:
         executor = BuildExecutor(
             store=store,
             request=request,
             surroundings=surroundings,
-            context=context,
+            trees=trees,
             bases={source: config.chain_id for source, config in bases.items()},
             stage_label=_label,
             build_id=build_id,
@@ -120,7 +122,7 @@ def _run(
         )
         return results[lowered.vertex.digest].diff_ids
     finally:
-        context.close()
+        trees.close()
 
 
 def _label(vertex: Vertex) -> str:

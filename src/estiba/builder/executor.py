@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from estiba.builder import keys, leftovers
+from estiba.builder import keys, layer, leftovers
 from estiba.builder.cache import result_of
 from estiba.builder.context.hashes import FileHashes
 from estiba.builder.context.ignore import exclusions
+from estiba.builder.context.remote import RemoteSources
 from estiba.builder.context.tree import Item, SourceTree
+from estiba.builder.context.trees import Trees
 from estiba.builder.failures import StepFailed, located
 from estiba.builder.mounts import MountPlanner
 from estiba.builder.request import BuildRequest, BuildSurroundings
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
-from estiba.errors import EstibaError, NotThereYet, PermissionDenied, Unavailable
+from estiba.errors import EstibaError, NotThereYet, PermissionDenied
 from estiba.graph.protocols import CacheKey, Result, Step
-from estiba.graph.vertex import Copy, LocalContext, MakeDirectory, Pairs, Run, Scratch, SourceImage, Vertex
-from estiba.oci.chain_id import extend
+from estiba.graph.vertex import (
+    Copy,
+    LocalContext,
+    MakeDirectory,
+    Pairs,
+    Run,
+    Scratch,
+    SourceGit,
+    SourceImage,
+    SourceUrl,
+    Vertex,
+)
 from estiba.oci.digest import Digest
-from estiba.store.snapshots.trees import remove_tree
 from estiba.store.store import Store
 
 if TYPE_CHECKING:
@@ -27,10 +38,11 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """What a COPY names in the context, and the parts of its key that tell the content."""
+    """What a COPY names in one tree that can be read without a mount, and whether archives there are extracted."""
 
+    tree: SourceTree
     items: tuple[Item, ...]
-    parts: Pairs
+    unpack: bool
 
 
 class BuildExecutor:
@@ -46,7 +58,7 @@ class BuildExecutor:
         store: Store,
         request: BuildRequest,
         surroundings: BuildSurroundings,
-        context: SourceTree,
+        trees: Trees,
         bases: Mapping[SourceImage, Digest | None],
         stage_label: Callable[[Vertex], str],
         build_id: str,
@@ -54,26 +66,25 @@ class BuildExecutor:
         self._store = store
         self._request = request
         self._surroundings = surroundings
-        self._context = context
+        self._trees = trees
         self._hashes = FileHashes(store.database)
         self._bases = bases
         self._stage_label = stage_label
-        self._mounts = MountPlanner(store, request, context)
-        self._selections: dict[str, Selection] = {}
+        self._mounts = MountPlanner(store, request, trees)
+        self._remote = RemoteSources(store, request, surroundings, build_id=build_id)
+        self._selections: dict[str, tuple[Selection, ...]] = {}
         self._build = build_id
 
     def key(self, vertex: Vertex, inputs: Sequence[Result]) -> CacheKey | None:
         operation = vertex.operation
         with located(vertex, self._request):
             if isinstance(operation, Run):
-                mounted = self._mounts.context_parts(operation, vertex, self._hashes)
+                mounted = self._mounts.context_parts(operation, vertex, inputs, self._hashes)
                 parts = (*keys.run_parts(operation, inputs, mounted), *self._request_parts(operation))
                 return keys.make_key("run", parts, epoch=self._request.epoch)
             if isinstance(operation, Copy):
-                selection = self._selection(vertex, operation)
-                return keys.make_key(
-                    "copy", keys.copy_parts(operation, inputs, selection and selection.parts), epoch=self._request.epoch
-                )
+                selected = self._selected_parts(self._selection(vertex, operation, inputs))
+                return keys.make_key("copy", keys.copy_parts(operation, inputs, selected), epoch=self._request.epoch)
             if isinstance(operation, MakeDirectory):
                 return keys.make_key("directory", keys.directory_parts(operation, inputs), epoch=self._request.epoch)
         return None
@@ -86,10 +97,14 @@ class BuildExecutor:
         if isinstance(operation, Scratch | LocalContext):
             return Result()
         with located(vertex, self._request):
+            if isinstance(operation, SourceUrl):
+                return self._remote.url(operation, step, key=vertex.digest)
             if isinstance(operation, Run):
                 return self._layer(vertex, inputs, step, lambda name: self._run_action(vertex, operation, inputs, name))
             if isinstance(operation, Copy):
                 return self._layer(vertex, inputs, step, lambda name: self._copy_action(vertex, operation, inputs))
+            if isinstance(operation, SourceGit):
+                raise NotThereYet("ADD of a git repository is not there yet")
             return self._layer(vertex, inputs, step, lambda name: DirectoryAction(operation.path, operation.owner))
 
     def _request_parts(self, operation: Run) -> Pairs:
@@ -98,27 +113,37 @@ class BuildExecutor:
         hosts = tuple(("added host", each) for each in self._request.extra_hosts)
         return (*network, *hosts)
 
-    def _selection(self, vertex: Vertex, operation: Copy) -> Selection | None:
-        """What a COPY from the context selects; None for one from another stage."""
-        if not self._reads_context(vertex):
-            return None if len(vertex.inputs) > 1 else Selection((), ())
+    def _selection(self, vertex: Vertex, operation: Copy, inputs: Sequence[Result]) -> tuple[Selection, ...] | None:
+        """What a COPY selects in trees that need no mount, sources of one tree together; None for another stage's."""
         known = self._selections.get(vertex.digest)
         if known is not None:
             return known
         exclude = exclusions(operation.exclude)
-        items = tuple(
-            item
-            for pattern in operation.sources
-            for item in self._context.select(pattern, exclude=exclude, keeps_parents=operation.parents)
-        )
-        digests = self._hashes.of(self._context, (entry for item in items for entry in item.entries))
-        found = Selection(items, keys.item_parts(items, digests))
-        self._selections[vertex.digest] = found
-        return found
+        found: list[Selection] = []
+        for number, pattern in enumerate(operation.sources):
+            index = operation.origin(number)
+            source = vertex.inputs[index]
+            tree = self._trees.of(source, inputs[index])
+            if tree is None:
+                return None
+            items = tree.select(pattern, exclude=exclude, keeps_parents=operation.parents)
+            unpack = operation.unpacks_urls if isinstance(source.operation, SourceUrl) else operation.unpack
+            if found and found[-1].tree is tree:
+                found[-1] = found[-1]._replace(items=found[-1].items + items)
+            else:
+                found.append(Selection(tree, items, unpack))
+        self._selections[vertex.digest] = tuple(found)
+        return tuple(found)
 
-    @staticmethod
-    def _reads_context(vertex: Vertex) -> bool:
-        return len(vertex.inputs) > 1 and isinstance(vertex.inputs[1].operation, LocalContext)
+    def _selected_parts(self, selections: tuple[Selection, ...] | None) -> Pairs | None:
+        """The parts of a key that tell the content."""
+        if selections is None:
+            return None
+        parts: list[tuple[str, str]] = []
+        for tree, items, _ in selections:
+            digests = self._hashes.of(tree, (entry for item in items for entry in item.entries))
+            parts += keys.item_parts(items, digests)
+        return tuple(parts)
 
     def _layer(
         self,
@@ -147,36 +172,15 @@ class BuildExecutor:
             )
             with self._mounts.locks(vertex.operation, step.cancellation):
                 self._checked(vertex, spawn(job, step, when_killed=lambda: self._end(name, vertex)))
-            return self._commit(name, parent, inputs[0])
+            return layer.commit(self._store, name, parent, inputs[0], epoch=self._request.epoch)
         except BaseException:
-            self._discard(name)
+            layer.discard(self._store, name)
             raise
-
-    def _discard(self, name: str) -> None:
-        """Remove what a failed step has made; on a full disk its files go first, which makes room for the records."""
-        snapshots = self._store.snapshots
-        try:
-            snapshots.remove(name)
-        except Unavailable:
-            remove_tree(snapshots.writable(name))
-            snapshots.remove(name)
 
     def _end(self, name: str, vertex: Vertex) -> None:
         """The process of a step was killed: end what it had started."""
         if isinstance(vertex.operation, Run):
             leftovers.end_step(name, self._surroundings)
-
-    def _commit(self, name: str, parent: Digest | None, below: Result) -> Result:
-        from estiba.layers.pack import diff_id_of
-        from estiba.layers.tar.writer import TarPolicy
-
-        snapshots = self._store.snapshots
-        policy = TarPolicy(self._request.epoch, set_times=self._request.epoch is not None)
-        change = snapshots.change(name)
-        layer = diff_id_of(change.tree, policy, base=change.base)
-        chain_id = extend(parent, layer.diff_id)
-        snapshots.commit(name, chain_id=chain_id, diff_id=layer.diff_id, size=layer.content, sync=False)
-        return Result(str(chain_id), (*below.diff_ids, str(layer.diff_id)))
 
     def _checked(self, vertex: Vertex, finished: Finished) -> None:
         if finished.exit_code:
@@ -220,22 +224,11 @@ class BuildExecutor:
         return Place((), directories[0]) if len(directories) == 1 else Place(self._store.snapshots.view(chain_id))
 
     def _copy_action(self, vertex: Vertex, operation: Copy, inputs: Sequence[Result]) -> CopyAction:
-        if operation.checksum or operation.keep_git_dir:
-            raise NotThereYet(f"{operation.kind} --checksum and --keep-git-dir are not there yet")
-        selection = self._selection(vertex, operation)
-        source, label = Place(), "the build context"
-        if selection is None:
-            chain_id = inputs[1].chain_id
-            label = self._stage_label(vertex.inputs[1])
-            if chain_id is None:
-                raise EstibaError(f"{label} holds no file")
-            source = self._tree(Digest.parse(chain_id))
-        elif selection.items:
-            source = Place((), self._context.root)
-        return CopyAction(
-            source=source,
-            patterns=operation.sources if selection is None else (),
-            items=selection.items if selection else (),
+        selections = self._selection(vertex, operation, inputs)
+        action = CopyAction(
+            source=Place(),
+            patterns=(),
+            items=(),
             contents=tuple((file.name, file.data, file.mode) for file in operation.contents),
             destination=operation.destination,
             owner=operation.owner,
@@ -243,6 +236,20 @@ class BuildExecutor:
             parents=operation.parents,
             exclude=operation.exclude,
             unpack=operation.unpack,
-            keeps_owner=selection is None,
-            label=label,
+            keeps_owner=False,
+            label="",
+        )
+        if selections is not None:
+            actions = [
+                action._replace(source=Place((), tree.root), items=items, contents=(), unpack=unpack, label=tree.label)
+                for tree, items, unpack in selections
+            ]
+            first = actions[0]._replace(contents=action.contents) if actions else action
+            return first._replace(then=tuple(actions[1:]))
+        label = self._stage_label(vertex.inputs[1])
+        chain_id = inputs[1].chain_id
+        if chain_id is None:
+            raise EstibaError(f"{label} holds no file")
+        return action._replace(
+            source=self._tree(Digest.parse(chain_id)), patterns=operation.sources, keeps_owner=True, label=label
         )

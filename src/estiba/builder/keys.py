@@ -40,14 +40,15 @@ def run_parts(operation: Run, inputs: Sequence[Result], mounted: Mapping[int, Pa
 
 
 def copy_parts(operation: Copy, inputs: Sequence[Result], selected: Pairs | None) -> Pairs:
-    """What a COPY or ADD depends on: the files of the context by `selected`, or with None the whole other stage."""
+    """What a COPY or ADD depends on: the files of contexts and addresses by `selected`, or with None the whole other
+    stage."""
     parts = [
         _base(inputs),
         ("destination", operation.destination),
         ("owner", operation.owner),
         ("mode", operation.mode),
     ]
-    flags = [name for name in ("parents", "unpack", "link") if getattr(operation, name)]
+    flags = [name for name in ("parents", "unpack", "unpacks_urls", "link") if getattr(operation, name)]
     parts.append(("flags", " ".join(flags)))
     parts += [_inline(file) for file in operation.contents]
     if selected is None:

@@ -12,12 +12,13 @@ from types import TracebackType
 from estiba.builder import keys
 from estiba.builder.context.hashes import FileHashes
 from estiba.builder.context.tree import SourceTree
+from estiba.builder.context.trees import Trees
 from estiba.builder.request import BuildRequest
 from estiba.builder.step.job import Place, StepMount
 from estiba.errors import InvalidInput, NotFound, NotThereYet
 from estiba.graph.cancellation import Cancellation
 from estiba.graph.protocols import Result
-from estiba.graph.vertex import LocalContext, Operation, Pairs, Run, RunMount, Vertex
+from estiba.graph.vertex import Operation, Pairs, Run, RunMount, Vertex
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
 
@@ -68,10 +69,10 @@ def _is_locked(descriptor: int) -> bool:
 class MountPlanner:
     """Turns mounts as written into mounts that a step's process makes. Cache directories lie under ROOT/mounts."""
 
-    def __init__(self, store: Store, request: BuildRequest, context: SourceTree) -> None:
+    def __init__(self, store: Store, request: BuildRequest, trees: Trees) -> None:
         self._store = store
         self._request = request
-        self._context = context
+        self._trees = trees
 
     def plan(
         self, operation: Run, vertex: Vertex, inputs: Sequence[Result]
@@ -102,13 +103,16 @@ class MountPlanner:
                 raise NotThereYet(f"RUN --mount=type={mount.kind} is not there yet")
         return tuple(mounts), tuple(variables)
 
-    def context_parts(self, operation: Run, vertex: Vertex, hashes: FileHashes) -> dict[int, Pairs]:
-        """For each bind mount of the context, by its number, what its files are."""
+    def context_parts(
+        self, operation: Run, vertex: Vertex, inputs: Sequence[Result], hashes: FileHashes
+    ) -> dict[int, Pairs]:
+        """For each bind mount of a context, by its number, what its files are."""
         found = {}
         for number, mount in enumerate(operation.mounts):
-            if mount.kind == "bind" and self._is_context(mount, vertex):
-                items = self._context.select(mount.source or ".")
-                digests = hashes.of(self._context, (entry for item in items for entry in item.entries))
+            tree = self._tree(mount, vertex, inputs) if mount.kind == "bind" else None
+            if tree is not None:
+                items = tree.select(mount.source or ".")
+                digests = hashes.of(tree, (entry for item in items for entry in item.entries))
                 found[number] = keys.item_parts(items, digests)
         return found
 
@@ -118,17 +122,15 @@ class MountPlanner:
         wanted = {self._cache_directory(each) for each in mounts if each.kind == "cache" and each.sharing == "locked"}
         return CacheLocks(sorted(wanted), cancellation)
 
-    @staticmethod
-    def _is_context(mount: RunMount, vertex: Vertex) -> bool:
-        return mount.source_input >= 0 and isinstance(vertex.inputs[mount.source_input].operation, LocalContext)
+    def _tree(self, mount: RunMount, vertex: Vertex, inputs: Sequence[Result]) -> SourceTree | None:
+        return self._trees.of(vertex.inputs[mount.source_input], inputs[mount.source_input])
 
     def _bind(self, mount: RunMount, vertex: Vertex, inputs: Sequence[Result]) -> StepMount:
         path = mount.source.lstrip("/")
-        if mount.source_input < 0 or self._is_context(mount, vertex):
-            items = self._context.select(path or ".")
-            return StepMount(
-                "bind", mount.target, items=items, source=Place((), self._context.root), read_only=mount.read_only
-            )
+        tree = self._tree(mount, vertex, inputs)
+        if tree is not None:
+            items = tree.select(path or ".")
+            return StepMount("bind", mount.target, items=items, source=Place((), tree.root), read_only=mount.read_only)
         chain_id = inputs[mount.source_input].chain_id
         if chain_id is None:
             raise InvalidInput(f"--mount target={mount.target}: its source holds no file")

@@ -50,7 +50,8 @@ class BuildRequest(NamedTuple):
 class BuildSurroundings(NamedTuple):
     """What a build needs of the machine: how to reach the runtime, the roots of networks, name servers.
 
-    `own_ids` is how many ids of its own a RUN has where the request does not say; 0 are the host's.
+    `own_ids` is how many ids of its own a RUN has where the request does not say; 0 are the host's. `environment` is
+    what fetching from addresses sees of the caller: proxies, certificates, git's and ssh's settings.
     """
 
     run: str
@@ -59,6 +60,7 @@ class BuildSurroundings(NamedTuple):
     networks_run: str
     resolv_conf: str
     own_ids: int = 0
+    environment: Mapping[str, str] = {}
 
     @property
     def steps(self) -> str:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from posixpath import join, normpath
 
+from estiba.dockerfile import addresses
+from estiba.dockerfile.addresses import BadAddress
 from estiba.dockerfile.instructions import Copy, Workdir
 from estiba.dockerfile.state import StageState
 from estiba.graph import vertex as graph
-from estiba.graph.vertex import InlineFile, Vertex
+from estiba.graph.vertex import InlineFile, SourceGit, SourceUrl, Vertex
 
-_URL = re.compile(r"https?://", re.IGNORECASE)
-_GIT = re.compile(r"git://|ssh://|git@[^/]+:|https?://[^#?]+\.git(?:[#?]|$)|github\.com/[^/]+/[^/]+", re.IGNORECASE)
 _MODE = re.compile(r"[0-7]{1,4}|[ugoa]*[-+=][rwxXstugo]*(?:[-+=][rwxXstugo]*)*(?:,[ugoa]*[-+=][rwxXstugo]*)*")
 
 
@@ -37,14 +37,13 @@ def lower_copy(state: StageState, copy: Copy, *, source: Callable[[str], Vertex]
     """Add the step of a COPY or ADD. `source` gives the filesystem of a name, "" the context.
 
     Raises:
-        DockerfileError: several sources and a destination that is no directory, a bad mode, a URL in COPY.
-        NotYetInDockerfile: a URL or git repository in ADD.
+        DockerfileError: several sources and a destination that is no directory, a bad mode, a URL in COPY, an address
+            or checksum that makes no sense.
     """
     at = copy.at
     sources = tuple(state.expand(at, text) for text in copy.sources)
     written = state.expand(at, copy.destination)
-    for text, expanded in zip(copy.sources, sources, strict=True):
-        _check_source(state, copy, text, expanded)
+    _check_sources(state, copy, sources)
     destination = _destination(state, written)
     if len(sources) + len(copy.contents) > 1 and not destination.endswith("/"):
         raise at.error(
@@ -59,11 +58,11 @@ def lower_copy(state: StageState, copy: Copy, *, source: Callable[[str], Vertex]
             word=copy.mode,
             remedy="Write an octal number such as 755, or such as u=rwX,go=rX.",
         )
-    if copy.checksum and copy.sources:
-        raise at.error("--checksum is for a URL only", word="--checksum")
+    found = tuple(_found(state, copy, number, text, source) for number, text in enumerate(sources))
+    inputs = tuple(dict.fromkeys(vertex for vertex, _ in found))
     operation = graph.Copy(
         copy.kind,
-        tuple(_source(text, pivots=copy.parents) for text in sources),
+        tuple(pattern for _, pattern in found),
         destination,
         contents=tuple(_inline(state, copy, index) for index in range(len(copy.contents))),
         owner=state.expand(at, copy.owner),
@@ -72,30 +71,65 @@ def lower_copy(state: StageState, copy: Copy, *, source: Callable[[str], Vertex]
         parents=copy.parents,
         exclude=tuple(state.expand(at, pattern) for pattern in copy.exclude),
         unpack=copy.kind == "ADD" and copy.unpack is not False,
+        unpacks_urls=copy.unpack is True and any(isinstance(each.operation, SourceUrl) for each in inputs),
+        origins=tuple(inputs.index(vertex) + 1 for vertex, _ in found) if len(inputs) > 1 else (),
     )
-    title = _title(copy, operation, sources, written)
-    state.step(
-        operation,
-        (source(copy.source_name),) if sources else (),
-        at=at,
-        text=title,
-        history=_title_with_flags(title, operation),
-    )
+    title = _title(copy, operation, tuple(map(addresses.shown, sources)), written)
+    state.step(operation, inputs, at=at, text=title, history=_title_with_flags(title, operation))
 
 
-def _check_source(state: StageState, copy: Copy, written: str, expanded: str) -> None:
-    is_git, is_url = _GIT.match(expanded), _URL.match(expanded)
-    if (is_git and not expanded.startswith("github.com/")) or is_url or (is_git and copy.kind == "ADD"):
-        if copy.kind == "COPY":
-            if is_url:
-                raise copy.at.error(
-                    "COPY takes files of the build context, no URL", word=written, remedy="Use ADD for a URL."
-                )
-            return
-        what = "ADD of a git repository" if is_git else "ADD of a URL"
-        raise copy.at.not_yet(what, word=written, remedy="Fetch it in a RUN, or put the file into the build context.")
-    if not expanded:
-        state.warn("EmptySource", f"the source {written} is empty, so everything is copied", copy.at)
+def _check_sources(state: StageState, copy: Copy, sources: tuple[str, ...]) -> None:
+    for written, expanded in zip(copy.sources, sources, strict=True):
+        if copy.kind == "COPY" and addresses.is_url(expanded):
+            raise copy.at.error(
+                "COPY takes files of the build context, no URL", word=written, remedy="Use ADD for a URL."
+            )
+        if not expanded:
+            state.warn("EmptySource", f"the source {written} is empty, so everything is copied", copy.at)
+    if not copy.checksum or not sources:
+        return
+    if len(sources) + len(copy.contents) > 1:
+        raise copy.at.error("--checksum is for one source alone", word="--checksum", remedy="Write an ADD for each.")
+    if not (addresses.is_url(sources[0]) or addresses.is_repository(sources[0])):
+        raise copy.at.error("--checksum is for a URL or a git repository", word="--checksum")
+
+
+def _found(
+    state: StageState, copy: Copy, number: int, text: str, source: Callable[[str], Vertex]
+) -> tuple[Vertex, str]:
+    """Where a source is, and its pattern there."""
+    if copy.kind != "ADD" or not (addresses.is_url(text) or addresses.is_repository(text)):
+        return source(copy.source_name), _source(text, pivots=copy.parents)
+    try:
+        operation, pattern = _address(text, state.expand(copy.at, copy.checksum), keeps_git_dir=copy.keep_git_dir)
+    except BadAddress as error:
+        word = "--checksum" if copy.checksum else copy.sources[number]
+        raise copy.at.error(error.claim, word=word, remedy=error.remedy) from None
+    name = f"[fetch] {addresses.shown(text)}"
+    at = copy.at
+    return Vertex.of(operation, name=name, stage=state.stage.title, line=at.line, source=at.text), pattern
+
+
+def _address(text: str, checksum: str, *, keeps_git_dir: bool) -> tuple[SourceUrl | SourceGit, str]:
+    if not addresses.is_repository(text):
+        if checksum:
+            addresses.check_digest(checksum)
+        name = addresses.file_name(text)
+        return SourceUrl(text, name, checksum), _literal(name)
+    found = addresses.git_address(text)
+    if checksum:
+        addresses.check_commit(checksum)
+        if found.checksum and found.checksum != checksum:
+            raise BadAddress(f"--checksum={checksum} and the address's {found.checksum} are two commits")
+        found = found._replace(checksum=checksum)
+    keeps = keeps_git_dir if found.keeps_git_dir is None else found.keeps_git_dir
+    operation = SourceGit(found.remote, found.ref, found.checksum.lower(), keeps, found.submodules)
+    return operation, _literal(found.subdir) or "."
+
+
+def _literal(path: str) -> str:
+    """A pattern that matches `path` alone."""
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
 
 
 def _source(text: str, *, pivots: bool) -> str:

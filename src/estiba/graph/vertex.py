@@ -55,6 +55,43 @@ class LocalContext(NamedTuple):
         return {"op": "context", "name": self.name}
 
 
+class SourceUrl(NamedTuple):
+    """A file from a server; the result is a snapshot that holds it alone, as `name`, with mode 0600.
+
+    `checksum` is the digest that it must have ("": any).
+    """
+
+    url: str
+    name: str
+    checksum: str = ""
+
+    def describe(self) -> dict[str, object]:
+        return {"op": "url", "url": self.url, "name": self.name, "checksum": self.checksum}
+
+
+class SourceGit(NamedTuple):
+    """A commit of a git repository; the result is a snapshot that holds its files.
+
+    `ref` is a branch, a tag or a commit ("": the default branch), `checksum` the commit that it must be ("": any).
+    """
+
+    remote: str
+    ref: str = ""
+    checksum: str = ""
+    keeps_git_dir: bool = False
+    submodules: bool = True
+
+    def describe(self) -> dict[str, object]:
+        return {
+            "op": "git",
+            "remote": self.remote,
+            "ref": self.ref,
+            "checksum": self.checksum,
+            "keeps_git_dir": self.keeps_git_dir,
+            "submodules": self.submodules,
+        }
+
+
 class RunMount(NamedTuple):
     """One ``--mount`` of a RUN. What it does not use of its type keeps the default.
 
@@ -116,12 +153,15 @@ class Run(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """Copy from inputs[1] (the context, a stage or an image) to inputs[0]; without `sources` there is no inputs[1].
+    """Copy from other inputs (the context, a stage, an image, an address) to inputs[0].
+
+    `origins` has for each of `sources` the index of the input that it is in; () is 1 for all of them.
 
     `sources` are patterns relative to the source's root, without a leading slash ("." is the whole); `destination` is
     absolute, the working directory applied, and ends in a slash where the text's did. `contents` are files given in
     the text. `owner` and `mode` are as written ("" is 0:0, and the mode of the source). `unpack`: archives among
-    the sources are extracted. `parents` keeps the path after the last ``/./`` of a source, else the whole.
+    the sources are extracted, and with `unpacks_urls` those from servers. `parents` keeps the path after the last
+    ``/./`` of a source, else the whole.
     """
 
     kind: str
@@ -134,8 +174,8 @@ class Copy(NamedTuple):
     parents: bool = False
     exclude: tuple[str, ...] = ()
     unpack: bool = False
-    checksum: str = ""
-    keep_git_dir: bool = False
+    unpacks_urls: bool = False
+    origins: tuple[int, ...] = ()
 
     def describe(self) -> dict[str, object]:
         return {
@@ -148,9 +188,13 @@ class Copy(NamedTuple):
             "parents": self.parents,
             "exclude": list(self.exclude),
             "unpack": self.unpack,
-            "checksum": self.checksum,
-            "keep_git_dir": self.keep_git_dir,
+            "unpacks_urls": self.unpacks_urls,
+            "origins": list(self.origins),
         }
+
+    def origin(self, number: int) -> int:
+        """The index in the vertex's inputs of what the source `number` is in."""
+        return self.origins[number] if self.origins else 1
 
 
 class MakeDirectory(NamedTuple):
@@ -163,7 +207,7 @@ class MakeDirectory(NamedTuple):
         return {"op": "mkdir", "path": self.path, "owner": self.owner}
 
 
-Operation = SourceImage | Scratch | LocalContext | Run | Copy | MakeDirectory
+Operation = SourceImage | Scratch | LocalContext | SourceUrl | SourceGit | Run | Copy | MakeDirectory
 
 
 class Vertex(NamedTuple):

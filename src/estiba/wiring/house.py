@@ -86,6 +86,7 @@ class House:
                 networks=lambda: self.networks,
                 users=self._users(),
                 volume_trash=self.settings.volume_trash,
+                settle_after=self.settings.settle_after,
             )
         return self._engine
 
@@ -150,6 +151,7 @@ class House:
             networks_run=self.settings.run,
             resolv_conf=self.resolv_conf,
             own_ids=ids_of_steps(self.settings.userns) if self.settings.userns else 0,
+            environment=self.settings.environment,
         )
 
     def _users(self) -> Users | None:

@@ -51,13 +51,14 @@ def copy(job: Job, action: CopyAction, root: str) -> None:
             path = _target(writer, action.destination, name, several=len(action.contents) > 1)
             content = data.encode("utf-8", "surrogateescape")
             writer.file(path, mode.of(stat.S_IFREG | file_mode), (uid, gid), 0, content)
-        if not (action.patterns or action.items):
-            return
-        tree = SourceTree(raise_place(action.source, f"{job.directory}/source"), label=action.label)
-        try:
-            _Copier(tree, writer, action, owner, mode).all(_items(tree, action))
-        finally:
-            tree.close()
+        for each in (action, *action.then):
+            if not (each.patterns or each.items):
+                continue
+            tree = SourceTree(raise_place(each.source, f"{job.directory}/source"), label=each.label)
+            try:
+                _Copier(tree, writer, each, owner, mode).all(_items(tree, each))
+            finally:
+                tree.close()
 
 
 def show(tree: SourceTree, item: Item, directory: str, *, epoch: int | None) -> str:

@@ -65,7 +65,8 @@ class CopyAction(NamedTuple):
     """Copy to `destination`.
 
     From a caller's directory the build has already selected `items`; from another stage `patterns` are selected here.
-    `keeps_owner`: files keep their owner, as between stages, where `owner` is "".
+    `keeps_owner`: files keep their owner, as between stages, where `owner` is "". `then` are more copies into the same
+    layer, for what the instruction names in other trees.
     """
 
     source: Place
@@ -80,6 +81,7 @@ class CopyAction(NamedTuple):
     unpack: bool
     keeps_owner: bool
     label: str
+    then: tuple[CopyAction, ...] = ()
 
 
 class DirectoryAction(NamedTuple):
@@ -154,18 +156,23 @@ def _action(name: str, fields: list[Any]) -> Action:
     if name == "export":
         return ExportAction._make(fields)
     if name == "copy":
-        copy = CopyAction._make(fields)
-        return copy._replace(
-            source=_place(fields[0]),
-            items=_items(fields[2]),
-            contents=_files(fields[3]),
-        )
+        return _copy(fields)
     run = RunAction._make(fields)
     return run._replace(
         mounts=tuple(
             StepMount._make(each)._replace(source=_place(each[2]), items=_items(each[-1])) for each in fields[4]
         ),
         files=_files(fields[5]),
+    )
+
+
+def _copy(fields: list[Any]) -> CopyAction:
+    copy = CopyAction._make(tuple(field) if isinstance(field, list) else field for field in fields)
+    return copy._replace(
+        source=_place(fields[0]),
+        items=_items(fields[2]),
+        contents=_files(fields[3]),
+        then=tuple(_copy(each) for each in fields[-1]),
     )
 
 
