@@ -203,13 +203,13 @@ class Networks:
 
         Raises:
             NotFound: there is no such network.
-            InvalidInput: ports in an internal network, a wrong MAC or an address that the host does not have.
+            InvalidInput: ports in an internal network, a wrong MAC, an address that the host does not have, or an alias
+                that nobody could ask for.
             Conflict: a port is taken (the message names by whom), or the container is in that network already.
             PermissionDenied, Unavailable: the kernel or the machine lacks something.
         """
         for alias in aliases:
-            if alias.split() != [alias]:
-                raise InvalidInput(f"{alias!r} is no name that others could ask for", remedy="Leave spaces out.")
+            _check_alias(alias)
         network = naming.DEFAULT_NETWORK if network == "default" else network
         definition = None if network == naming.DEFAULT_NETWORK else self._definitions.get(network)
         if definition is not None and definition.internal and ports:
@@ -390,6 +390,17 @@ class Networks:
             internal=definition.internal if definition else False,
             labels=definition.labels if definition else {},
             created=created,
+        )
+
+
+def _check_alias(alias: str) -> None:
+    from estiba.networks.names import message
+
+    has_no_letters = any("\ud800" <= letter <= "\udfff" for letter in alias)  # bytes that are not UTF-8
+    if has_no_letters or alias.split() != [alias] or message.encoded(alias) is None:
+        raise InvalidInput(
+            f"{alias!r} is no name that others could ask for",
+            remedy="Leave out spaces, and dots at the beginning and the end; at most 63 bytes between two dots.",
         )
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from estiba.engine.monitor.loop import Loop
+from estiba.errors import InvalidInput
 from estiba.linux import netns
-from estiba.networks.names import message
+from estiba.networks.names import doors, message
 from estiba.networks.names.server import NameServer
 from estiba.networks.networks import Networks
 from estiba.networks.resolver import NAME_SERVER
@@ -30,7 +31,7 @@ class Asking:
     def __init__(self, namespace: int, networks: Networks, key: str, upstream: tuple[str, ...] = (HOST,)) -> None:
         self.namespace = namespace
         self.loop = Loop()
-        self.server = NameServer(self.loop, namespace, networks.directory(key), upstream=upstream)
+        self.server = NameServer(self.loop, doors.opened(namespace), networks.directory(key), upstream=upstream)
         self._wake, self._end = socket.socketpair()
         self.loop.watch(self._wake.fileno(), 1, lambda _events: None)
         self._stopped = False
@@ -224,7 +225,15 @@ def test_a_flood_of_questions_stays_bounded(world: World, networks: Networks) ->
                 continue
         else:
             pytest.fail("nobody answers any more")
-        assert len(asking.server._waiting) <= 128
+        assert len(asking.server._passing_on.waiting) <= 128
     finally:
         asking.close()
         networks.detach("c1")
+
+
+def test_an_alias_that_nobody_could_ask_for_is_refused(world: World, networks: Networks) -> None:
+    networks.create("inner")
+    one = world.container(networks)
+    for alias in ("two words", ".web", "web.", "a..b", "a" * 64, ".".join(["a" * 60] * 5), "\udcff"):
+        with pytest.raises(InvalidInput, match="no name that others could ask for"):
+            networks.attach(one, key="c1", network="inner", aliases=(alias,))

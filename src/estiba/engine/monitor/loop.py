@@ -31,8 +31,8 @@ class Loop:
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
         self._masks: dict[int, int] = {}
-        # A monitor has two doors, at which anybody of its user may stand in any number.
-        self.room = max(4, (os.sysconf("SC_OPEN_MAX") - _KEPT_FREE) // 2)
+        # A monitor has two doors, at which anybody of its user may stand in any number, and one for its container.
+        self.room = max(4, (os.sysconf("SC_OPEN_MAX") - _KEPT_FREE) // 3)
 
     def watch(self, descriptor: int, mask: int, handler: Handler) -> None:
         """Call `handler` when `descriptor` is ready for `mask` or hung up; replaces an earlier watch.

@@ -139,14 +139,19 @@ def unplug(networks: Networks, links: tuple[EndpointRow, ...]) -> None:
 
 
 def name_server(loop: Loop, request: StartRequest, network: Network, networks: Networks) -> NameServer:
-    """What answers the container's questions about names. `--dns` says whom to ask for others than containers'."""
+    """What answers the container's questions about names. `--dns` says whom to ask for others than containers'.
+
+    Raises:
+        OSError: there is no room for it.
+    """
     from estiba.engine.monitor.files import host_file
+    from estiba.networks.names import doors
     from estiba.networks.names.server import NameServer
     from estiba.networks.resolver import PUBLIC_SERVERS, name_servers
 
-    servers = request.options.naming.dns or name_servers(host_file("/etc/resolv.conf"))
-    upstream = [server for server in servers if ":" not in server] or PUBLIC_SERVERS
-    return NameServer(loop, network.descriptor, networks.directory(request.container_id), upstream=upstream)
+    servers = request.options.naming.dns or name_servers(host_file("/etc/resolv.conf")) or PUBLIC_SERVERS
+    opened = doors.opened(network.descriptor)
+    return NameServer(loop, opened, networks.directory(request.container_id), upstream=servers)
 
 
 def _place(endpoint: Endpoint) -> tuple[str, str, int, str, str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 A, PTR, AAAA, ANY = 1, 12, 28, 255
 _INTERNET = 1
-NO_ERROR, FORMAT_ERROR, SERVER_FAILURE = 0, 1, 2
+NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NO_SUCH_NAME, NOT_IMPLEMENTED, REFUSED = 0, 1, 2, 3, 4, 5
 _REPLY, _AUTHORITATIVE, _RECURSION_DESIRED, _RECURSION_AVAILABLE, _OPCODE = 0x8000, 0x0400, 0x0100, 0x0080, 0x7800
 _HEADER = struct.Struct("!HHHHHH")
 _LONGEST_NAME = 255
@@ -20,7 +20,8 @@ _TO_THE_QUESTION = b"\xc0\x0c"  # a name that is the question's: a pointer to wh
 
 
 class Question(NamedTuple):
-    """`name` is in lower case and without the dot at its end; `raw` are the bytes of the question as they came."""
+    """`name` is in lower case and without the dot at its end, its letters those of UTF-8; `raw` are the bytes of the
+    question as they came."""
 
     identity: int
     flags: int
@@ -47,7 +48,7 @@ def parse(data: bytes) -> Question | None:
             break
         if length > _LONGEST_LABEL or place + length - _HEADER.size > _LONGEST_NAME:
             return None
-        labels.append(data[place : place + length].decode("latin-1"))
+        labels.append(data[place : place + length].decode("utf-8", "surrogateescape"))
         place += length
     if place + 4 > len(data):
         return None
@@ -74,9 +75,33 @@ def addresses(question: Question, found: Sequence[bytes], *, lifetime: int) -> b
 
 
 def pointer(question: Question, name: str, *, lifetime: int) -> bytes:
-    """The answer with the name of an address."""
-    encoded = b"".join(bytes([len(label)]) + label for label in (part.encode() for part in name.split("."))) + b"\0"
-    return _answer(question, [_record(PTR, lifetime, encoded)])
+    """The answer with the name of an address; that there is none, where that is no name that can be told."""
+    data = encoded(name)
+    if data is None:
+        return failure(question, NO_SUCH_NAME)
+    return _answer(question, [_record(PTR, lifetime, data)])
+
+
+def encoded(name: str) -> bytes | None:
+    """A name as it is in a message; None where it is too long, a part of it is, or has no letters."""
+    labels = [label.encode() for label in in_ascii(name).split(".")]
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        return None
+    data = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    return data if len(data) <= _LONGEST_NAME else None
+
+
+def in_ascii(name: str) -> str:
+    """A name in other letters than ASCII's as it is asked for: ``xn--caf-dma`` of ``café`` (RFC 3492)."""
+    if name.isascii():
+        return name
+    parts = name.split(".")
+    return ".".join(part if part.isascii() else f"xn--{part.encode('punycode').decode()}" for part in parts)
+
+
+def code(answer: bytes) -> int:
+    """Whether an answer is one, or why not."""
+    return answer[3] & 15
 
 
 def failure(question: Question, code: int) -> bytes:
