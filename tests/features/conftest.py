@@ -200,6 +200,12 @@ def busybox_host(host: ContainerHost, stores_with_busybox: dict[type[ContainerHo
     return host
 
 
+@pytest.fixture
+def settles_soon(monkeypatch) -> None:
+    """Monitors that settle after half a second without anything to do, not after three."""
+    monkeypatch.setenv("ESTIBA_SETTLE_AFTER", "0.5")
+
+
 @pytest.fixture(scope="session")
 def stores_with_busybox() -> dict[type[ContainerHost], Path]:
     """A store that holds nothing but busybox, for each kind of host that has had one in this run."""

@@ -12,7 +12,7 @@ import pytest
 import estiba
 from monitors import descriptors, is_settled, monitor_of, own_memory, settle
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("settles_soon")]
 
 MOST = 5000  # kB
 
@@ -31,7 +31,8 @@ def test_it_holds_less_than_five_megabytes(busybox_host):
         assert own_memory(settle(busybox_host, name)) < MOST
 
 
-def test_it_keeps_its_number_its_children_and_what_is_open_but_nothing_more(busybox_host):
+def test_it_keeps_its_number_its_children_and_what_is_open_but_nothing_more(busybox_host, monkeypatch):
+    monkeypatch.setenv("ESTIBA_SETTLE_AFTER", "1.5")  # it is looked at before
     busybox_host.estiba("run", "-d", "--name", "one", "-p", "80", "busybox", "sleep", "1000")
     monitor = monitor_of(busybox_host, "one")
     place = os.readlink(f"/proc/{monitor}/ns/mnt")
@@ -74,9 +75,12 @@ def test_who_is_attached_stays_so(busybox_host):
     assert busybox_host.estiba("ps", "-aq").stdout == ""
 
 
-def test_a_process_that_was_brought_in_before_is_waited_for_after(busybox_host):
+def test_a_process_that_was_brought_in_before_is_waited_for_after(busybox_host, monkeypatch):
+    monkeypatch.setenv("ESTIBA_SETTLE_AFTER", "1.5")
     busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sleep", "1000")
-    command = busybox_host.start("exec", "-i", "one", "sh", "-c", "read x; exit 9", stdin=subprocess.PIPE)
+    words = ("exec", "-i", "one", "sh", "-c", "echo begun; read x; exit 9")
+    command = busybox_host.start(*words, stdin=subprocess.PIPE)
+    assert command.stdout.readline() == "begun\n" and not is_settled(monitor_of(busybox_host, "one"))
     settle(busybox_host, "one")
     command.communicate("go\n", timeout=20)
     assert command.returncode == 9

@@ -73,6 +73,7 @@ def test_a_running_container_joins_and_leaves(busybox_host):
     assert refused.returncode == 1 and "is not in the network two" in refused.stderr
 
 
+@pytest.mark.usefixtures("settles_soon")
 def test_a_container_whose_monitor_has_settled_joins_too(busybox_host):
     host = busybox_host
     host.estiba("network", "create", "inner")

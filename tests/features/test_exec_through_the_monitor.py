@@ -57,6 +57,7 @@ def test_a_monitor_that_takes_no_processes_in_leaves_it_to_the_runtime(running):
     assert stat_of(process_of(running, "sleep 400"))[1] != running.monitor
 
 
+@pytest.mark.usefixtures("settles_soon")
 def test_who_may_trace_it_finds_nothing_of_other_containers_in_its_memory(busybox_host):
     """With CAP_SYS_PTRACE a container can read what joins it, which is a fork of its monitor."""
     secret = os.urandom(16).hex()
@@ -73,8 +74,9 @@ def test_who_may_trace_it_finds_nothing_of_other_containers_in_its_memory(busybo
     assert in_memory(monitor, busybox_host.inspect("one")["Id"].encode()), "the control: what is there is found"
 
 
-def test_who_may_trace_it_is_not_joined_once_its_monitor_has_more_in_its_memory(busybox_host):
+def test_who_may_trace_it_is_not_joined_once_its_monitor_has_more_in_its_memory(busybox_host, monkeypatch):
     """After a restart by its policy the monitor is the full program again, with pages of the database."""
+    monkeypatch.setenv("ESTIBA_SETTLE_AFTER", "1.5")
     secret = os.urandom(16).hex()
     busybox_host.estiba("create", "--name", "two", "-e", f"SECRET={secret}", "busybox", "true")
     flags = ("--network", "none", "--cap-add", "SYS_PTRACE", "--restart", "always", "--init")
@@ -135,6 +137,7 @@ def test_what_it_writes_after_its_monitor_was_killed_still_comes(running):
     assert "exit code is not known" in errors
 
 
+@pytest.mark.usefixtures("settles_soon")
 def test_many_at_once_have_their_own_streams_and_codes_and_leave_nothing(running):
     settle(running, "one")
     running.estiba("exec", "one", "true")
@@ -148,6 +151,7 @@ def test_many_at_once_have_their_own_streams_and_codes_and_leave_nothing(running
     assert own_memory(running.monitor) - memory < 400
 
 
+@pytest.mark.usefixtures("settles_soon")
 def test_its_memory_does_not_grow_with_the_number_of_processes(running):
     def enter(times: int) -> int:
         for _ in range(times):

@@ -52,7 +52,7 @@ class Engine:
 
     `runtime` (of new containers) and `networks` are asked for when they are first needed. `users` are the ids of new
     containers that ask for none. A removed volume lies in the trash for `volume_trash` seconds, unless another time is
-    given.
+    given. `settle_after` is for how many seconds a monitor has nothing to do before it settles (0: its own choice).
     """
 
     def __init__(
@@ -64,12 +64,14 @@ class Engine:
         networks: Callable[[], Networks],
         users: Users | None = None,
         volume_trash: float = 0,
+        settle_after: float = 0,
     ) -> None:
         self.store = store
         self.run = run
         self._runtime = runtime
         self._users = users
         self._volume_trash = volume_trash
+        self._settle_after = settle_after
         self._networks = networks
         self.containers = Containers(store.database)
         self._volumes: Volumes | None = None
@@ -461,6 +463,7 @@ class Engine:
             console_size=attachment.size if options.tty else None,
             borrowed=self._borrowed(options),
             links=self._links(options),
+            settle_after=self._settle_after,
         )
 
     def _volume_places(self, record: ContainerRecord, options: ContainerOptions) -> tuple[VolumePlace, ...]:

@@ -22,7 +22,8 @@ class Settings(NamedTuple):
     `root` is the persistent store, `run` the state that a reboot forgets. `runtime` is ``estiba``, ``crun``, ``runc``
     or a path. `userns` is what a container without --userns gets ("": the host's ids). `credentials` is the file that
     `login` writes and Docker's tools share. `environment` is what a client passes on to others (proxies, terminal),
-    never read again below. `volume_trash` is for how many seconds a removed volume can be taken back.
+    never read again below. `volume_trash` is for how many seconds a removed volume can be taken back,
+    `settle_after` for how many a monitor has nothing to do before it settles (0: its own choice).
     """
 
     root: str
@@ -36,6 +37,7 @@ class Settings(NamedTuple):
     debug: bool
     environment: dict[str, str]
     volume_trash: float = _WEEK
+    settle_after: float = 0.0
 
     @property
     def is_root(self) -> bool:
@@ -75,6 +77,7 @@ def read(
         debug=debug or bool(environment.get("ESTIBA_DEBUG")),
         environment=environment,
         volume_trash=_volume_trash(environment.get("ESTIBA_VOLUME_TRASH", "")),
+        settle_after=_seconds("ESTIBA_SETTLE_AFTER", environment.get("ESTIBA_SETTLE_AFTER", "")),
     )
 
 
@@ -95,6 +98,17 @@ def _volume_trash(text: str) -> float:
         return parse_time(text)
     except InvalidInput as error:
         raise InvalidInput(f"ESTIBA_VOLUME_TRASH: {error.message}", remedy=error.remedy) from None
+
+
+def _seconds(name: str, text: str) -> float:
+    """A number of seconds; 0 where none is given."""
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < _WEEK:
+        raise InvalidInput(f"{name}: {text!r} is no number of seconds", remedy="Give one as 3 or 0.5.")
+    return seconds
 
 
 def _default_root(environment: dict[str, str], user_id: int, home: str) -> str:

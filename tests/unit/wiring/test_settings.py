@@ -7,6 +7,7 @@ import os
 import pytest
 
 from estiba.engine.userns import Users
+from estiba.errors import InvalidInput
 from estiba.wiring import settings
 from estiba.wiring.house import House
 
@@ -19,3 +20,11 @@ def test_the_ids_of_containers_are_a_setting_of_roots(monkeypatch, user, userns)
     assert found.userns == userns
     assert settings.read({}, root="/nowhere", run="/nowhere").userns == ""
     assert House(found)._users() == (Users("auto") if userns else None)
+
+
+def test_when_a_monitor_settles_is_a_setting_in_seconds():
+    assert settings.read({}, root="/nowhere", run="/nowhere").settle_after == 0
+    assert settings.read({"ESTIBA_SETTLE_AFTER": "0.5"}, root="/nowhere", run="/nowhere").settle_after == 0.5
+    for text in ("soon", "-1", "nan", "inf"):
+        with pytest.raises(InvalidInput, match=f"ESTIBA_SETTLE_AFTER: '{text}' is no number of seconds"):
+            settings.read({"ESTIBA_SETTLE_AFTER": text}, root="/nowhere", run="/nowhere")

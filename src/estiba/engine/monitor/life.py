@@ -231,12 +231,13 @@ class Life:
     def _await_end(self) -> int:
         """How the first process has ended. After a while another program of this process goes on in our place."""
         serving = self.serving
-        deadline: float | None = time.monotonic() + settling.AFTER
+        patience = self.request.settle_after or settling.AFTER
+        deadline: float | None = time.monotonic() + patience
         while serving.status is None:
             serving.loop.turn(self._next(deadline))
             self._keep_watch()
             if deadline is not None and time.monotonic() >= deadline and serving.status is None:
-                deadline = time.monotonic() + settling.AFTER
+                deadline = time.monotonic() + patience
                 if self.names is not None or self.checks is not None:
                     deadline = None  # for good: what answers for names is in this very program
                     continue

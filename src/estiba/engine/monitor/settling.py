@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from estiba.engine.monitor.serving import Serving
 
 AFTER = 3.0
-"""Seconds without anything to do after which a monitor settles."""
+"""Seconds without anything to do after which a monitor settles, where nobody has set another time."""
 
 AFTER_EXEC = 600.0
 """And after the last further process, for the next one costs less while its code is loaded."""
