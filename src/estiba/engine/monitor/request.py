@@ -41,8 +41,8 @@ class StartRequest(NamedTuple):
     `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot id.
     `joined_pid` is a process of the container whose network is shared, `users_pid` of that whose ids are. `attach` asks
     that the starter gets the output, `attach_input` that it gives the input. `console_size` is rows and columns.
-    `links` are pairs (name, address) of other containers. `settle_after` is for how many seconds the monitor has nothing
-    to do before it settles (0: its own choice).
+    `links` are pairs (name, address) of other containers. `settle_after` is for how many seconds the monitor has
+    nothing to do before it settles (0: its own choice).
     """
 
     container_id: str
