@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from estiba.engine import exec_channel as channel
-from estiba.engine.monitor import joiner
+from estiba.engine.monitor import execs, joiner
 from estiba.engine.monitor.execs import TOLD, Execs, Joined
 from estiba.engine.monitor.loop import Loop
 
@@ -105,4 +105,37 @@ def test_what_cannot_be_forked_is_told(monitor, monkeypatch):
     kind, content, _ = channel.receive(connection)
     assert kind == channel.FAILED
     assert "no process can be made" in channel.facts(content)["message"]
+    connection.close()
+
+
+def test_the_monitors_own_requests_go_on_after_another_version_was_installed(monitor, monkeypatch):
+    def own() -> bytes:
+        """The kind of the answer."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        theirs.setblocking(False)
+        null = os.open(os.devnull, os.O_RDWR)
+        channel.send(ours, channel.REQUEST, descriptors=(null,) * 4)
+        os.close(null)
+        monitor.execs.take(theirs)
+        monitor.loop.turn()
+        if monitor.execs._joiners:
+            monitor.execs.ended(*os.waitpid(-1, 0))
+        kind = channel.receive(ours).kind
+        ours.close()
+        return kind
+
+    monkeypatch.setattr(execs, "is_as_loaded", lambda: False)
+    assert own() == channel.NOT_HERE, "what it needs would have to be loaded"
+    monkeypatch.setattr(execs, "is_as_loaded", lambda: True)
+    monitor.ask(lambda _told: 1).close()
+    monitor.execs.ended(*os.waitpid(-1, 0))
+    monkeypatch.setattr(execs, "is_as_loaded", lambda: False)
+    assert own() == channel.FAILED, "its joiner was begun"
+    connection = channel.connect(monitor.directory, "exec")
+    null = os.open(os.devnull, os.O_RDWR)
+    channel.send(connection, channel.REQUEST, descriptors=(null,) * 4)
+    os.close(null)
+    monitor.loop.turn()
+    monitor.loop.turn()
+    assert channel.receive(connection).kind == channel.NOT_HERE
     connection.close()

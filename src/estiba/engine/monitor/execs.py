@@ -42,6 +42,7 @@ class Execs:
         self.is_closed = is_closed
         self._loop = loop
         self._joined = joined
+        self._is_loaded = False
         self._asking: set[_socket.socket] = set()
         self._joiners: dict[int, _socket.socket] = {}
         self._running: dict[int, _socket.socket] = {}
@@ -119,14 +120,18 @@ class Execs:
         if channel.peer_user(command) != os.geteuid():
             command.close()
             return
-        self.take(command)
+        self._take(command, is_ours=False)
 
     def take(self, command: _socket.socket) -> None:
-        """Hear a command that is known to be one of ours."""
-        self._asking.add(command)
-        self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command))
+        """Hear the monitor's own request. What it needs loads nothing further: once all is loaded, the package on the
+        disk may be another."""
+        self._take(command, is_ours=True)
 
-    def _asked(self, command: _socket.socket) -> None:
+    def _take(self, command: _socket.socket, *, is_ours: bool) -> None:
+        self._asking.add(command)
+        self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command, is_ours=is_ours))
+
+    def _asked(self, command: _socket.socket, *, is_ours: bool) -> None:
         try:
             message = channel.receive(command)
         except BlockingIOError:
@@ -137,7 +142,7 @@ class Execs:
         try:
             if message.kind != channel.REQUEST or len(message.descriptors) != channel.DESCRIPTORS:
                 self._let_go(command)
-            elif self.is_closed or not is_as_loaded():
+            elif self.is_closed or not (is_as_loaded() or (is_ours and self._is_loaded)):
                 channel.send(command, channel.NOT_HERE)
                 self._let_go(command)
             else:
@@ -150,6 +155,7 @@ class Execs:
         from estiba.engine.monitor import joiner
 
         joiner.load()
+        self._is_loaded = True
         self.last = time.monotonic()
         try:
             pid = os.fork()
