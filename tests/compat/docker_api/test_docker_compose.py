@@ -15,12 +15,13 @@ from waiting import wait_until
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 _PROJECT = """\
-version: "3.7"
 services:
   web:
     build: ./web
     ports: ["127.0.0.1:0:80"]
-    depends_on: [db, cache]
+    depends_on:
+      db: {condition: service_healthy}
+      cache: {condition: service_started}
     environment:
       - SAYS=from the web
     restart: on-failure
@@ -28,6 +29,9 @@ services:
     image: busybox
     command: sh -c 'echo from the database > /data/index.html; exec httpd -f -p 5432 -h /data'
     volumes: ["kept:/data"]
+    healthcheck:
+      test: wget -q -O - http://localhost:5432/
+      interval: 200ms
   cache:
     image: busybox
     command: httpd -f -p 6379 -h /etc
