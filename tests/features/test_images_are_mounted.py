@@ -75,3 +75,16 @@ def test_what_a_reboot_took_away_is_forgotten(home, tmp_path):
     unmount(place)  # as a reboot does
     assert listed(home) == []
     home.estiba("rmi", "-f", "two", "one")
+
+
+def test_a_directory_that_was_there_before_stays(home, tmp_path):
+    place = tmp_path / "mine"
+    place.mkdir(mode=0o700)
+    home.estiba("image", "mount", "one", str(place))
+    assert listed(home) == [f"one:latest {place}"]
+    home.estiba("image", "unmount", str(place))
+    assert (os.listdir(place), place.stat().st_mode & 0o777) == ([], 0o700)
+    home.estiba("image", "mount", "one", str(tmp_path / "new"))
+    home.estiba("image", "unmount", "-a")
+    assert not (tmp_path / "new").exists()
+    home.estiba("rmi", "-f", "two", "one")

@@ -20,6 +20,8 @@ from estiba.store.uses import IMAGE
 from estiba.values import NamedTuple
 
 _HOLDER = "mount/"
+_MADE = "mount-made/"
+"""The holder of an image's use, before the directory: as the user had it, or as it was made for the mount."""
 
 
 class MountedImage(NamedTuple):
@@ -55,18 +57,18 @@ def mount_image(store: Store, image: Image, directory: str) -> MountedImage:
         return wanted
     chain = image.config.chain_id
     try:
-        os.makedirs(directory, exist_ok=True)
+        holder = (_MADE if _makes(directory) else _HOLDER) + directory
         if is_mounted(directory) or os.listdir(directory):
             raise Conflict(f"{directory} is in use", remedy="Name an empty directory.")
     except OSError as error:
         raise Unavailable(f"cannot mount at {directory}: {error.strerror}") from error
     with store.leases.hold(f"mount {image.id.short}"):
-        store.uses.add(_HOLDER + directory, IMAGE, image.id)
+        store.uses.add(holder, IMAGE, image.id)
         try:
             if chain is not None:
                 mount_all(store.snapshots.view(chain), directory)
         except OSError as error:
-            store.uses.release(_HOLDER + directory)
+            store.uses.release(holder)
             raise Unavailable(f"cannot mount at {directory}: {error.strerror}") from error
     return wanted
 
@@ -75,9 +77,9 @@ def mounted_images(store: Store) -> tuple[MountedImage, ...]:
     """What is mounted now, by directory. Uses that a reboot has left are released."""
     found = []
     for use in store.uses.list():
-        if use.kind != IMAGE or not use.holder.startswith(_HOLDER):
+        if use.kind != IMAGE or not use.holder.startswith((_HOLDER, _MADE)):
             continue
-        directory = use.holder.removeprefix(_HOLDER)
+        directory = use.holder.removeprefix(_HOLDER).removeprefix(_MADE)
         if os.path.isdir(directory) and is_mounted(directory):
             found.append(MountedImage(Digest.parse(use.target), directory))
         else:
@@ -86,7 +88,8 @@ def mounted_images(store: Store) -> tuple[MountedImage, ...]:
 
 
 def unmount_image(store: Store, one: MountedImage, *, force: bool = False) -> None:
-    """Take it away; with `force` also where somebody is in it, for whom it stays until then.
+    """Take it away; with `force` also where somebody is in it, for whom it stays until then. A directory that was there
+    before the image stays.
 
     Raises:
         Conflict: somebody is in it.
@@ -97,8 +100,21 @@ def unmount_image(store: Store, one: MountedImage, *, force: bool = False) -> No
         if error.errno == errno.EBUSY:
             raise Conflict(f"{one.directory} is in use", remedy="Leave it, or take it away with --force.") from error
         raise Unavailable(f"cannot unmount {one.directory}: {error.strerror}") from error
-    store.uses.release(_HOLDER + one.directory)
+    was_made = any(use.holder == _MADE + one.directory for use in store.uses.list())
+    for holder in (_HOLDER, _MADE):
+        store.uses.release(holder + one.directory)
+    if was_made:
+        try:
+            os.rmdir(one.directory)
+        except OSError:
+            pass  # it is somebody's by now: the working directory of one in it, say, or no longer empty
+
+
+def _makes(directory: str) -> bool:
+    """Make the directory; False where it is there. Raises OSError."""
+    os.makedirs(os.path.dirname(directory), exist_ok=True)
     try:
-        os.rmdir(one.directory)
-    except OSError:
-        pass  # it was there before
+        os.mkdir(directory)
+    except FileExistsError:
+        return False
+    return True

@@ -28,7 +28,7 @@ class Removed(NamedTuple):
 class ImageInUse(Conflict):
     def __init__(self, text: str, holder: str) -> None:
         kind, _, name = holder.partition("/")
-        if kind == "mount":
+        if kind in ("mount", "mount-made"):
             super().__init__(
                 f"image {text} is mounted at {name}", remedy=f"Take it away first: estiba image unmount {name}"
             )
