@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
 import tarfile
 
 import pytest
@@ -213,3 +215,47 @@ def test_neither_devices_nor_set_id_programs_appear_on_the_host_unasked(busybox_
     assert "d/disk" in told.stderr
     assert os.listdir(files / "target" / "d") == ["shell"]
     assert os.stat(files / "target" / "d" / "shell").st_mode & 0o6000 == 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.root
+def test_who_is_interrupted_does_not_wait_for_a_stream_that_goes_on(busybox_host, number):
+    """And one that is killed leaves nobody who holds the container up."""
+    busybox_host.estiba("create", "--name", "one", "busybox", "true")
+    command = busybox_host.start("cp", "-", "one:/", stdin=subprocess.PIPE)
+    busybox_host.wait_until(lambda: children(command.pid), "it has its process")
+    [child] = children(command.pid)
+    busybox_host.wait_until(lambda: waits_for_a_pipe(child), "it waits for the stream")
+    command.send_signal(number)
+    assert command.wait(20) == (130 if number == signal.SIGINT else -number)
+    busybox_host.wait_until(lambda: not os.path.exists(f"/proc/{child}"), "its process has gone too")
+    command.communicate()
+    busybox_host.estiba("start", "-a", "one")
+
+
+def waits_for_a_pipe(pid: int) -> bool:
+    """Whether the process reads from a pipe that is empty."""
+    with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+        return "pipe" in file.read()
+
+
+@pytest.mark.root("it mounts a small filesystem")
+def test_a_full_disk_is_told_and_no_broken_pipe(busybox_host, tmp_path):
+    start(busybox_host, script="mkdir /d; dd if=/dev/zero of=/d/large bs=1M count=3 2>/dev/null")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", str(tmp_path)], check=True)
+    try:
+        told = busybox_host.estiba("cp", "one:/d", str(tmp_path), check=False)
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert "d/large cannot be written: no space left on device" in told.stderr
+    start_small = ("--tmpfs", "/small:size=1m", "busybox", "sleep", "1000")
+    busybox_host.estiba("run", "-d", "--name", "two", *start_small)
+    busybox_host.estiba("cp", "one:/d/large", str(tmp_path))
+    told = busybox_host.estiba("cp", f"{tmp_path}/large", "two:/small/large", check=False)
+    assert "large cannot be written: no space left on device" in told.stderr

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 
 from corpus import DAMAGED_TARS
-from estiba.engine.copying import stream
-from estiba.engine.copying.copy import _below, _split
+from estiba.engine import lifecycle
+from estiba.engine.copying import copy as copying
+from estiba.engine.copying import inside, stream
+from estiba.engine.copying.copy import _below, _both, _split
 from estiba.engine.copying.plan import Found, Goal, Place, check_places, goal, parse_place
 from estiba.engine.copying.tree import Side
-from estiba.errors import EstibaError, InvalidInput
+from estiba.engine.locks import try_lock
+from estiba.engine.options import ContainerOptions
+from estiba.errors import Conflict, EstibaError, InvalidInput, Unavailable
+from estiba.linux.processes import start_time
+from estiba.store.snapshots.trees import remove_tree
+from estiba.wiring.house import House
+from estiba.wiring.settings import read
+from images import busybox_image
 
 
 @pytest.mark.parametrize(
@@ -266,3 +278,208 @@ def test_a_files_capability_goes_with_it_and_no_entry_is_kept_in_memory(tmp_path
         (member,) = tar
     assert member.pax_headers["SCHILY.xattr.security.capability"].encode("utf-8", "surrogateescape") == value
     assert kept == []
+
+
+def sent(root, name: str = ".", as_name: str = "sent") -> list[str]:
+    """The names of what is sent from the directory `root`."""
+    place = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    out = io.BytesIO()
+    try:
+        stream.send(place, name, as_name, out)
+    finally:
+        os.close(place)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        return tar.getnames()
+
+
+@pytest.mark.parametrize("way", ["directory", "file"])
+def test_what_becomes_a_link_after_it_was_looked_at_is_left_out(tmp_path, monkeypatch, way):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "secret").write_text("of the host")
+    (tmp_path / "root" / "b").mkdir(parents=True)
+    (tmp_path / "root" / "b" / "secret").write_text("inside")
+    (tmp_path / "root" / "a").write_text("text")
+    victim, target = ("b", "../out") if way == "directory" else ("a", "../out/secret")
+    look = os.stat
+
+    def exchanging(path, **options):
+        status = look(path, **options)
+        if path == victim and not os.path.islink(tmp_path / "root" / victim):
+            os.rename(tmp_path / "root" / victim, tmp_path / "away")
+            os.symlink(target, tmp_path / "root" / victim)
+        return status
+
+    monkeypatch.setattr(stream.os, "stat", exchanging)
+    names = sent(tmp_path / "root")
+    monkeypatch.undo()
+    assert os.path.islink(tmp_path / "root" / victim)
+    assert names == (["sent", "sent/a"] if way == "directory" else ["sent", "sent/b", "sent/b/secret"])
+
+
+def test_what_becomes_a_device_after_it_was_looked_at_is_not_opened(tmp_path, monkeypatch):
+    """To open a device may do something: a pipe stands for it here, whose writer would learn of a reader."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a").write_text("text")
+    look = os.stat
+
+    def exchanging(path, **options):
+        status = look(path, **options)
+        if path == "a":
+            os.unlink(tmp_path / "root" / "a")
+            os.mkfifo(tmp_path / "root" / "a")
+        return status
+
+    opened: list[str] = []
+    really = os.open
+
+    def watched(path, flags, *more, **options):
+        if not flags & os.O_PATH:
+            opened.append(path)
+        return really(path, flags, *more, **options)
+
+    monkeypatch.setattr(stream.os, "stat", exchanging)
+    monkeypatch.setattr(stream.os, "open", watched)
+    assert sent(tmp_path / "root") == ["sent"]
+    assert "a" not in opened
+
+
+def test_a_link_that_is_none_any_more_is_looked_at_once_more(hostile, tmp_path, monkeypatch):
+    read_link = os.readlink
+
+    def exchanging(path, **options):
+        (tmp_path / "root" / "inner").unlink()
+        (tmp_path / "root" / "inner").mkdir()
+        monkeypatch.setattr(os, "readlink", read_link)
+        return read_link(path, **options)
+
+    monkeypatch.setattr(os, "readlink", exchanging)
+    assert hostile.find("/inner", follows=True) == Found("/inner", True, True)
+
+
+def test_what_lies_too_deep_is_told(tmp_path):
+    (tmp_path / "root").mkdir()
+    place = os.open(tmp_path / "root", os.O_RDONLY)
+    for _ in range(600):
+        os.mkdir("d", dir_fd=place)
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    try:
+        with pytest.raises(InvalidInput, match="too deep"):
+            sent(tmp_path / "root")
+    finally:
+        remove_tree(str(tmp_path / "root"))
+
+
+@pytest.mark.parametrize("length", [3, 4, 10, 11, 20, 60])
+def test_a_compressed_stream_that_is_cut_is_told_as_one(length):
+    data = gzip.compress(archive(("file", tarfile.REGTYPE, "x" * 9999)).getvalue())
+    for head in (data, b"\x1f\x8b\x08\x04" + data[4:]):
+        with pytest.raises(InvalidInput, match="no tar"):
+            stream.take(io.BytesIO(head[:length]), lambda path: -1, stream.Taken(None, False))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ENOSPC, Unavailable, "d/file cannot be written: no space left on device"),
+        (errno.EROFS, Conflict, "d/file cannot be written: its place is read-only"),
+        (errno.EACCES, Conflict, "d/file cannot be written: permission denied"),
+        (errno.ENOTDIR, Conflict, "d/file cannot be written: not a directory"),
+        (errno.EIO, Unavailable, "d/file cannot be written: input/output error"),
+    ],
+)
+def test_why_a_file_cannot_be_written_is_told_with_its_name(number, kind, words):
+    def fail(_: str) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(kind, match=words):
+        stream.take(archive(("d/file", tarfile.REGTYPE, "x")), fail, stream.Taken(None, False))
+
+
+class OtherEnd:
+    """The container's side of a copy, which has failed with `error`."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def answer(self) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [(BrokenPipeError(errno.EPIPE, "Broken pipe"), "no space here"), (Conflict("it is a socket"), "it is a socket")],
+)
+def test_the_end_that_failed_first_is_told(theirs, told):
+    def act() -> list[str]:
+        raise Unavailable("no space here")
+
+    with pytest.raises(EstibaError, match=told):
+        _both(OtherEnd(theirs), act, io.BytesIO())
+
+
+def test_what_cannot_be_read_is_told_with_its_name(tmp_path, monkeypatch):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_text("x")
+
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "file")
+
+    monkeypatch.setattr(stream, "open_regular", refused)
+    place = os.open(tmp_path, os.O_RDONLY)
+    writer = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with pytest.raises(InvalidInput, match=r"given \(new/file\) cannot be read: permission denied"):
+            copying._given(OtherEnd(EOFError()), place, "tree", "new", writer, "given")
+    finally:
+        os.close(place)
+        os.close(writer)
+
+
+@pytest.fixture
+def house(tmp_path) -> Iterator[House]:
+    with House(read({}, root=str(tmp_path / "root"), run=str(tmp_path / "run"))) as house:
+        yield house
+
+
+def test_a_container_that_is_just_being_started_is_waited_for(house, monkeypatch):
+    engine = house.engine
+    record = engine.create(ContainerOptions("busybox"), busybox_image(engine.store))
+    found, lock = inside._living_or_locked(engine, record)
+    assert found == record and lock is not None, "it does not run: its lock is ours"
+    engine.containers.set_state(record.id, lifecycle.STARTING)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            engine.containers.set_running(record.id, durable=False, pid=1, pid_start=1)
+
+    monkeypatch.setattr(inside.time, "sleep", sleep)
+    with lock:  # as its monitor holds it
+        found, none = inside._living_or_locked(engine, engine.find(record.id))
+        assert (found.state, none, len(waits)) == (lifecycle.RUNNING, None, 3)
+        engine.containers.set_state(record.id, lifecycle.RESTARTING)
+        with pytest.raises(lifecycle.WrongState):
+            inside._living_or_locked(engine, engine.find(record.id))
+        assert len(waits) == 3, "one that is restarted again and again is refused at once"
+        engine.containers.set_exited(record.id, durable=False)
+        monkeypatch.setattr(inside, "_PATIENCE", 0)
+        with pytest.raises(Unavailable, match="has been another process's"):
+            inside._living_or_locked(engine, engine.find(record.id))
+    assert try_lock(engine.paths(record.id).lock) is not None
+
+
+def test_one_whose_process_is_another_now_leaves_no_descriptor_open(house):
+    engine = house.engine
+    record = engine.create(ContainerOptions("busybox"), busybox_image(engine.store))
+    before = sorted(os.listdir("/proc/self/fd"))
+    for pid, start in ((os.getpid(), 1), (2**22 + 1, 1)):
+        with pytest.raises(Conflict, match="just ended"):
+            inside._of_running(record._replace(pid=pid, pid_start=start), "")
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    for descriptor in inside._of_running(record._replace(pid=os.getpid(), pid_start=start_time(os.getpid()) or 0), ""):
+        os.close(descriptor)

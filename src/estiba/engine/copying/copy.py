@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from estiba.engine.copying import stream
@@ -36,14 +37,16 @@ def copy(engine: Engine, source: Place, target: Place, *, follows: bool = False,
 
     Raises:
         NoSuchContainer. NotFound: the source, or the target's directory. Conflict: something is in the way, or
-        read-only. InvalidInput: both or neither are in a container, or a stream that is no tar.
+        read-only; or the container has ended meanwhile. InvalidInput: both or neither are in a container, or a stream
+        that is no tar. Unavailable: no space. BrokenPipeError: nobody reads standard output.
     """
     check_places(source, target)
     record = engine.find(source.container or target.container)
     with Inside(engine, record) as inside:
-        if source.container:
-            return _out(inside, source.path, target.path, follows=follows, keeps_owners=keeps_owners)
-        return _in(inside, source.path, target.path, follows=follows, keeps_owners=keeps_owners)
+        act = _out if source.container else _in
+        copied = act(inside, source.path, target.path, follows=follows, keeps_owners=keeps_owners)
+        inside.must_live_on()
+        return copied
 
 
 def _out(inside: Inside, source: str, target: str, *, follows: bool, keeps_owners: bool) -> Copied:
@@ -56,16 +59,24 @@ def _out(inside: Inside, source: str, target: str, *, follows: bool, keeps_owner
     if target == STREAM:
         inside.send(directory, name, base_name(source) or base_name(found.resolved) or ".", 1)
         return Copied(inside.answer())
-    host = Side(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "the host")
-    to = goal(source, found.is_directory, target, host.find(_absolute(target), follows=True))
-    root = host.directory(to.directory)
-    owner = None if keeps_owners else (os.geteuid(), os.getegid())
-    how = stream.Taken(owner, keeps_owners)
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    inside.send(directory, name, to.name, writer)
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        left_out = _both(inside, lambda: _taken(pipe, root, how), pipe)
+    whole = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        host = Side(whole, "the host")
+        to = goal(source, found.is_directory, target, host.find(_absolute(target), follows=True))
+        root = host.directory(to.directory)
+    finally:
+        os.close(whole)
+    try:
+        owner = None if keeps_owners else (os.geteuid(), os.getegid())
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        with open(reader, "rb") as pipe:
+            try:
+                inside.send(directory, name, to.name, writer)
+            finally:
+                os.close(writer)
+            left_out = _both(inside, lambda: _taken(pipe, root, stream.Taken(owner, keeps_owners)), pipe)
+    finally:
+        os.close(root)
     return Copied(inside.answer(), tuple(left_out))
 
 
@@ -83,7 +94,9 @@ def _below(root: int, path: str) -> int:
         return open_in_root(root, path or ".", flags, resolve=IN_ROOT_NO_LINKS)
     except FileNotFoundError:
         os.close(make_directories(root, path, resolve=IN_ROOT_NO_LINKS))
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
         raise Conflict(
             f"{path} is a link or a file on the host, and a directory is wanted in its place",
             remedy="Choose another target.",
@@ -92,12 +105,15 @@ def _below(root: int, path: str) -> int:
 
 
 def _both(inside: Inside, act: Callable[[], list[str]], pipe: BinaryIO) -> list[str]:
-    """Our end of the stream; where the other end has failed, that is what is told."""
+    """Our end of the stream; where the other end has failed by itself, that is what is told."""
     try:
         return act()
     except (EstibaError, OSError):
         pipe.close()
-        inside.answer()
+        try:
+            inside.answer()
+        except BrokenPipeError:
+            pass  # for we read no more of it
         raise
 
 
@@ -110,30 +126,47 @@ def _in(inside: Inside, source: str, target: str, *, follows: bool, keeps_owners
         inside.take(found.resolved, 0, how._replace(owner=None))
         inside.answer()
         return Copied(0)
-    host = Side(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), "the host")
-    ours = host.find(_absolute(source), follows=follows)
-    if not ours.exists:
-        raise NotFound(f"the host has no {source}", remedy="Check the path.")
-    if must_be_directory(source) and not ours.is_directory:
-        raise Conflict(f"{source} is a file, not a directory", remedy="Leave the slash out.")
-    written = source if base_name(source) else ours.resolved + ("/." if wants_contents(source) else "")
-    to = goal(written, ours.is_directory, target, found)
-    _check_goal(inside, to)
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    inside.take(to.directory, reader, how)
-    os.close(reader)
-    directory, name = _split(ours.resolved)
-    place = host.directory(directory)
-    with open(writer, "wb") as pipe:
+    whole = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        host = Side(whole, "the host")
+        ours = host.find(_absolute(source), follows=follows)
+        if not ours.exists:
+            raise NotFound(f"the host has no {source}", remedy="Check the path.")
+        if must_be_directory(source) and not ours.is_directory:
+            raise Conflict(f"{source} is a file, not a directory", remedy="Leave the slash out.")
+        written = source if base_name(source) else ours.resolved + ("/." if wants_contents(source) else "")
+        to = goal(written, ours.is_directory, target, found)
+        _check_goal(inside, to)
+        directory, name = _split(ours.resolved)
+        place = host.directory(directory)
+    finally:
+        os.close(whole)
+    try:
+        reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            size = stream.send(place, name, to.name, pipe)
-        except BrokenPipeError:
-            inside.answer()
-            raise
-        except OSError as error:
-            raise InvalidInput(f"{source} cannot be read: {error.strerror}") from error
+            try:
+                inside.take(to.directory, reader, how)
+            finally:
+                os.close(reader)
+            size = _given(inside, place, name, to.name, writer, source)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(place)
     inside.answer()
     return Copied(size)
+
+
+def _given(inside: Inside, place: int, name: str, as_name: str, writer: int, source: str) -> int:
+    """Our end of the stream; gives the bytes of its files."""
+    try:
+        return stream.send(place, name, as_name, stream.Pipe(writer))
+    except BrokenPipeError:
+        inside.answer()
+        raise
+    except OSError as error:
+        where = f"{source} ({error.filename})" if error.filename not in (None, as_name) else source
+        raise InvalidInput(f"{where} cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
 def _check_goal(inside: Inside, to: Goal) -> None:

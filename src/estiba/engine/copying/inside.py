@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 
 from estiba.engine import frames, lifecycle
 from estiba.engine.copying import stream
 from estiba.engine.copying.plan import Found
 from estiba.engine.copying.tree import Side
-from estiba.engine.locks import Lock, wait_for_lock
+from estiba.engine.locks import Lock, try_lock
 from estiba.engine.paths import ContainerPaths, volume_data
 from estiba.engine.removal import snapshot_key
 from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
@@ -23,11 +24,12 @@ from estiba.linux import mountpoints as mp
 from estiba.linux.mounts import make_private_namespace, mount_all
 from estiba.linux.namespaces import CLONE_NEWUSER, is_own_namespace, join
 from estiba.linux.paths import IN_ROOT, make_directories, make_file, open_in_root
-from estiba.linux.processes import parent_of, start_time
+from estiba.linux.processes import die_with_parent, parent_of, start_time
 from estiba.store.snapshots.trees import remove_tree
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from estiba.engine.engine import Engine
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 _FIND, _SEND, _TAKE = 1, 2, 3
 _KINDS: tuple[type[EstibaError], ...] = (NotFound, Conflict, InvalidInput, Unavailable)
 _LIVES = (lifecycle.RUNNING, lifecycle.PAUSED)
+_LIES = (lifecycle.CREATED, lifecycle.EXITED)
+_PATIENCE = 10.0
+_PAUSE = 0.005
 
 
 class _Shown(NamedTuple):
@@ -52,7 +57,8 @@ class Inside:
     that is mounted on the container's files: no volumes, no binds, no /proc.
 
     Raises:
-        Unavailable: this user may not. Conflict: the container ends or starts just now.
+        Unavailable: this user may not, or another process works on the container for long. Conflict: it has just ended.
+        WrongState.
     """
 
     def __init__(self, engine: Engine, record: ContainerRecord, *, only_own: bool = False) -> None:
@@ -61,75 +67,107 @@ class Inside:
                 "files of containers are reached by root, or by a user with ids in /etc/subuid",
                 remedy="Bind a directory with -v instead.",
             )
-        self._lock: Lock | None = None
         self._folder = ""
         self._scratch = -1
-        if record.state not in _LIVES:
-            self._lock = wait_for_lock(engine.paths(record.id).lock)
-            record = engine.find(record.id)
+        self._pid = 0
+        self._connection: frames.Connection | None = None
+        self._lived = False
+        self._record, self._lock = _living_or_locked(engine, record)
         try:
-            if record.state in _LIVES:
-                own = ContainerPaths(engine.store.paths.root, record.run or engine.run, record.id).rootfs
-                root, users = _of_running(record, own if only_own else "")
-                self._begin(lambda: _enter(root, users), record)
-                os.close(root)
-                os.close(users)
+            if self._lock is None:
+                self._lived = True
+                self._begin_in_running(engine, only_own=only_own)
             else:
-                lifecycle.must_act("copy", record.state, name=record.name)
-                self._scratch, self._folder = engine.store.scratch.folder("copy")
-                mounts = engine.store.snapshots.mounts(snapshot_key(record.id))
-                shown, folder = [] if only_own else _shown(engine, record), self._folder
-                is_read_only = record.parsed_options().security.read_only
-                self._begin(lambda: _mount(mounts, shown, folder, is_read_only=is_read_only), record)
+                self._begin_in_stopped(engine, only_own=only_own)
         except BaseException:
-            self._clean()
+            self._end(kills=True)
             raise
 
     def __enter__(self) -> Inside:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-        os.waitpid(self._pid, 0)
-        self._clean()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who failed, or was told to end, does not wait for a stream that may never come to its end.
+        self._end(kills=kind is not None)
 
     def find(self, path: str, *, follows: bool) -> Found:
         """As `Side.find`."""
-        self._connection.send(_FIND, [path, follows])
+        self._send(_FIND, [path, follows])
         return Found(*self._answer())
 
     def send(self, directory: str, name: str, as_name: str, out: int) -> None:
         """As `stream.send`, into the descriptor `out`; `sent` gives its answer."""
-        self._connection.send(_SEND, [directory, name, as_name], descriptor=out)
+        self._send(_SEND, [directory, name, as_name], out)
 
     def take(self, directory: str, source: int, how: stream.Taken) -> None:
         """As `stream.take`, from the descriptor `source`; `taken` gives its answer."""
-        self._connection.send(_TAKE, [directory, how.owner, how.is_trusting], descriptor=source)
+        self._send(_TAKE, [directory, how.owner, how.is_trusting], source)
 
     def answer(self) -> Any:
         """What the last `send` (bytes) or `take` (names that were left out) gave."""
         return self._answer()
 
-    def _begin(self, prepare: Any, record: ContainerRecord) -> None:
+    def must_live_on(self) -> None:
+        """Raise Conflict where the container ran and has ended: its volumes were gone with it, for us too."""
+        if self._lived and start_time(self._record.pid) != self._record.pid_start:
+            raise Conflict(
+                f"container {self._record.name} has ended while files were copied: some may be missing",
+                remedy="Copy them once more.",
+            )
+
+    def _begin_in_running(self, engine: Engine, *, only_own: bool) -> None:
+        record = self._record
+        own = ContainerPaths(engine.store.paths.root, record.run or engine.run, record.id).rootfs
+        root, users = _of_running(record, own if only_own else "")
+        try:
+            self._begin(lambda: _enter(root, users))
+        finally:
+            os.close(root)
+            os.close(users)
+
+    def _begin_in_stopped(self, engine: Engine, *, only_own: bool) -> None:
+        record = self._record
+        self._scratch, self._folder = engine.store.scratch.folder("copy")
+        mounts = engine.store.snapshots.mounts(snapshot_key(record.id))
+        shown, folder = [] if only_own else _shown(engine, record), self._folder
+        is_read_only = record.parsed_options().security.read_only
+        self._begin(lambda: _mount(mounts, shown, folder, is_read_only=is_read_only))
+
+    def _begin(self, prepare: Callable[[], int]) -> None:
         self._connection, theirs = frames.pair()
+        caller = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             self._connection.close()  # else its end would never be seen
-            _serve(frames.Connection(theirs), prepare, record.name)
+            _serve(frames.Connection(theirs), prepare, self._record.name, caller)
         theirs.close()
 
+    def _send(self, kind: int, words: list[Any], descriptor: int | None = None) -> None:
+        assert self._connection is not None
+        self._connection.send(kind, words, descriptor=descriptor)
+
     def _answer(self) -> Any:
+        assert self._connection is not None
         try:
             frame = self._connection.receive()
         except frames.MonitorGone:
-            raise Unavailable("the process that reached into the container was killed") from None
+            raise Unavailable("the process that reached into the container was killed", remedy="Try again.") from None
         if frame.kind != frames.FAILED:
             return frame.json()
         facts = frame.json()
+        if facts["kind"] == BrokenPipeError.__name__:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         kind = next((kind for kind in _KINDS if kind.__name__ == facts["kind"]), Unavailable)
         raise kind(facts["message"], remedy=facts["remedy"])
 
-    def _clean(self) -> None:
+    def _end(self, *, kills: bool) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._pid:
+            if kills:
+                os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
         if self._folder:
             remove_tree(self._folder)
             os.close(self._scratch)
@@ -137,20 +175,52 @@ class Inside:
             self._lock.release()
 
 
+def _living_or_locked(engine: Engine, record: ContainerRecord) -> tuple[ContainerRecord, Lock | None]:
+    """The container as it is: it runs, or we hold its lock, so that nobody starts it meanwhile. One that is just being
+    started is waited for.
+
+    Raises:
+        WrongState, NoSuchContainer. Unavailable: somebody else has worked on it for a long time.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while record.state not in _LIVES:
+        if record.state != lifecycle.STARTING:
+            lifecycle.must_act("copy", record.state, name=record.name)
+        lock = try_lock(engine.paths(record.id).lock)
+        if lock is not None:
+            now = engine.containers.get(record.id)
+            if now is not None and now.state in _LIES:
+                return now, lock
+            lock.release()
+        elif time.monotonic() > deadline:
+            raise Unavailable(
+                f"container {record.name} ({record.state}) has been another process's for {_PATIENCE:.0f} seconds",
+                remedy=f"Find it with: fuser -v {engine.paths(record.id).lock}",
+            )
+        else:
+            time.sleep(_PAUSE)
+        record = engine.find(record.id)
+    return record, None
+
+
 def _of_running(record: ContainerRecord, own_files: str) -> tuple[int, int]:
     """Descriptors of the root directory and of the user namespace of the container's first process; or of `own_files`,
     where its monitor has them, in place of the root directory."""
     ended = Conflict(f"container {record.name} has just ended", remedy="Try again.")
+    opened: list[int] = []
     try:
-        root = _own_files(record.pid, own_files) if own_files else _root(record.pid)
-        users = os.open(f"/proc/{record.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        opened.append(_own_files(record.pid, own_files) if own_files else _root(record.pid))
+        opened.append(os.open(f"/proc/{record.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+        if start_time(record.pid) != record.pid_start:
+            raise ended
+        root, users = opened
+        opened.clear()
+        return root, users
     except (FileNotFoundError, ProcessLookupError):
         raise ended from None
-    if start_time(record.pid) != record.pid_start:
-        os.close(root)
-        os.close(users)
-        raise ended
-    return root, users
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _root(pid: int) -> int:
@@ -225,11 +295,11 @@ def _show(root: int, one: _Shown) -> None:
         os.close(tree)
 
 
-def _serve(connection: frames.Connection, prepare: Any, name: str) -> NoReturn:
+def _serve(connection: frames.Connection, prepare: Callable[[], int], name: str, caller: int) -> NoReturn:
     """Answer until the other side has gone; ends the process."""
     code = 70
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side hears of it, and goes
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side hears of it, and ends us
         os.umask(0)
         side: Side | None = None
         while True:
@@ -241,6 +311,9 @@ def _serve(connection: frames.Connection, prepare: Any, name: str) -> NoReturn:
             try:
                 if side is None:
                     side = Side(prepare(), f"container {name}")
+                    die_with_parent()  # which may be killed while we wait for a stream; not before the ids changed
+                    if os.getppid() != caller:
+                        break
                 answer = _act(side, frame.kind, frame.json(), descriptor)
                 connection.send(frames.DONE, answer)
             except (EstibaError, OSError) as error:
@@ -258,8 +331,7 @@ def _act(side: Side, kind: int, words: list[Any], descriptor: int) -> object:
     directory = side.directory(words[0])
     try:
         if kind == _SEND:
-            with open(descriptor, "wb", closefd=False) as out:
-                return stream.send(directory, words[1], words[2], out)
+            return stream.send(directory, words[1], words[2], stream.Pipe(descriptor))
         owner = (words[1][0], words[1][1]) if words[1] is not None else None
         with open(descriptor, "rb", closefd=False) as source:
             left_out = stream.take(source, lambda path: _below(side, words[0], path), stream.Taken(owner, words[2]))
@@ -286,5 +358,6 @@ def _told(error: EstibaError | OSError) -> dict[str, str]:
     if isinstance(error, EstibaError):
         kind = next((kind.__name__ for kind in _KINDS if isinstance(error, kind)), "Unavailable")
         return {"kind": kind, "message": error.message, "remedy": error.remedy}
-    kind = "BrokenPipe" if isinstance(error, BrokenPipeError) else "Unavailable"
-    return {"kind": kind, "message": f"the container's files: {error.strerror or error}", "remedy": ""}
+    kind = BrokenPipeError.__name__ if isinstance(error, BrokenPipeError) else Unavailable.__name__
+    what = f"the container's {error.filename}" if error.filename else "the container's files"
+    return {"kind": kind, "message": f"{what}: {(error.strerror or str(error)).lower()}", "remedy": ""}

@@ -7,9 +7,10 @@ import os
 import stat
 import tarfile
 
-from estiba.errors import Conflict, InvalidInput, NotFound
+from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
 from estiba.layers.tar.bounded import BoundedTar
 from estiba.linux.mountpoints import is_mounted
+from estiba.linux.paths import open_regular
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,11 +26,23 @@ _KINDS = {
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
 _BELOW = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _SET_ID = 0o6000
 _CAPABILITY = "security.capability"
 _XATTR = "SCHILY.xattr."
+_EXCHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ESTALE)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_IN_THE_WAY = (
+    errno.EACCES,
+    errno.EBUSY,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 class Taken(NamedTuple):
@@ -39,27 +52,47 @@ class Taken(NamedTuple):
     is_trusting: bool
 
 
-def send(directory: int, name: str, as_name: str, out: BinaryIO) -> int:
+class Pipe:
+    """The descriptor `descriptor` to write a stream to. It keeps nothing back, so nothing is left to fail later."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> int:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        return len(data)
+
+
+def send(directory: int, name: str, as_name: str, out: BinaryIO | Pipe) -> int:
     """Write what lies at `name` in `directory` as a tar, where it is called `as_name`; "" writes the contents alone.
 
     Gives the bytes of its files. Links are written as links.
 
     Raises:
-        NotFound: it is not there. OSError: it cannot be read. InvalidInput: it would not be in `directory`.
+        NotFound: it is not there. InvalidInput: it would not be in `directory`, or directories lie too deep in it.
+        OSError: it cannot be read (`filename` is its name in the tar), or nobody reads `out` (BrokenPipeError).
     """
     if name == ".." or "/" in name:
         raise InvalidInput(f"{name} is no name in a directory")
-    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-        walk = _Walk(tar)
-        if as_name:
-            walk.entry(directory, name, as_name)
-        else:
-            below = os.open(name, _BELOW, dir_fd=directory)
-            try:
-                walk.contents(below, "")
-            finally:
-                os.close(below)
-        return walk.size
+    try:
+        # It only writes to the file.
+        with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+            walk = _Walk(tar)
+            if as_name:
+                walk.entry(directory, name, as_name)
+            else:
+                below = _opened_directory(directory, name, name)
+                try:
+                    walk.contents(below, "")
+                finally:
+                    os.close(below)
+            return walk.size
+    except RecursionError:
+        raise InvalidInput(
+            f"{as_name or name} has directories that lie too deep to be copied", remedy="Copy a part of it."
+        ) from None
 
 
 class _Walk:
@@ -75,7 +108,7 @@ class _Walk:
             except (NotFound, FileNotFoundError):
                 continue  # gone meanwhile
             except OSError as error:
-                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                if error.errno not in _EXCHANGED:
                     raise
                 continue  # another thing meanwhile
 
@@ -91,7 +124,7 @@ class _Walk:
         if kind == tarfile.REGTYPE:
             self._file(directory, entry, member)
         elif kind == tarfile.DIRTYPE:
-            below = os.open(entry, _BELOW, dir_fd=directory)
+            below = _opened_directory(directory, entry, name)
             try:
                 self._add(_member(name, kind, os.fstat(below)))
                 self.contents(below, name)
@@ -103,11 +136,13 @@ class _Walk:
             self._add(member)
 
     def _file(self, directory: int, entry: str, member: tarfile.TarInfo) -> None:
-        descriptor = os.open(entry, _FILE, dir_fd=directory)
+        try:
+            descriptor = open_regular(directory, entry)
+        except OSError as error:
+            error.filename = member.name
+            raise
         with open(descriptor, "rb", buffering=0) as file:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return  # exchanged meanwhile
             first = self._links.setdefault((status.st_dev, status.st_ino), member.name) if status.st_nlink > 1 else ""
             if first and first != member.name:
                 member.type, member.linkname = tarfile.LNKTYPE, first
@@ -121,6 +156,14 @@ class _Walk:
     def _add(self, member: tarfile.TarInfo, content: _Exactly | None = None) -> None:
         self._tar.addfile(member, content)  # type: ignore[arg-type]
         self._tar.members.clear()  # type: ignore[attr-defined]  # which it would keep, however many they are
+
+
+def _opened_directory(directory: int, entry: str, name: str) -> int:
+    try:
+        return os.open(entry, _BELOW, dir_fd=directory)
+    except OSError as error:
+        error.filename = name
+        raise
 
 
 class _Exactly:
@@ -163,13 +206,22 @@ def take(source: BinaryIO, open_directory: Callable[[str], int], how: Taken) -> 
     target itself. It decides which links are followed.
 
     Raises:
-        InvalidInput: it is no tar, or an entry leads out of the target. Conflict: something is in the way.
+        InvalidInput: it is no tar, or an entry leads out of the target. Conflict: something is in the way, or
+        read-only. Unavailable: no space, or the disk failed.
     """
     try:
-        with BoundedTar.open(fileobj=source, mode="r|*") as tar:
+        tar = BoundedTar.open(fileobj=source, mode="r|*")
+    except (tarfile.TarError, EOFError, TypeError) as error:  # TypeError: the header of gzip is cut
+        raise _no_tar(error) from error
+    try:
+        with tar:
             return _Taking(open_directory, how).all(tar, tar)
-    except tarfile.TarError as error:
-        raise InvalidInput(f"the stream is no tar: {error}", remedy="Give what `tar -c` writes.") from error
+    except (tarfile.TarError, EOFError) as error:
+        raise _no_tar(error) from error
+
+
+def _no_tar(error: Exception) -> InvalidInput:
+    return InvalidInput(f"the stream is no tar: {error or 'it is cut'}", remedy="Give what `tar -c` writes.")
 
 
 class _Taking:
@@ -187,10 +239,15 @@ class _Taking:
             elif not member.isdir():
                 raise InvalidInput(f"the tar has a file without a name: {member.name!r}")
         for path, mode, seconds in reversed(self._finished):
-            directory = self._open(path)
-            os.fchmod(directory, mode)
-            os.utime(directory, (seconds, seconds))
-            os.close(directory)
+            try:
+                directory = self._open(path)
+                try:
+                    os.fchmod(directory, mode)
+                    os.utime(directory, (seconds, seconds))
+                finally:
+                    os.close(directory)
+            except OSError as error:
+                raise _not_written(path, error) from error
         return self._left_out
 
     def _one(self, tar: tarfile.TarFile, member: tarfile.TarInfo, names: list[str]) -> None:
@@ -198,17 +255,14 @@ class _Taking:
         if (member.ischr() or member.isblk()) and not self._how.is_trusting:
             self._left_out.append(member.name)
             return
-        directory = self._open("/".join(above))
         try:
-            self._make(tar, member, directory, name)
+            directory = self._open("/".join(above))
+            try:
+                self._make(tar, member, directory, name)
+            finally:
+                os.close(directory)
         except OSError as error:
-            if error.errno == errno.EROFS:
-                raise Conflict(f"{member.name} cannot be written: its place is read-only") from None
-            if error.errno in (errno.EBUSY, errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EDQUOT, errno.EOPNOTSUPP):
-                raise Conflict(f"{member.name} cannot be written: {os.strerror(error.errno).lower()}") from None
-            raise
-        finally:
-            os.close(directory)
+            raise _not_written(member.name, error) from error
         if member.isdir():
             self._finished.append(("/".join(names), self._mode(member), int(member.mtime)))
 
@@ -286,6 +340,17 @@ class _Taking:
 
     def _mode(self, member: tarfile.TarInfo) -> int:
         return member.mode & (0o7777 if self._how.is_trusting else 0o7777 & ~_SET_ID)
+
+
+def _not_written(name: str, error: OSError) -> EstibaError:
+    if error.errno == errno.EROFS:
+        return Conflict(f"{name} cannot be written: its place is read-only", remedy="Choose another target.")
+    message = f"{name} cannot be written: {(error.strerror or str(error)).lower()}"
+    if error.errno in _NO_SPACE:
+        return Unavailable(message, remedy="Make space, or copy less. What was copied until then is there.")
+    if error.errno in _IN_THE_WAY:
+        return Conflict(message, remedy="Look what lies there, or choose another target.")
+    return Unavailable(message)
 
 
 def _clear(directory: int, name: str, shown: str) -> None:

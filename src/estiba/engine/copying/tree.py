@@ -48,6 +48,10 @@ class Side:
                 target = os.readlink(last, dir_fd=directory) if is_link else ""
             except FileNotFoundError:
                 return Found(f"{above}/{last}", False)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                continue  # no link any more
             finally:
                 os.close(directory)
             if not is_link or not (follows or must_be_directory(path)):
