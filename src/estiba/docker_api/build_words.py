@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import threading
 from collections.abc import Sequence
 
 from estiba.docker_api.telling import Tell
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.vertex import LocalContext, Scratch, Vertex
+
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 class BuildWords:
@@ -18,6 +21,7 @@ class BuildWords:
         self._is_quiet = is_quiet
         self._lock = threading.Lock()
         self._count = 0
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}  # a step's output comes cut anywhere
 
     def started(self, vertex: Vertex, reason: str) -> None:
         self._step(vertex)
@@ -27,13 +31,25 @@ class BuildWords:
             self._say(" ---> Using cache\n")
 
     def output(self, vertex: Vertex, data: bytes) -> None:
-        self._say(data.decode("utf-8", "replace"))
+        with self._lock:
+            decoder = self._decoders.setdefault(vertex.digest, _Utf8("replace"))
+            text = decoder.decode(data)
+        self._say(text)
 
-    def done(self, vertex: Vertex) -> None: ...
+    def done(self, vertex: Vertex) -> None:
+        self._end(vertex)
 
-    def failed(self, vertex: Vertex, error: Exception) -> None: ...
+    def failed(self, vertex: Vertex, error: Exception) -> None:
+        self._end(vertex)
 
-    def cancelled(self, vertex: Vertex) -> None: ...
+    def cancelled(self, vertex: Vertex) -> None:
+        self._end(vertex)
+
+    def _end(self, vertex: Vertex) -> None:
+        """Say what is left of a character that was cut."""
+        with self._lock:
+            decoder = self._decoders.pop(vertex.digest, None)
+        self._say(decoder.decode(b"", final=True) if decoder else "")
 
     def finished(self, image_id: str, names: Sequence[str], warnings: Sequence[str]) -> None:
         """The last lines; docker's libraries find the image in them."""
@@ -58,7 +74,7 @@ class BuildWords:
         return True
 
     def _say(self, text: str) -> None:
-        if self._is_quiet:
+        if self._is_quiet or not text:
             return
         try:
             self._tell(stream=text)

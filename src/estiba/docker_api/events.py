@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from estiba.engine.records import ContainerRecord
 
 _REMEMBERED = 1024
+_MOST_WAITING = 4096
 
 
 class Event(NamedTuple):
@@ -41,18 +42,46 @@ class Event(NamedTuple):
         return value
 
 
+class Listener:
+    """What one client has not heard yet. One that falls far behind is sent away: better an end than gaps."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Event] = deque()
+        self._is_lost = False
+        self._changed = asyncio.Event()
+
+    def put(self, event: Event) -> bool:
+        """False for one that is sent away."""
+        self._changed.set()
+        if len(self._waiting) >= _MOST_WAITING:
+            self._is_lost = True
+            return False
+        self._waiting.append(event)
+        return True
+
+    async def next(self) -> Event | None:
+        """None when there will be no more."""
+        while not self._waiting:
+            if self._is_lost:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
+
+
 class Events:
     """Of the loop's thread only."""
 
     def __init__(self) -> None:
         self._past: deque[Event] = deque(maxlen=_REMEMBERED)
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[Listener] = set()
 
     def tell(self, kind: str, action: str, actor: str, attributes: Mapping[str, str] | None = None) -> None:
         event = Event(kind, action, actor, dict(attributes or {}), time.time_ns())
         self._past.append(event)
-        for listener in self._listeners:
-            listener.put_nowait(event)
+        for listener in list(self._listeners):
+            if not listener.put(event):
+                self._listeners.discard(listener)
 
     def tell_of(self, record: ContainerRecord, action: str, more: Mapping[str, str] | None = None) -> None:
         """Tell what has happened to a container."""
@@ -62,14 +91,14 @@ class Events:
         """Those that are remembered, from a time on."""
         return [event for event in self._past if event.nanoseconds >= nanoseconds]
 
-    def listen(self) -> asyncio.Queue[Event]:
-        """A queue of what comes; to be given back to `leave`."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._listeners.add(queue)
-        return queue
+    def listen(self) -> Listener:
+        """Of what comes from now on; to be given back to `leave`."""
+        listener = Listener()
+        self._listeners.add(listener)
+        return listener
 
-    def leave(self, queue: asyncio.Queue[Event]) -> None:
-        self._listeners.discard(queue)
+    def leave(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
 
 
 def attributes(record: ContainerRecord) -> dict[str, str]:

@@ -14,8 +14,16 @@ from estiba.docker_api.versions import Version
 from estiba.errors import InvalidInput
 from estiba.values import NamedTuple
 from estiba.web.bodies import read_all
+from estiba.web.upgrade import RawStream, take_over
 
 _LONGEST = 16 << 20
+
+
+class Head:
+    """Whether the head of the answer is on its way: there is no second one, and a failure can only cut what follows."""
+
+    def __init__(self) -> None:
+        self.has_gone = False
 
 
 class Exchange(NamedTuple):
@@ -25,6 +33,7 @@ class Exchange(NamedTuple):
     request: web.BaseRequest
     version: Version
     parts: Mapping[str, str]
+    head: Head
 
     def text(self, name: str, default: str = "") -> str:
         """A part of the query."""
@@ -36,6 +45,22 @@ class Exchange(NamedTuple):
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self.request.query.get(name)
         return default if value is None else is_true(value)
+
+    async def begin(self, kind: str, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
+        """An answer whose end nobody knows yet; its head goes with the first bytes, or by `send_head`."""
+        response = web.StreamResponse(headers={"Content-Type": kind, **(headers or {})})
+        self.head.has_gone = True
+        await response.prepare(self.request)
+        return response
+
+    def take_over(self, kind: str) -> RawStream:
+        """The connection as a raw stream.
+
+        Raises:
+            StreamClosed: the client has gone already.
+        """
+        self.head.has_gone = True
+        return take_over(self.request, content_type=kind)
 
     async def body(self) -> dict[str, Any]:
         """The body as a JSON object; none is an empty one.
@@ -61,6 +86,13 @@ def answer(value: object, *, status: int = 200) -> web.Response:
     """JSON."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     return web.Response(body=body, status=status, content_type="application/json")
+
+
+def send_head(response: web.StreamResponse) -> None:
+    """Have the client see now that it is answered: the HTTP library keeps a head back until the body's first bytes."""
+    send = getattr(response._payload_writer, "send_headers", None)
+    if send is not None:
+        send()
 
 
 def nothing(status: int = 204) -> web.Response:

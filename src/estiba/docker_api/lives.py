@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from estiba.docker_api.events import Events
-from estiba.docker_api.events import attributes as attributes
 from estiba.docker_api.monitor import Monitor
 from estiba.docker_api.tasks import Tasks
 from estiba.docker_api.threads import Threads
@@ -34,13 +33,29 @@ _PAUSE = 0.2
 
 
 class Life:
-    """One container from its start to its end."""
+    """One container from its start to its end.
 
-    def __init__(self, record: ContainerRecord, monitor: Monitor, clients: list[Attached]) -> None:
+    Its news come by a connection of their own, so that a client that is slow to take the `output` holds none up.
+    """
+
+    def __init__(
+        self, record: ContainerRecord, news: Monitor, clients: list[Attached], output: Monitor | None = None
+    ) -> None:
         self.record = record
-        self.monitor = monitor
+        self.news = news
         self.clients = clients
+        self.output = output
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def write(self, frame: frames.Frame) -> None:
+        """Have the clients hear what it wrote."""
+        for client in list(self.clients):
+            await client.output(frame)
+
+    def finish(self) -> None:
+        """The clients will hear no more."""
+        for client in self.clients:
+            client.finish()
 
 
 class Lives:
@@ -116,7 +131,9 @@ class Lives:
             for client in clients:
                 client.finish()
             return False
-        self._begin(record, Monitor(connection), clients)
+        monitor = Monitor(connection)
+        news = await self._listen(record._replace(run=self._engine.run)) if clients else None
+        self._begin(Life(record, news or monitor, clients, monitor if news else None))
         self._tell("start", record)
         await self.notify()
         return True
@@ -133,6 +150,16 @@ class Lives:
 
     async def _watch(self, record: ContainerRecord) -> None:
         """Have the end of a container told that somebody else started."""
+        monitor = await self._listen(record)
+        if monitor is None:
+            return  # it is just ending
+        if record.id in self._lives:
+            monitor.close()
+        else:
+            self._begin(Life(record, monitor, []))
+
+    async def _listen(self, record: ContainerRecord) -> Monitor | None:
+        """A connection that brings a container's news; None where it is just ending."""
 
         def connect() -> frames.Connection:
             connection = self._engine.connect(record)
@@ -140,28 +167,25 @@ class Lives:
             return connection
 
         try:
-            connection = await self._threads.quick(connect)
+            return Monitor(await self._threads.made(connect, frames.Connection.close))
         except EstibaError:
-            return  # it is just ending
-        if record.id in self._lives:
-            connection.close()
-        else:
-            self._begin(record, Monitor(connection), [])
+            return None
 
-    def _begin(self, record: ContainerRecord, monitor: Monitor, clients: list[Attached]) -> None:
-        life = Life(record, monitor, clients)
-        self._lives[record.id] = life
-        for client in clients:
-            client.begin(monitor)
+    def _begin(self, life: Life) -> None:
+        self._lives[life.record.id] = life
+        for client in life.clients:
+            client.begin(life.output or life.news)
         self._tasks.spawn(self._live(life))
+        if life.output is not None:
+            self._tasks.spawn(_pass_output(life, life.output))
 
     async def _live(self, life: Life) -> None:
-        """Pass the output on until the end."""
+        """Hear of it until the end."""
         exit_code: int | None = None
         try:
             if life.record.parsed_options().health.test:
-                await life.monitor.send(frames.WAIT, {"health": True})
-            while exit_code is None and (received := await life.monitor.receive()):
+                await life.news.send(frames.WAIT, {"health": True})
+            while exit_code is None and (received := await life.news.receive()):
                 for frame in received:
                     if frame.kind == frames.ENDED:
                         exit_code = int(frame.json()["exit_code"])
@@ -170,12 +194,11 @@ class Lives:
                         told = frame.json()
                         self._tell(told["action"], life.record, told["about"])
                     if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
-                        for client in list(life.clients):
-                            await client.output(frame)
+                        await life.write(frame)
         finally:
-            life.monitor.close()
-            for client in life.clients:
-                client.finish()
+            life.news.close()
+            if life.output is None:
+                life.finish()
             if self._lives.get(life.record.id) is life:
                 del self._lives[life.record.id]
             if not life.ended.done() and exit_code is None:
@@ -263,3 +286,17 @@ class Lives:
 
     def _tell(self, action: str, record: ContainerRecord, more: Mapping[str, str] | None = None) -> None:
         self._events.tell_of(record, action, more or {})
+
+
+async def _pass_output(life: Life, output: Monitor) -> None:
+    """Until the end of the container, which comes after the last of its output."""
+    try:
+        while received := await output.receive():
+            for frame in received:
+                if frame.kind == frames.ENDED:
+                    return
+                if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
+                    await life.write(frame)
+    finally:
+        output.close()
+        life.finish()

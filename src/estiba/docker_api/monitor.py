@@ -15,7 +15,8 @@ class Monitor:
         descriptor, self._decoder, self._frames = connection.release()
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
-        self._sending = asyncio.Lock()
+        self._order = asyncio.Lock()
+        self._sending: set[asyncio.Task[bool]] = set()
         self._is_closed = False
 
     async def receive(self) -> list[Frame]:
@@ -35,18 +36,33 @@ class Monitor:
         return frames
 
     async def send(self, kind: int, content: bytes | object = b"") -> bool:
-        """Send one frame; False when nobody is there any more."""
-        async with self._sending:
+        """Send one frame; False when nobody is there any more. It is sent whole, also when the caller is cancelled."""
+        sending = asyncio.create_task(self._send(encoded(kind, content)))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sent)
+        return await asyncio.shield(sending)
+
+    async def _send(self, data: bytes) -> bool:
+        async with self._order:
             if self._is_closed:
                 return False
             try:
-                await asyncio.get_running_loop().sock_sendall(self._socket, encoded(kind, content))
+                await asyncio.get_running_loop().sock_sendall(self._socket, data)
             except OSError:
                 return False
             return True
 
     def close(self) -> None:
         """To be called when nobody is in `receive`."""
-        if not self._is_closed:
-            self._is_closed = True
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for sending in self._sending:
+            sending.cancel()
+        if not self._sending:
+            self._socket.close()
+
+    def _sent(self, sending: asyncio.Task[bool]) -> None:
+        self._sending.discard(sending)
+        if self._is_closed and not self._sending:
             self._socket.close()

@@ -22,50 +22,81 @@ from estiba.oci.digest import Digest
 Message = Mapping[str, object]
 
 _SELDOM = 0.1
+_MOST_WAITING = 64
 
 
 class Tell:
-    """Called in the thread. When the client has gone, `cancellation` is set, and telling raises Cancelled."""
+    """Called in threads. A client that is behind holds the work up, so that what waits stays small.
+
+    When the client has gone, `cancellation` is set, and telling raises Cancelled.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._room = threading.Condition()
+        self._waiting = 0
         self.cancellation = Cancellation()
 
     def __call__(self, **message: object) -> None:
-        self.cancellation.raise_if_set()
-        self._loop.call_soon_threadsafe(self.queue.put_nowait, message)
+        with self._room:
+            self._room.wait_for(lambda: self._waiting < _MOST_WAITING or self.cancellation.is_set)
+            self.cancellation.raise_if_set()
+            self._waiting += 1
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, message)
+
+    # On the loop
+
+    async def next(self) -> Message | None:
+        """What is to be told next, None at the end."""
+        message = await self._queue.get()
+        with self._room:
+            self._waiting -= 1
+            self._room.notify()
+        return message
 
     def end(self, _future: object) -> None:
-        self.queue.put_nowait(None)
+        self._queue.put_nowait(None)
+
+    def give_up(self) -> None:
+        """Nobody listens any more."""
+        self.cancellation.set()
+        with self._room:
+            self._room.notify_all()
 
 
-async def tell(exchange: Exchange, work: Callable[[Tell], None]) -> web.StreamResponse:
-    """Run `work` and send what it tells."""
+def _nothing() -> None: ...
+
+
+async def tell(
+    exchange: Exchange, work: Callable[[Tell], None], done: Callable[[], None] = _nothing
+) -> web.StreamResponse:
+    """Run `work` and send what it tells. `done` is called on the loop once it has succeeded, whoever listens then."""
     telling = Tell()
     future = exchange.api.threads.begin(work, telling)
     future.add_done_callback(telling.end)
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    future.add_done_callback(lambda _: done() if _has_succeeded(future) else None)
+    response: web.StreamResponse | None = None
     try:
-        while (message := await telling.queue.get()) is not None:
-            if not response.prepared:
-                await response.prepare(exchange.request)
+        while (message := await telling.next()) is not None:
+            response = response or await exchange.begin("application/json")
             await response.write(_line(message))
         error = future.exception()
-        if error is None:
-            if not response.prepared:
-                await response.prepare(exchange.request)
-            await response.write_eof()
-            return response
-        if not response.prepared or not isinstance(error, EstibaError):
+        if error is not None and (response is None or not isinstance(error, EstibaError)):
             raise error
-        words = problem_of(error).message
-        await response.write(_line({"errorDetail": {"message": words}, "error": words}))
+        response = response or await exchange.begin("application/json")
+        if error is not None:
+            words = problem_of(error).message
+            await response.write(_line({"errorDetail": {"message": words}, "error": words}))
         await response.write_eof()
         return response
     except (asyncio.CancelledError, ConnectionError):
-        telling.cancellation.set()
+        telling.give_up()
         raise
+
+
+def _has_succeeded(future: asyncio.Future[None]) -> bool:
+    return not future.cancelled() and future.exception() is None
 
 
 def _line(message: Message) -> bytes:

@@ -18,9 +18,7 @@ def test_a_port_is_asked_for_by_its_address(host: str) -> None:
     assert why_refused({"Host": host}, has_names=False) == ""
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:2375", "127.0.0.1.evil.net", "localhost.evil:1", ""]
-)
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:2375", "127.0.0.1.evil.net", "localhost.evil:1", ""])
 def test_a_page_whose_name_leads_to_this_machine_is_refused(host: str) -> None:
     assert "localhost" in why_refused({"Host": host}, has_names=False)
     assert why_refused({"Host": host}, has_names=True) == ""

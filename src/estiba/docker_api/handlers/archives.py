@@ -11,15 +11,16 @@ import stat
 import subprocess
 import tarfile
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, nothing
 from estiba.docker_api.handlers.containers import find
-from estiba.docker_api.lives import attributes
 from estiba.docker_api.threads import Threads
 from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
+from estiba.values import NamedTuple
 
 _LONGEST_TOLD = 1 << 16
 _KINDS: tuple[type[EstibaError], ...] = (NotFound, InvalidInput, Conflict)
@@ -48,7 +49,7 @@ async def get(exchange: Exchange) -> web.StreamResponse:
         headers = {"X-Docker-Container-Path-Stat": _described(first, path)}
         if exchange.request.method == "HEAD":
             return web.Response(headers=headers)
-        return await _passed_on(exchange, copying, first, headers | {"Content-Type": "application/x-tar"})
+        return await _passed_on(exchange, copying, first, "application/x-tar", headers)
     finally:
         await copying.close()
 
@@ -61,19 +62,18 @@ async def export(exchange: Exchange) -> web.StreamResponse:
         first = await copying.read()
         if not first:
             await copying.finish()
-        response = await _passed_on(exchange, copying, first, {"Content-Type": "application/octet-stream"})
+        response = await _passed_on(exchange, copying, first, "application/octet-stream")
     finally:
         await copying.close()
-    exchange.api.events.tell("container", "export", record.id, attributes(record))
+    exchange.api.events.tell_of(record, "export")
     return response
 
 
 async def _passed_on(
-    exchange: Exchange, copying: _Copying, first: bytes, headers: dict[str, str]
+    exchange: Exchange, copying: _Copying, first: bytes, kind: str, headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
     """The tar whose beginning is `first`, as it comes. A copy that fails ends the connection in the midst of it."""
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(exchange.request)
+    response = await exchange.begin(kind, headers)
     data = first
     while data:
         await response.write(data)
@@ -128,13 +128,47 @@ def _described(first: bytes, path: str) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
-class _Copying:
-    """The process, the pipe that it writes or reads, and what it said. When that is closed, it ends."""
+class _Launched(NamedTuple):
+    """A process that copies, our end of its pipe, and what it says."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pipe: int, said: int, threads: Threads) -> None:
-        self._process = process
-        self._pipe = Descriptor(pipe)
-        self._said = said
+    process: subprocess.Popen[bytes]
+    pipe: int
+    said: int
+
+    def end(self) -> None:
+        """Blocks until it has ended."""
+        self.process.terminate()
+        os.close(self.pipe)
+        os.close(self.said)
+        self.process.wait()
+
+
+def _launch(words: Sequence[str], *, reads: bool) -> _Launched:
+    """Start it; it `reads` what comes by the pipe, or writes there. What fails leaves no descriptor open. Blocks."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    theirs, ours = (reading, writing) if reads else (writing, reading)
+    said = -1
+    try:
+        said = os.memfd_create("said", os.MFD_CLOEXEC)
+        stdin, stdout = (theirs, subprocess.DEVNULL) if reads else (subprocess.DEVNULL, theirs)
+        process = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=said)
+    except BaseException:
+        os.close(ours)
+        if said >= 0:
+            os.close(said)
+        raise
+    finally:
+        os.close(theirs)
+    return _Launched(process, ours, said)
+
+
+class _Copying:
+    """A process that copies. When that is closed, it ends."""
+
+    def __init__(self, launched: _Launched, threads: Threads) -> None:
+        self._process = launched.process
+        self._pipe = Descriptor(launched.pipe)
+        self._said = launched.said
         self._threads = threads
 
     @classmethod
@@ -142,15 +176,8 @@ class _Copying:
         """As `Backends.copy_command`; without a path in the `source` all files of the container come."""
         places = (source, target) if ":" in source or target != "-" else (source,)
         words = exchange.api.backends.copy_command(*places)
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        said = os.memfd_create("said", os.MFD_CLOEXEC)
-        ours, theirs = (reading, writing) if target == "-" else (writing, reading)
-        stdin, stdout = (subprocess.DEVNULL, theirs) if target == "-" else (theirs, subprocess.DEVNULL)
-        process = await exchange.api.threads.quick(
-            lambda: subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=said)
-        )
-        os.close(theirs)
-        return cls(process, ours, said, exchange.api.threads)
+        threads = exchange.api.threads
+        return cls(await threads.made(_launch, _Launched.end, words, reads=target != "-"), threads)
 
     async def read(self) -> bytes:
         """At least one byte, b"" at the end."""
@@ -175,8 +202,9 @@ class _Copying:
 
     async def close(self) -> None:
         """End it, where it has not ended."""
+        if self._process.returncode is None:
+            self._process.terminate()
         self._pipe.close()
         os.close(self._said)
         if self._process.returncode is None:
-            self._process.terminate()
             await self._threads.slow(self._process.wait)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from estiba.docker_api.arguments import filters, whole_number
 from estiba.docker_api.container_options import changes_of, container_options
-from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.docker_api.exchange import Exchange, answer, nothing, send_head
 from estiba.engine import health_file, lifecycle, pausing, updating
 from estiba.engine import prune as pruning
 from estiba.engine.changes import ADDED, CHANGED, DELETED, changes
@@ -277,21 +277,12 @@ async def wait(exchange: Exchange) -> web.StreamResponse:
     if condition not in ("not-running", "next-exit", "removed"):
         raise InvalidInput(f'invalid condition: "{condition}"')
     record = await find(exchange)
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(exchange.request)
-    await response.write(b"")
-    _flush_head(response)
+    response = await exchange.begin("application/json")
+    send_head(response)
     code = await exchange.api.lives.exit_code(record, condition)
     await response.write(json.dumps({"StatusCode": code}).encode() + b"\n")
     await response.write_eof()
     return response
-
-
-def _flush_head(response: web.StreamResponse) -> None:
-    """The HTTP library keeps the head back, to send it with the first bytes of the body."""
-    send = getattr(response._payload_writer, "send_headers", None)
-    if send is not None:
-        send()
 
 
 async def prune(exchange: Exchange) -> web.Response:

@@ -13,7 +13,6 @@ from estiba.engine import lifecycle
 from estiba.engine.exec import ExecOptions
 from estiba.engine.terminal import DETACH, parse_detach_keys
 from estiba.errors import InvalidInput
-from estiba.web.upgrade import take_over
 
 
 async def create(exchange: Exchange) -> web.Response:
@@ -59,7 +58,7 @@ async def start(exchange: Exchange) -> web.StreamResponse:
         await exchange.api.execs.detached(asked, record)
         return nothing(200)
     kind = multiplex.content_type(tty=asked.plan.options.tty, version=exchange.version)
-    stream = take_over(exchange.request, content_type=kind)
+    stream = exchange.take_over(kind)
     try:
         await exchange.api.execs.attached(asked, record, stream)
     finally:

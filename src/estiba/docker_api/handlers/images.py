@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from aiohttp import web
 
 from estiba.docker_api.arguments import filters, is_true, one_login
 from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.docker_api.incoming import with_body
 from estiba.docker_api.telling import Tell, TransferWords, tell
 from estiba.dockerfile.changes import apply_changes
 from estiba.engine import committing
 from estiba.engine.committing import About
-from estiba.errors import InvalidInput, NotThereYet, Unavailable
+from estiba.errors import InvalidInput, NotThereYet
 from estiba.image.archive import save
 from estiba.image.archive.load import load
 from estiba.image.assemble import unix_seconds
@@ -140,9 +141,10 @@ async def create(exchange: Exchange) -> web.StreamResponse:
         words = TransferWords(telling)
         api.backends.transfers.pull(reference, platform, credentials=credentials, progress=words)
 
-    response = await tell(exchange, work)
-    api.events.tell("image", "pull", reference.familiar, {"name": reference.familiar_name})
-    return response
+    def done() -> None:
+        api.events.tell("image", "pull", reference.familiar, {"name": reference.familiar_name})
+
+    return await tell(exchange, work, done)
 
 
 async def _import(exchange: Exchange) -> web.StreamResponse:
@@ -186,14 +188,16 @@ async def commit(exchange: Exchange) -> web.Response:
     config = apply_changes(exchange.texts("changes"), platform=api.backends.facts.platform)
     about = About(exchange.text("author"), exchange.text("comment"), config)
 
+    source = await api.threads.quick(api.engine.find, container)
+
     def work() -> ImageRecord:
-        made = committing.commit(api.engine, container, about)
+        made = committing.commit(api.engine, source.id, about)
         if name is not None:
             api.store.references.set(name, made.id)
         return made
 
     record = await api.threads.slow(work)
-    api.events.tell("container", "commit", container, {"comment": about.message, "imageID": str(record.id)})
+    api.events.tell_of(source, "commit", {"comment": about.message, "imageID": str(record.id)})
     return answer({"Id": str(record.id)}, status=201)
 
 
@@ -221,10 +225,11 @@ async def push(exchange: Exchange) -> web.StreamResponse:
             telling(status=f"{one.tag}: digest: {done.digest} size: {done.manifest_size}")
             telling(progressDetail={}, aux={"Tag": one.tag, "Digest": str(done.digest), "Size": done.manifest_size})
 
-    response = await tell(exchange, work)
-    for one, _ in images:
-        api.events.tell("image", "push", one.familiar, {"name": one.familiar_name})
-    return response
+    def done() -> None:
+        for one, _ in images:
+            api.events.tell("image", "push", one.familiar, {"name": one.familiar_name})
+
+    return await tell(exchange, work, done)
 
 
 async def tag(exchange: Exchange) -> web.Response:
@@ -309,12 +314,11 @@ async def _save(exchange: Exchange, names: Sequence[str]) -> web.StreamResponse:
 
     source = Descriptor(reading)
     future = api.threads.begin(work)
-    response = web.StreamResponse(headers={"Content-Type": "application/x-tar"})
     try:
         first = await source.read()
         if not first:
             await future  # it failed before the first byte: an answer with its status
-        await response.prepare(exchange.request)
+        response = await exchange.begin("application/x-tar")
         data = first
         while data:
             await response.write(data)
@@ -354,33 +358,3 @@ async def put(exchange: Exchange) -> web.StreamResponse:
             telling(stream=line + "\n")
 
     return await tell(exchange, work)
-
-
-async def with_body(exchange: Exchange, work: Callable[[Any], Any]) -> Any:
-    """Give the body to `work` as a file, which a thread reads while it comes in."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    stream = open(reading, "rb", buffering=1 << 20)
-    sink = Descriptor(writing)
-    future = exchange.api.threads.begin(_closing, stream, work)
-    try:
-        while part := await exchange.request.content.readany():
-            if not await sink.write(part):
-                break
-    except BaseException:
-        sink.close()
-        await asyncio.gather(future, return_exceptions=True)
-        raise
-    sink.close()
-    result = await future
-    while await exchange.request.content.readany():  # what the worker did not want is still to be read
-        pass
-    return result
-
-
-def _closing(stream: Any, work: Callable[[Any], Any]) -> Any:
-    try:
-        return work(stream)
-    except OSError as error:
-        raise Unavailable(f"cannot read what was sent: {error}") from error
-    finally:
-        stream.close()

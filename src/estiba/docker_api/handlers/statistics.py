@@ -30,8 +30,7 @@ async def stats(exchange: Exchange) -> web.StreamResponse:
             await asyncio.sleep(_PAUSE)
             before, usage = usage, await exchange.api.threads.quick(measure, record)
         return answer(described(record, before, usage))
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(exchange.request)
+    response = await exchange.begin("application/json")
     before = None
     while True:
         await response.write(json.dumps(described(record, before, usage)).encode() + b"\n")

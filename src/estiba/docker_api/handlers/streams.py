@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -15,12 +15,12 @@ from estiba.docker_api.attachments import Attached, Wanted
 from estiba.docker_api.exchange import Exchange, nothing
 from estiba.docker_api.handlers.containers import find
 from estiba.docker_api.monitor import Monitor
+from estiba.docker_api.threads import Threads
 from estiba.engine import frames, lifecycle, logs
 from estiba.engine.records import ContainerRecord
 from estiba.engine.terminal import DETACH, parse_detach_keys
 from estiba.errors import Conflict, InvalidInput
 from estiba.linux.inotify import DirectoryWatch
-from estiba.web.upgrade import take_over
 
 _BATCH = 512
 _LONGEST_PAUSE = 1.0
@@ -53,30 +53,41 @@ async def attach(exchange: Exchange) -> web.StreamResponse:
     is_running = record.state in lifecycle.HAS_MONITOR
     monitor = None
     if streams and is_running:
-        connection = await api.threads.quick(api.engine.attach, record, gives_input=wanted.stdin)
+        connection = await api.threads.made(
+            api.engine.attach, frames.Connection.close, record, gives_input=wanted.stdin
+        )
         monitor = Monitor(connection)
-    kind = multiplex.content_type(tty=options.tty, version=exchange.version)
-    stream = take_over(exchange.request, content_type=kind)
-    client = Attached(stream, wanted, ends_input=not is_running)
-    api.events.tell_of(record, "attach")
     try:
-        if exchange.flag("logs"):
-            for entry in await api.threads.slow(
-                lambda: list(logs.read(api.engine.paths(record.id).log, logs.Wanted()))
-            ):
-                kind_of = frames.ERROR_OUTPUT if entry.stream == "stderr" else frames.OUTPUT
-                await client.output(frames.Frame(kind_of, entry.data))
-        if monitor is not None:
-            await _stay(client, monitor)
-        elif streams:
-            api.lives.wait_for_start(record.id, client)
-            await client.stay()
+        stream = exchange.take_over(multiplex.content_type(tty=options.tty, version=exchange.version))
+        client = Attached(stream, wanted, ends_input=not is_running)
+        api.events.tell_of(record, "attach")
+        try:
+            if exchange.flag("logs"):
+                await _send_past(exchange, record, client)
+            if monitor is not None:
+                await _stay(client, monitor)
+            elif streams:
+                api.lives.wait_for_start(record.id, client)
+                await client.stay()
+        finally:
+            api.lives.leave(record.id, client)
+            await stream.close()
     finally:
-        api.lives.leave(record.id, client)
         if monitor is not None:
             monitor.close()
-        await stream.close()
     return web.Response()
+
+
+async def _send_past(exchange: Exchange, record: ContainerRecord, client: Attached) -> None:
+    """What the container has written so far."""
+    reading = _Reading(exchange.api.threads, logs.LogReader(exchange.api.engine.paths(record.id).log))
+    try:
+        async for batch in reading.batches():
+            for entry in batch:
+                kind = frames.ERROR_OUTPUT if entry.stream == "stderr" else frames.OUTPUT
+                await client.output(frames.Frame(kind, entry.data))
+    finally:
+        reading.close()
 
 
 async def _stay(client: Attached, monitor: Monitor) -> None:
@@ -138,8 +149,7 @@ async def show_logs(exchange: Exchange) -> web.StreamResponse:
         tail=int(tail) if tail.isdigit() else None,
     )
     kind = multiplex.content_type(tty=options.tty, version=exchange.version)
-    response = web.StreamResponse(headers={"Content-Type": kind})
-    await response.prepare(exchange.request)
+    response = await exchange.begin(kind)
     try:
         await reader.send(response, follows=is_true(exchange.text("follow")))
     finally:
@@ -162,10 +172,10 @@ class _Logs:
         self._since = since
         self._until = until
         self._path = self._api.engine.paths(record.id).log
-        self._reader = logs.LogReader(self._path, tail=tail)
+        self._reading = _Reading(self._api.threads, logs.LogReader(self._path, tail=tail))
 
     def close(self) -> None:
-        self._reader.__exit__()
+        self._reading.close()
 
     async def send(self, response: web.StreamResponse, *, follows: bool) -> None:
         if not follows:
@@ -180,8 +190,7 @@ class _Logs:
 
     async def _send_available(self, response: web.StreamResponse) -> bool:
         """Send what there is; False where the time that was asked for is over."""
-        entries = self._reader.available()
-        while batch := await self._api.threads.quick(_next, entries):
+        async for batch in self._reading.batches():
             data = bytearray()
             for entry in batch:
                 if self._until and entry.time > self._until:
@@ -204,7 +213,32 @@ class _Logs:
         return current is not None and current.state in lifecycle.HAS_MONITOR
 
 
-def _next(entries: Iterator[logs.Entry]) -> list[logs.Entry]:
+class _Reading:
+    """The entries of a log in batches, each read by a thread, which has the file until it is done."""
+
+    def __init__(self, threads: Threads, reader: logs.LogReader) -> None:
+        self._threads = threads
+        self._reader = reader
+        self._next: asyncio.Task[list[logs.Entry]] | None = None
+
+    async def batches(self) -> AsyncIterator[list[logs.Entry]]:
+        """What there is."""
+        entries = self._reader.available()
+        while True:
+            self._next = asyncio.create_task(self._threads.quick(_some, entries))
+            batch = await asyncio.shield(self._next)
+            if not batch:
+                return
+            yield batch
+
+    def close(self) -> None:
+        if self._next is None or self._next.done():
+            self._reader.__exit__()
+        else:
+            self._next.add_done_callback(lambda _: self._reader.__exit__())
+
+
+def _some(entries: Iterator[logs.Entry]) -> list[logs.Entry]:
     return list(itertools.islice(entries, _BATCH))
 
 

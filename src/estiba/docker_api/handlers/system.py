@@ -12,7 +12,7 @@ from aiohttp import web
 from estiba.docker_api import versions
 from estiba.docker_api.arguments import filters, login_of, moment
 from estiba.docker_api.events import is_wanted
-from estiba.docker_api.exchange import Exchange, answer
+from estiba.docker_api.exchange import Exchange, answer, send_head
 from estiba.docker_api.problems import NoSwarm
 from estiba.engine import lifecycle
 from estiba.errors import InvalidInput, NotFound, NotThereYet
@@ -171,13 +171,10 @@ async def events(exchange: Exchange) -> web.StreamResponse:
     since, until = moment(exchange.text("since")), moment(exchange.text("until"))
     wanted = filters(exchange.text("filters"))
     known = exchange.api.events
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(exchange.request)
-    queue = known.listen()
+    response = await exchange.begin("application/json")
+    listener = known.listen()
     try:
-        send = getattr(response._payload_writer, "send_headers", None)
-        if send is not None:
-            send()
+        send_head(response)
         past = known.since(since[0] * 10**9 + since[1]) if since is not None else []
         end = until[0] * 10**9 + until[1] if until is not None else None
         for event in past:
@@ -189,13 +186,15 @@ async def events(exchange: Exchange) -> web.StreamResponse:
                 break
             try:
                 async with asyncio.timeout(remaining):
-                    event = await queue.get()
+                    coming = await listener.next()
             except TimeoutError:
                 break
-            if is_wanted(event, wanted):
-                await response.write(json.dumps(event.to_json()).encode() + b"\n")
+            if coming is None:
+                break
+            if is_wanted(coming, wanted):
+                await response.write(json.dumps(coming.to_json()).encode() + b"\n")
     finally:
-        known.leave(queue)
+        known.leave(listener)
     await response.write_eof()
     return response
 
