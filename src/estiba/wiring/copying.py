@@ -1,9 +1,10 @@
 """One copy of files into or out of a container, as a process of its own: the daemon has threads and must not fork.
 
-    python -m estiba.wiring.copying ROOT RUN SNAPSHOTTER SOURCE TARGET
-    python -m estiba.wiring.copying ROOT RUN SNAPSHOTTER CONTAINER
+    python -I -S copying.py ROOT RUN SNAPSHOTTER SOURCE TARGET
+    python -I -S copying.py ROOT RUN SNAPSHOTTER CONTAINER
 
-The latter writes all files of a container to standard output.
+The latter writes all files of a container to standard output. It finds the package by its own place, and nothing by the
+directory in which the daemon happens to have been started.
 What goes wrong is told on standard error as JSON: the kind of the error, its message and its remedy.
 """
 
@@ -11,6 +12,9 @@ from __future__ import annotations
 
 import os
 import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from estiba.engine.copying.copy import copy
 from estiba.engine.copying.export import export

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from estiba.store.images import ImageRecord
     from estiba.wiring.house import House
 
+_COPYING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "copying.py")
+
 
 def daemon_backends(house: House) -> Backends:
     """What `docker_api` asks for."""
@@ -50,7 +52,7 @@ def daemon_backends(house: House) -> Backends:
 def _copy_command(house: House, *places: str) -> list[str]:
     settings = house.settings
     place = [settings.root, settings.run, settings.snapshotter]
-    return [sys.executable, "-m", "estiba.wiring.copying", *place, *places]
+    return [sys.executable, "-I", "-S", _COPYING, *place, *places]
 
 
 class HouseTransfers:
