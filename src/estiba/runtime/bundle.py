@@ -72,6 +72,9 @@ def check_process(process: Mapping[str, Any]) -> None:
     kinds = [limit.get("type") for limit in process.get("rlimits") or ()]
     if len(set(kinds)) < len(kinds):
         raise BadBundle("process.rlimits names one limit twice")
+    for name, required in (("scheduler", "policy"), ("ioPriority", "class")):
+        if process.get(name) and not process[name].get(required):
+            raise BadBundle(f"process.{name} has no {required}")
     _check_labels(process, "process")
 
 
@@ -144,15 +147,24 @@ def _check(bundle: Bundle) -> None:
             mount["destination"] = "/" + str(mount.get("destination", ""))
         if bool(mount.get("uidMappings")) != bool(mount.get("gidMappings")):
             raise BadBundle(f"the mount on {mount['destination']} needs both uidMappings and gidMappings, or neither")
-    for name in config.get("hooks") or {}:
-        if name not in HOOKS:
-            raise BadBundle(f"there is no hook {name!r}")
+    _check_hooks(config.get("hooks") or {})
 
 
 def _is_version_1(text: str) -> bool:
     """Whether it is a version in SemVer 2.0.0 whose major number is 1."""
     numbers = text.partition("+")[0].partition("-")[0].split(".")
     return len(numbers) == 3 and numbers[0] == "1" and all(n.isascii() and n.isdigit() for n in numbers)
+
+
+def _check_hooks(points: Mapping[str, Any]) -> None:
+    for name, hooks in points.items():
+        if name not in HOOKS:
+            raise BadBundle(f"there is no hook {name!r}")
+        for hook in hooks or ():
+            if not str(hook.get("path") or "").startswith("/"):
+                raise BadBundle(f"a {name} hook needs an absolute path, not {hook.get('path')!r}")
+            if hook.get("timeout") is not None and hook["timeout"] <= 0:
+                raise BadBundle(f"the timeout of a {name} hook must be more than zero, not {hook['timeout']!r}")
 
 
 def _check_names(config: Mapping[str, Any], linux: Mapping[str, Any]) -> None:
@@ -207,5 +219,8 @@ def _check_namespaces(linux: Mapping[str, Any]) -> None:
             raise BadBundle(f"there is no clock {clock!r} that a time namespace could move")
     if len(set(kinds)) < len(kinds):
         raise BadBundle("linux.namespaces names one twice")
+    for name in ("uidMappings", "gidMappings"):
+        if linux.get(name) and "user" not in kinds:
+            raise BadBundle(f"linux.{name} needs a user namespace in linux.namespaces: the ids would be the host's")
     if "mount" not in kinds:
         raise BadBundle("linux.namespaces lacks the mount namespace, without which the host's mounts would change")

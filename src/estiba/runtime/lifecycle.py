@@ -277,8 +277,10 @@ def _plan(container: Container, bundle: Bundle, group: Group | None) -> Plan:
             plan.joins.append((flag, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
         except OSError as error:
             raise BadBundle(f"the namespace {path} cannot be opened: {error.strerror}") from None
-        if linux.get("sysctl") and is_own_namespace(plan.joins[-1][1], namespace["type"]):
-            guards.refuse_sysctl_of(namespace["type"], linux["sysctl"])
+        if is_own_namespace(plan.joins[-1][1], namespace["type"]):
+            guards.refuse_sysctl_of(namespace["type"], linux.get("sysctl") or ())
+            if namespace["type"] == "uts" and (config.get("hostname") or config.get("domainname")):
+                raise BadBundle(f"{path} is the host's UTS namespace: hostname and domainname would change the host's")
     if linux.get("uidMappings") or linux.get("gidMappings"):
         plan.maps = (linux.get("uidMappings") or [], linux.get("gidMappings") or [])
     plan.mounts_are_others = joins_mount_namespace(config)

@@ -124,6 +124,8 @@ def test_features_are_those_of_the_spec(box):
     assert linux["intelRdt"]["enabled"] is False
     assert linux["selinux"]["enabled"] is linux["apparmor"]["enabled"] is True
     assert "MPOL_BIND" in linux["memoryPolicy"]["modes"]
+    # An annotation that begins so sets a property of systemd's unit, whatever that is.
+    assert features["potentiallyUnsafeConfigAnnotations"] == ["org.systemd.property."]
 
 
 def test_spec_has_in_substance_what_runcs_has(box, tmp_path):

@@ -51,6 +51,30 @@ ODD: dict[str, Any] = {
         spec["linux"].update(sysctl={"kernel.hostname": "other"}),
     ),
     "an unknown propagation": lambda spec: spec["linux"].update(rootfsPropagation="wide"),
+    "owners by a map without a user namespace": lambda spec: spec["linux"].update(
+        uidMappings=[{"containerID": 0, "hostID": 100000, "size": 65536}],
+        gidMappings=[{"containerID": 0, "hostID": 100000, "size": 65536}],
+    ),
+    "a hostname for the host's own namespace": lambda spec: (
+        spec.update(hostname=os.uname().nodename),
+        next(n for n in spec["linux"]["namespaces"] if n["type"] == "uts").update(path="/proc/self/ns/uts"),
+    ),
+    "a scheduler without a policy": lambda spec: spec["process"].update(scheduler={"nice": 5}),
+    "an I/O priority without a class": lambda spec: spec["process"].update(ioPriority={"priority": 3}),
+    "an errno for what has none": lambda spec: spec["linux"]["seccomp"]["syscalls"].append(
+        {"names": ["read"], "action": "SCMP_ACT_ALLOW", "errnoRet": 1}
+    ),
+    "a default errno for what has none": lambda spec: spec["linux"].update(
+        seccomp={"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}
+    ),
+    "seccomp rules for no call": lambda spec: spec["linux"]["seccomp"]["syscalls"].append(
+        {"names": [], "action": "SCMP_ACT_KILL"}
+    ),
+    "metadata for nobody who listens": lambda spec: spec["linux"]["seccomp"].update(listenerMetadata="for whom"),
+    "a limit of the kernel's memory": lambda spec: spec["linux"]["resources"].update(memory={"kernel": 1 << 26}),
+    "a hook without an absolute path": lambda spec: spec.update(hooks={"prestart": [{"path": "true"}]}),
+    "a hook without a path": lambda spec: spec.update(hooks={"poststop": [{"args": ["true"]}]}),
+    "a hook without time": lambda spec: spec.update(hooks={"prestart": [{"path": "/bin/true", "timeout": 0}]}),
     "an unknown hook": lambda spec: spec.update(hooks={"atLunch": []}),
     "a cgroup outside": lambda spec: spec["linux"].update(cgroupsPath="/../x"),
     "a later version": lambda spec: spec.update(ociVersion="2.0.0"),

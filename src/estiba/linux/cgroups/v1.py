@@ -92,6 +92,8 @@ def refuse_unsupported(resources: Mapping[str, Any]) -> None:
     unknown = {name for name, value in resources.items() if value} - _KNOWN
     if unknown:
         raise NotThereYet(f"the resource limit {min(unknown)!r} is not known")
+    if ((resources.get("memory") or {}).get("kernel") or 0) > 0:
+        raise InvalidInput("Linux limits the memory of the kernel alone no more (memory.kernel)")
 
 
 def device_rule(rule: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def compile_filter(profile: Mapping[str, Any], machine: str) -> bytes:
     """
     if machine not in MACHINES:
         raise NotThereYet(f"seccomp rules on {machine} are not there yet; only {', '.join(MACHINES)}")
-    _check_notification(profile)
+    _check(profile)
     listed = set(profile.get("architectures") or ())
     native, *others = MACHINES[machine]
     chosen = [native, *(name for name in others if name in listed)]
@@ -131,14 +131,18 @@ def notifies(profile: Mapping[str, Any]) -> bool:
     return any(rule.get("action") == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls") or ())
 
 
-def _check_notification(profile: Mapping[str, Any]) -> None:
+def _check(profile: Mapping[str, Any]) -> None:
     if profile.get("defaultAction") == "SCMP_ACT_NOTIFY":
         raise InvalidInput(
             "the default action of seccomp rules cannot be SCMP_ACT_NOTIFY: nobody could begin to listen"
         )
     if notifies(profile) and not profile.get("listenerPath"):
         raise InvalidInput("seccomp rules with SCMP_ACT_NOTIFY need a listenerPath")
+    if profile.get("listenerMetadata") and not profile.get("listenerPath"):
+        raise InvalidInput("the listenerMetadata of seccomp rules are for somebody at a listenerPath")
     for rule in profile.get("syscalls") or ():
+        if not rule["names"]:
+            raise InvalidInput(f"a seccomp rule for {rule['action']} names no system call")
         if rule.get("action") == "SCMP_ACT_NOTIFY":
             for name in _BEFORE_LISTENING:
                 if name in rule["names"]:
@@ -185,8 +189,10 @@ def _action(name: str, errno: int | None) -> int:
     action = _ACTIONS[name]
     if action in (ERRNO, TRACE):
         return action | ((_EPERM if errno is None else errno) & 0xFFFF)
-    if action == TRAP and errno:
-        return action | (errno & 0xFFFF)
+    if action == TRAP:
+        return action | ((errno or 0) & 0xFFFF)
+    if errno is not None:
+        raise InvalidInput(f"the seccomp action {name} carries no errno, and {errno} is given")
     return action
 
 

@@ -6,6 +6,7 @@ import os
 
 from estiba import __version__
 from estiba.linux import capabilities, mountpoints, scheduling
+from estiba.linux.cgroups.systemd import variants
 from estiba.linux.namespaces import NAMESPACES
 from estiba.oci import json_text
 from estiba.runtime.bundle import HOOKS
@@ -46,7 +47,7 @@ def run() -> int:
             "mountExtensions": {"idmap": {"enabled": True}},
             "netDevices": {"enabled": True},
         },
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": [variants.PREFIX],
         "annotations": {"io.estiba.runtime.version": __version__},
     }
     os.write(1, json_text.dumps(document, indent=2).encode() + b"\n")
