@@ -107,11 +107,21 @@ def test_the_images_shell_is_used(busybox_host):
     assert becomes(busybox_host, "healthy")["Log"][0]["Output"] == "shell: x\n"
 
 
-def test_where_who_is_brought_in_could_be_traced_no_health_is_shown(busybox_host):
-    """Its monitor brings nothing in before it has settled, and then knows of no health."""
-    start(busybox_host, "true", "--cap-add", "SYS_PTRACE")
-    assert health(busybox_host) == {}
-    busybox_host.wait_until(lambda: is_settled(monitor_of(busybox_host, "one")), "it settles")
+@pytest.mark.parametrize("flags", [("--cap-add", "SYS_PTRACE"), ("--runtime", "crun")], ids=["looked into", "crun"])
+def test_the_runtime_brings_it_in_where_the_monitor_must_not(busybox_host, flags):
+    if "crun" in flags and busybox_host.why_not_crun():
+        pytest.skip(busybox_host.why_not_crun())
+    check = 'test -e /ok || exec sleep 987; echo "$(id -u) $PWD $X"; sleep 988 & exit 0'
+    often = ("--health-interval", "50ms", "--health-timeout", "500ms", "--health-retries", "1")
+    start(busybox_host, check, *flags, "-u", "7", "-w", "/tmp", "-e", "X=y", often=often)
+    found = becomes(busybox_host, "unhealthy")
+    assert found["Log"][0]["Output"] == "Health check exceeded timeout (500ms)"
+    busybox_host.estiba("exec", "-u", "0", "one", "touch", "/ok")
+    found = becomes(busybox_host, "healthy")["Log"][-1]
+    assert (found["ExitCode"], found["Output"]) == (0, "7 /tmp y\n")
+    words = busybox_host.estiba("top", "one", "-e", "-o", "pid,args").stdout
+    assert "sleep 987" not in words, "what took too long was killed"
+    assert not is_settled(monitor_of(busybox_host, "one"))
 
 
 def test_without_a_check_there_is_no_health(busybox_host):

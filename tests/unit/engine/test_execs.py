@@ -25,7 +25,7 @@ class Monitor:
 
     def ask(self, run) -> _socket.socket:
         """A connection that has asked for a process; its joiner has been forked."""
-        self._patch.setattr(joiner, "run", lambda _joined, _command, _given, told: os._exit(run(told)))
+        self._patch.setattr(joiner, "run", lambda _joined, _command, _given, told, _runtime: os._exit(run(told)))
         connection = channel.connect(self.directory, "exec")
         assert connection is not None
         null = os.open(os.devnull, os.O_RDWR)
@@ -116,7 +116,7 @@ def test_the_monitors_own_requests_go_on_after_another_version_was_installed(mon
         null = os.open(os.devnull, os.O_RDWR)
         channel.send(ours, channel.REQUEST, descriptors=(null,) * 4)
         os.close(null)
-        monitor.execs.take(theirs)
+        monitor.execs.take(theirs, None)
         monitor.loop.turn()
         if monitor.execs._joiners:
             monitor.execs.ended(*os.waitpid(-1, 0))

@@ -16,6 +16,8 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Any
 
+    from estiba.engine.monitor.joining_by_runtime import ByRuntime
+
 _TELLS_AT_ONCE = 64
 TOLD = struct.Struct("ii")
 """What a joiner writes to its monitor: its own process id, and that of the process that it has started."""
@@ -122,16 +124,16 @@ class Execs:
             return
         self._take(command, is_ours=False)
 
-    def take(self, command: _socket.socket) -> None:
+    def take(self, command: _socket.socket, by_runtime: ByRuntime | None) -> None:
         """Hear the monitor's own request. What it needs loads nothing further: once all is loaded, the package on the
-        disk may be another."""
-        self._take(command, is_ours=True)
+        disk may be another. With `by_runtime` it is met while all others are left to the runtime, too."""
+        self._take(command, is_ours=True, by_runtime=by_runtime)
 
-    def _take(self, command: _socket.socket, *, is_ours: bool) -> None:
+    def _take(self, command: _socket.socket, *, is_ours: bool, by_runtime: ByRuntime | None = None) -> None:
         self._asking.add(command)
-        self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command, is_ours=is_ours))
+        self._loop.watch(command.fileno(), READ, lambda _events: self._asked(command, is_ours, by_runtime))
 
-    def _asked(self, command: _socket.socket, *, is_ours: bool) -> None:
+    def _asked(self, command: _socket.socket, is_ours: bool, by_runtime: ByRuntime | None) -> None:
         try:
             message = channel.receive(command)
         except BlockingIOError:
@@ -142,16 +144,16 @@ class Execs:
         try:
             if message.kind != channel.REQUEST or len(message.descriptors) != channel.DESCRIPTORS:
                 self._let_go(command)
-            elif self.is_closed or not (is_as_loaded() or (is_ours and self._is_loaded)):
+            elif (self.is_closed and not by_runtime) or not (is_as_loaded() or (is_ours and self._is_loaded)):
                 channel.send(command, channel.NOT_HERE)
                 self._let_go(command)
             else:
-                self._fork(command, message.descriptors)
+                self._fork(command, message.descriptors, by_runtime)
         finally:
             for descriptor in message.descriptors:
                 os.close(descriptor)
 
-    def _fork(self, command: _socket.socket, descriptors: tuple[int, ...]) -> None:
+    def _fork(self, command: _socket.socket, descriptors: tuple[int, ...], by_runtime: ByRuntime | None) -> None:
         from estiba.engine.monitor import joiner
 
         joiner.load()
@@ -165,7 +167,7 @@ class Execs:
             self._let_go(command)
             return
         if pid == 0:
-            joiner.run(self._joined, command, descriptors, self._telling)
+            joiner.run(self._joined, command, descriptors, self._telling, by_runtime)
         self._joiners[pid] = command
         self._watch(command)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from estiba.engine.monitor.execs import Execs
+    from estiba.engine.monitor.joining_by_runtime import ByRuntime
     from estiba.engine.monitor.loop import Loop
     from estiba.engine.options import Health
 
@@ -71,6 +72,7 @@ class Checks:
         execs: Execs,
         health: Health,
         *,
+        by_runtime: ByRuntime | None,
         path: str,
         is_paused: Callable[[], bool],
         tell: Callable[[str, dict[str, str]], None],
@@ -80,6 +82,7 @@ class Checks:
         self.has_given_up = False
         self._loop = loop
         self._execs = execs
+        self._by_runtime = by_runtime
         self._command = command(health)
         self._timing = Timing.of(health)
         self._path = path
@@ -98,15 +101,18 @@ class Checks:
         execs: Execs,
         health: Health,
         *,
+        by_runtime: ByRuntime | None,
         path: str,
         is_paused: Callable[[], bool],
         tell: Callable[[str, dict[str, str]], None],
         on_change: Callable[[str], None],
     ) -> Checks | None:
-        """Checks that begin now; None where the test is none."""
-        if not command(health) or execs.is_closed:
+        """Checks that begin now; None where the test is none. `by_runtime` brings the probes in where no joiner may."""
+        if not command(health):
             return None
-        return cls(loop, execs, health, path=path, is_paused=is_paused, tell=tell, on_change=on_change)
+        return cls(
+            loop, execs, health, by_runtime=by_runtime, path=path, is_paused=is_paused, tell=tell, on_change=on_change
+        )
 
     def look(self) -> None:
         """Do what is due."""
@@ -162,7 +168,7 @@ class Checks:
         self.deadline = time.monotonic() + self._timing.timeout
         self._loop.watch(ours.fileno(), READ, lambda _events: self._told(probe))
         self._loop.watch(reading, READ, lambda _events: self._said(probe))
-        self._execs.take(theirs)
+        self._execs.take(theirs, self._by_runtime)
         self._tell(f"exec_create: {' '.join(self._command)}", {"execID": probe.id})
 
     def _said(self, probe: _Probe) -> None:
@@ -234,7 +240,8 @@ class Checks:
             print(f"the container's health cannot be noted: {error}", file=sys.stderr, flush=True)
 
     def _give_up(self) -> None:
-        """Processes are not ours to bring in: better no health is shown than one that nobody looks after."""
+        """What brings processes in cannot be loaded any more: better no health is shown than one that nobody looks
+        after."""
         self.deadline = None
         self.has_given_up = True
         health_file.forget(self._path)

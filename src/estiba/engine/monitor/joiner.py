@@ -18,7 +18,7 @@ from estiba.linux.libc import machine
 from estiba.linux.processes import close_all_but, pidfd_open
 from estiba.linux.signals import forget_wakeups
 from estiba.runtime import joining
-from estiba.runtime.client import runtime_error
+from estiba.runtime.client import RuntimeFailed, runtime_error
 from estiba.runtime.errors import ContainerUnknown, WrongStatus
 from estiba.runtime.process import parent
 from estiba.runtime.seccomp.filter import load_tables
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from estiba.engine.monitor.execs import Joined
+    from estiba.engine.monitor.joining_by_runtime import ByRuntime
     from estiba.runtime.process.plan import Plan
     from estiba.runtime.state import Container
 
@@ -44,14 +45,17 @@ def load() -> None:
     load_tables(machine())
 
 
-def run(joined: Joined, command: _socket.socket, descriptors: Sequence[int], told: int) -> NoReturn:
-    """Start what the command asks for. `descriptors` are its request and its streams; the pid is written to `told`."""
+def run(
+    joined: Joined, command: _socket.socket, descriptors: Sequence[int], told: int, by_runtime: ByRuntime | None
+) -> NoReturn:
+    """Start what the command asks for. `descriptors` are its request and its streams; the pid is written to `told`.
+    With `by_runtime` the container's runtime does it."""
     code = 1
     try:
         forget_wakeups()
         # Not the lock of the container, and not one connection of others: we may live longer than the monitor.
         close_all_but([command.fileno(), *descriptors, told])
-        code = _start(joined, command, descriptors, told)
+        code = _start(joined, command, descriptors, told, by_runtime)
     except BaseException as error:  # noqa: BLE001 - a forked child must end here, whatever happened
         import traceback
 
@@ -60,13 +64,16 @@ def run(joined: Joined, command: _socket.socket, descriptors: Sequence[int], tol
         os._exit(code)
 
 
-def _start(joined: Joined, command: _socket.socket, descriptors: Sequence[int], told: int) -> int:
+def _start(
+    joined: Joined, command: _socket.socket, descriptors: Sequence[int], told: int, by_runtime: ByRuntime | None
+) -> int:
     request, *streams = descriptors
     program = ""
     try:
         options = ExecOptions.decode(os.pread(request, _LARGEST_REQUEST, 0))
         program = options.args[0]
-        pid = _join(joined, options, (streams[0], streams[1], streams[2]), command)
+        given = (streams[0], streams[1], streams[2])
+        pid = by_runtime.join(joined, options, given) if by_runtime else _join(joined, options, given, command)
     except (EstibaError, OSError, AttributeError, LookupError, TypeError, ValueError) as error:
         _tell_failure(joined, command, program, error)
         return 0
@@ -107,6 +114,10 @@ def _plan(container: Container, joined: Joined, options: ExecOptions) -> Plan:
 
 
 def _tell_failure(joined: Joined, command: _socket.socket, program: str, error: Exception) -> None:
+    if isinstance(error, RuntimeFailed):  # of a runtime of its own, which has said it all
+        told = channel.failure(error.message, remedy=error.remedy, exit_code=error.exit_code)
+        channel.send(command, channel.FAILED, told)
+        return
     text = error.message if isinstance(error, EstibaError) else str(error)
     about = "" if program in text else f"exec {program}: "
     meant = runtime_error(joined.container_id, f"{about}exec failed: unable to start container process: {text}")

@@ -123,10 +123,10 @@ class Life:
         if logs.driver != "none":
             self.serving.log = LogFile(self.paths.log, size=logs.size, files=logs.files)
         self.serving.listen(frames.listen(self.paths.bundle, ATTACH_SOCKET))
-        if self.runtime.forks:
+        if self.runtime.forks or self._is_checked():
             listener = exec_channel.listen(self.paths.bundle, EXEC_SOCKET)
             joined = Joined(self.request.runtime_root, self.request.container_id, self.request.process.env)
-            self.serving.execs = Execs(self.serving.loop, joined, listener, is_closed=self._may_be_looked_into())
+            self.serving.execs = Execs(self.serving.loop, joined, listener, is_closed=self._takes_nobody_in())
 
     def _start(self) -> None:
         assert self.network is not None
@@ -157,6 +157,14 @@ class Life:
         streams.started()
         self._check_health()
 
+    def _is_checked(self) -> bool:
+        health = self.request.options.health
+        if not health.test:
+            return False
+        from estiba.engine.health import command
+
+        return bool(command(health))
+
     def _check_health(self) -> None:
         """Look from time to time whether the container is well, if somebody has said how."""
         health, execs = self.request.options.health, self.serving.execs
@@ -169,10 +177,16 @@ class Life:
         forget(self.paths.last_health)
         if execs is None:
             return
+        by_runtime = None
+        if execs.is_closed:
+            from estiba.engine.monitor.joining_by_runtime import ByRuntime
+
+            by_runtime = ByRuntime(self.runtime, self.paths.bundle)
         self.checks = Checks.begin(
             self.serving.loop,
             execs,
             health,
+            by_runtime=by_runtime,
             path=self.paths.health,
             is_paused=self._is_paused,
             tell=self._tell_of_health,
@@ -261,6 +275,9 @@ class Life:
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             self.kill_at = None
             self.serving.signal(parse_signal("KILL"))
+
+    def _takes_nobody_in(self) -> bool:
+        return not self.runtime.forks or self._may_be_looked_into()
 
     def _may_be_looked_into(self) -> bool:
         """Whether the container may trace who joins it, and so read what this program has in its memory: pages of the
@@ -445,7 +462,7 @@ def opened(packed: bytes, serving: Serving) -> Life:
     life._containers = life._runtime = life.names = None
     life.__dict__.update(_pickle.loads(packed))
     if serving.execs is not None:  # open while there was nothing here but the lean program
-        serving.execs.is_closed = life._may_be_looked_into()
+        serving.execs.is_closed = life._takes_nobody_in()
     return life
 
 
