@@ -105,21 +105,35 @@ def _of_copies(base: str, tree: str) -> list[Change]:
 
     found = changes_between(base, tree)
     told = {f"/{os.fsdecode(name)}": DELETED for name in found.deleted}
+    alone: set[str] = set()
     for name in found.changed:
         path = f"/{os.fsdecode(name)}"
         if path == "/":
             continue
         status = os.lstat(tree + path)
-        is_empty = not stat.S_ISDIR(status.st_mode) or not os.listdir(tree + path)
-        if os.path.lexists(base + path):
-            told[path] = CHANGED
-        elif not is_only_a_place(path, status, is_empty=is_empty):
-            told[path] = ADDED
-    return [Change(told[path], path) for path in sorted(told) if told[path] != CHANGED or _is_told(path, tree, told)]
+        is_directory = stat.S_ISDIR(status.st_mode)
+        try:
+            before = os.lstat(base + path)
+        except FileNotFoundError:
+            if not is_only_a_place(path, status, is_empty=not is_directory or not os.listdir(tree + path)):
+                told[path] = ADDED
+            continue
+        told[path] = CHANGED
+        if is_directory and stat.S_ISDIR(before.st_mode) and not _differs(before, status):
+            alone.add(path)
+    return [Change(told[path], path) for path in sorted(told.keys() - _untold(told, alone))]
 
 
-def _is_told(path: str, tree: str, told: dict[str, str]) -> bool:
-    """Whether a changed directory has a change in it that is told: it is listed for that alone."""
-    if not os.path.isdir(tree + path) or os.path.islink(tree + path):
-        return True
-    return any(other.startswith(path + "/") and other != path for other in told)
+def _untold(told: dict[str, str], alone: set[str]) -> set[str]:
+    """Those of the directories `alone`, which are changed by their times only, that have no change in them."""
+    above: set[str] = set()
+    untold: set[str] = set()
+    for path in sorted(told, reverse=True):  # what is in a directory comes before it
+        if path in alone and path not in above:
+            untold.add(path)
+            continue
+        parent = os.path.dirname(path)
+        while parent not in above and parent != "/":
+            above.add(parent)
+            parent = os.path.dirname(parent)
+    return untold

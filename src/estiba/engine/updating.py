@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from estiba.engine import lifecycle
+from estiba.engine.countable import counts_pids, counts_swap
 from estiba.engine.creation import possible
 from estiba.engine.options import Limits
 from estiba.engine.spec import resources
@@ -76,8 +77,8 @@ def changed(options: ContainerOptions, changes: Changes, *, name: str) -> Contai
 
 def _told(options: ContainerOptions, changes: Changes) -> dict[str, Any]:
     """The runtime-spec's resources with the new limits."""
-    wanted = resources(options.limits, counts_swap=bool(options.limits.memory), counts_pids=True)
+    wanted = resources(options.limits, counts_swap=counts_swap(), counts_pids=counts_pids())
     found = limits_spec(wanted._replace(block_io={"weight": changes.blkio_weight} if changes.blkio_weight else None))
-    if options.limits.pids == -1:
+    if options.limits.pids == -1 and counts_pids():
         found["pids"] = {"limit": -1}
     return found

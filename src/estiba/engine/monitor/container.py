@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from estiba.engine.countable import counts_pids, counts_swap
 from estiba.engine.frames import listen
 from estiba.engine.monitor import files, init, ordinary_user
 from estiba.engine.monitor.oom import OomWatch
@@ -98,8 +99,8 @@ def begin(
         mounts=mounts,
         network=network.choice,
         foreign=_foreign(network, own),
-        counts_swap=_counts_swap(),
-        counts_pids=_counts_pids(),
+        counts_swap=counts_swap(),
+        counts_pids=counts_pids(),
         architecture=request.architecture,
         console_size=request.console_size,
         rootfs=rootfs,
@@ -235,31 +236,3 @@ def console_path(directory: str) -> str:
     # Kept open for the life of this process: another one finds the directory by it.
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return f"/proc/{os.getpid()}/fd/{descriptor}/{CONSOLE_SOCKET}"
-
-
-def _counts_swap() -> bool:
-    """Whether the kernel can limit swap: always with cgroup v2, with v1 if it was built so."""
-    v1 = "/sys/fs/cgroup/memory"
-    if not os.path.isdir(v1):
-        return os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-    return os.path.exists(f"{v1}/memory.memsw.limit_in_bytes")
-
-
-def _counts_pids() -> bool:
-    """Whether the kernel can limit processes, and we may ask it to."""
-    if not has_root():
-        from estiba.linux.cgroups import delegation
-        from estiba.linux.cgroups.layout import detect
-
-        try:
-            given = delegation.find(detect())
-        except Unavailable:
-            return False
-        return given is not None and "pids" in given.controllers
-    if os.path.isdir("/sys/fs/cgroup/pids"):
-        return True
-    try:
-        with open("/sys/fs/cgroup/cgroup.controllers", encoding="ascii") as file:
-            return "pids" in file.read().split()
-    except OSError:
-        return False
