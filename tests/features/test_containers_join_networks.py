@@ -150,3 +150,28 @@ def test_kill_nine_of_a_monitor_gives_every_network_back(busybox_host):
     os.kill(monitor, signal.SIGKILL)
     host.wait_until(lambda: host.state("web") == "exited", "the end is seen")
     host.estiba("network", "rm", "one", "two")
+
+
+def test_the_network_of_another_container_is_that_of_the_one_that_was_named_then(busybox_host):
+    """Its name may be somebody else's later, its first process another one, and its number in a stranger's hands."""
+    host = busybox_host
+
+    def namespace(name: str) -> str:
+        return host.estiba("exec", name, "readlink", "/proc/self/ns/net").stdout
+
+    host.estiba("run", "-d", "--name", "web", *SLEEP)
+    host.estiba("run", "-d", "--name", "guest", "--network", "container:web", "--restart", "always", *SLEEP)
+    assert host.inspect("guest")["HostConfig"]["NetworkMode"] == f"container:{host.inspect('web')['Id']}"
+    host.estiba("rename", "web", "old")
+    host.estiba("run", "-d", "--name", "web", *SLEEP)
+    host.estiba("restart", "-t", "0", "old")
+    first = host.inspect("guest")["State"]["Pid"]
+    assert namespace("guest") != namespace("old")
+    os.kill(first, signal.SIGKILL)
+    host.wait_until(lambda: host.inspect("guest")["State"]["Pid"] not in (0, first), "it has started again")
+    assert namespace("guest") == namespace("old") != namespace("web")
+    host.estiba("stop", "-t", "0", "old")
+    os.kill(host.inspect("guest")["State"]["Pid"], signal.SIGKILL)
+    host.wait_until(lambda: not host.inspect("guest")["State"]["Running"], "it cannot start again")
+    host.wait_until(lambda: host.inspect("guest")["State"]["Status"] == "exited", "it has ended")
+    assert "container old is not running: its network cannot be joined" in host.inspect("guest")["State"]["Error"]

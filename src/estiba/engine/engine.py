@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from estiba.store.store import Store
 
 _KILL_PATIENCE = 30.0
+_OF = "container:"
 
 
 class Attachment:
@@ -367,7 +368,7 @@ class Engine:
             from estiba.engine.inherited import with_mounts_of_others
 
             options = with_mounts_of_others(options, find=self.find, volumes_of=self.containers.volumes_of)
-        if ":" in options.shared.pid + options.shared.ipc:
+        if ":" in options.shared.pid + options.shared.ipc + options.network or options.userns == "container":
             from estiba.engine.inherited import with_ids_of_others
 
             options = with_ids_of_others(options, find=self.find)
@@ -455,8 +456,6 @@ class Engine:
             snapshotter=self.store.snapshots.kind,
             boot=self.boot,
             ports=published_ports(options, process.exposed_ports) if _has_ports(options) else (),
-            joined_pid=self._joined(options.network, "network"),
-            users_pid=self._joined(f"{options.userns}:{options.userns_target}", "ids"),
             architecture=Platform.of_machine(os.uname().machine).architecture,
             attach=attachment.output,
             attach_input=attachment.gives_input,
@@ -483,38 +482,28 @@ class Engine:
                 _check_source(mount.source, make=mount.make_source)
         return tuple(places)
 
-    def _joined(self, choice: str, what: str) -> int:
-        """The process of the container that `choice`, ``container:NAME``, names; 0 for another choice."""
-        name = choice.removeprefix("container:")
-        if name == choice:
-            return 0
-        other = self.find(name)
-        if other.state != lifecycle.RUNNING:
-            raise Conflict(f"container {other.name} is not running: its {what} cannot be joined")
-        return other.pid
-
     def _borrowed(self, options: ContainerOptions) -> tuple[Borrowed, ...]:
         """The namespaces of others that the container is to be in."""
         shared = options.shared
-        asked = [(kind, text) for kind, text in (("pid", shared.pid), ("ipc", shared.ipc)) if ":" in text]
+        users = f"{options.userns}:{options.userns_target}"
+        choices = (("pid", shared.pid), ("ipc", shared.ipc), ("network", options.network), ("user", users))
+        asked = [(kind, text.removeprefix(_OF)) for kind, text in choices if text.startswith(_OF)]
         if not asked:
             return ()
+        from estiba.engine.monitor.lenders import not_running
         from estiba.engine.monitor.request import Borrowed
 
         found = []
         for kind, text in asked:
-            other = self.find(text.partition(":")[2])
+            other = self.find(text)
             if other.state != lifecycle.RUNNING:
-                raise Conflict(
-                    f"container {other.name} is not running: its {kind} namespace cannot be joined",
-                    remedy=f"Start it first: estiba start {other.name}",
-                )
+                raise not_running(other.name, kind)
             if kind == "ipc" and other.parsed_options().shared.ipc != "shareable":
                 raise Conflict(
                     f"the ipc namespace of container {other.name} is its own",
                     remedy="Start that container with --ipc shareable.",
                 )
-            found.append(Borrowed(kind, other.pid, other.pid_start, other.name))
+            found.append(Borrowed(kind, other.pid, other.pid_start, other.name, other.id))
         return tuple(found)
 
     def _links(self, options: ContainerOptions) -> tuple[tuple[str, str], ...]:
@@ -552,7 +541,7 @@ def _last_line(path: str) -> str:
 
 
 def _has_ports(options: ContainerOptions) -> bool:
-    return options.network not in ("host", "none") and not options.network.startswith("container:")
+    return options.network not in ("host", "none") and not options.network.startswith(_OF)
 
 
 def _check_source(source: str, *, make: bool) -> None:

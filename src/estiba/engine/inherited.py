@@ -41,6 +41,8 @@ def with_mounts_of_others(
 def with_ids_of_others(options: ContainerOptions, *, find: Callable[[str], ContainerRecord]) -> ContainerOptions:
     """The options with the ids of the containers whose namespaces are shared: a name may become somebody else's.
 
+    That is where --pid, --ipc, --network or --userns name a container.
+
     Raises:
         NoSuchContainer.
     """
@@ -50,7 +52,12 @@ def with_ids_of_others(options: ContainerOptions, *, find: Callable[[str], Conta
         return f"{kind}:{find(name).id}" if colon else mode
 
     shared = options.shared
-    return options._replace(shared=shared._replace(pid=named(shared.pid), ipc=named(shared.ipc)))
+    users = options.userns_target
+    return options._replace(
+        shared=shared._replace(pid=named(shared.pid), ipc=named(shared.ipc)),
+        network=named(options.network),
+        userns_target=find(users).id if options.userns == "container" else users,
+    )
 
 
 def _mounts(other: ContainerRecord, volumes: list[tuple[str, str]]) -> list[VolumeMount]:

@@ -98,7 +98,7 @@ def begin(
         home=user.home,
         mounts=mounts,
         network=network.choice,
-        foreign=_foreign(network, own),
+        foreign=_foreign(network.choice if given is None or not given.network else given.network, own),
         counts_swap=counts_swap(),
         counts_pids=counts_pids(),
         architecture=request.architecture,
@@ -133,6 +133,7 @@ def _surroundings(request: StartRequest, paths: ContainerPaths, own: OwnIds | No
     options = request.options
     is_asked = (
         options.devices
+        or request.borrowed
         or options.shared != _NOTHING_SHARED
         or options.block_io != _ANY_BLOCK_IO
         or options.security.privileged
@@ -146,9 +147,9 @@ def _surroundings(request: StartRequest, paths: ContainerPaths, own: OwnIds | No
     return Surroundings(request, paths, own)
 
 
-def _foreign(network: Network, own: OwnIds | None) -> tuple[str, ...]:
-    """Namespaces over which the container's root has no power, though it is in them."""
-    choice = network.choice.removeprefix("path:")
+def _foreign(network: str, own: OwnIds | None) -> tuple[str, ...]:
+    """Namespaces over which the container's root has no power, though it is in them: perhaps that of its `network`."""
+    choice = network.removeprefix("path:")
     if own is None or choice == "new" or (choice.startswith("/") and own.owns(choice)):
         return ()
     return ("network",)

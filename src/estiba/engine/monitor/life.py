@@ -130,6 +130,10 @@ class Life:
 
     def _start(self) -> None:
         assert self.network is not None
+        if self.restarts and self.request.borrowed:
+            from estiba.engine.monitor.lenders import found_again
+
+            self.request = found_again(self.request, self.containers)
         options = self.request.options
         self.serving.status = None
         streams = self.serving.new_streams(tty=options.tty, interactive=options.interactive)

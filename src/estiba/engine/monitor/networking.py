@@ -30,7 +30,7 @@ _WITHOUT_NAMES = ("", "none", "host", "bridge")
 
 
 class Network(NamedTuple):
-    """`descriptor` is the namespace, -1 where the runtime makes one (``none``) or the host's is used.
+    """`descriptor` is the namespace, -1 where the runtime makes one (``none``), or the host's or another's is used.
 
     `user` connects the one that the runtime makes, where an ordinary user is to have a network.
     """
@@ -62,7 +62,7 @@ def connect(request: StartRequest, networks: Callable[[], Networks], own: OwnIds
     if wanted == "none":
         return Network(-1, "new", Networking("none"))
     if wanted.startswith(_JOINS) and not ordinary_user.is_ordinary():
-        return Network(-1, f"path:/proc/{request.joined_pid}/ns/net", Networking(wanted))
+        return Network(-1, "", Networking(wanted))  # found at each start (`surroundings`)
     if not has_root():
         return _user_network(request)
     joined = networks()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 
 from estiba.engine.monitor.copy_up import fill_volume
+from estiba.engine.monitor.lenders import namespace_of
 from estiba.errors import Conflict, NotFound, Unavailable
-from estiba.linux.namespaces import has_root, same_namespace
+from estiba.linux.namespaces import has_root
 from estiba.linux.own_ids import HOST_REMEDY, OwnIds
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from estiba.engine.monitor.request import StartRequest
+    from estiba.engine.monitor.request import Borrowed, StartRequest
 
 _BY_THE_RUNTIME = ("none", "host")  # networks that are not made for the container by us
 
@@ -42,7 +43,7 @@ def own_ids(request: StartRequest) -> OwnIds | None:
     if kind == "maps":
         return OwnIds.mapped(options.uid_map, options.gid_map, network=network)
     if kind == "container":
-        return _of_container(request.users_pid, options.userns_target, network=network)
+        return _of_container(next(one for one in request.borrowed if one.kind == "user"), network=network)
     return _of_namespace(options.userns_target, network=network)
 
 
@@ -67,20 +68,19 @@ def _fill(root: int, target: str, place: str) -> None:
     fill_volume(f"/proc/self/fd/{root}", target, place)
 
 
-def _of_container(pid: int, name: str, *, network: bool) -> OwnIds | None:
-    """Those of the container whose first process is `pid`; None where it has the host's."""
-    ended = Conflict(f"container {name} has ended: its ids cannot be shared")
+def _of_container(borrowed: Borrowed, *, network: bool) -> OwnIds | None:
+    """Those of another container; None where it has the host's."""
+    namespace = namespace_of(borrowed)
+    if os.path.samestat(os.fstat(namespace), os.stat("/proc/self/ns/user")):
+        os.close(namespace)
+        return None
+    own = OwnIds.joined(namespace, network=network)
     try:
-        if same_namespace(pid, "user"):
-            return None
-        namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        own = OwnIds.joined(namespace, network=network)
         # Only now is the range sure to stay: it may have been given to another before.
-        if not os.path.samestat(os.stat(f"/proc/{pid}/ns/user"), os.fstat(namespace)):
-            own.close()
-            raise ended
-    except FileNotFoundError:
-        raise ended from None
+        os.close(namespace_of(borrowed))
+    except Conflict:
+        own.close()
+        raise
     return own
 
 

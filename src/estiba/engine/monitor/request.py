@@ -26,23 +26,24 @@ class VolumePlace(NamedTuple):
 
 
 class Borrowed(NamedTuple):
-    """A namespace of another container that is shared: `kind` is ``pid`` or ``ipc``; `pid` is that container's first
-    process, which began at `started`, and `name` the container's."""
+    """A namespace of another container that is shared: `kind` is ``pid``, ``ipc``, ``network`` or ``user``; `pid` is
+    that container's first process, which began at `started`, and `name` the container's."""
 
     kind: str
     pid: int
     started: int
     name: str
+    container_id: str = ""
 
 
 class StartRequest(NamedTuple):
     """Everything that a monitor needs; nothing else is read from outside but the database.
 
     `rootfs` are the mounts that make the container's files. `runtime` is the runtime's command. `boot` is the boot id.
-    `joined_pid` is a process of the container whose network is shared, `users_pid` of that whose ids are. `attach` asks
-    that the starter gets the output, `attach_input` that it gives the input. `console_size` is rows and columns.
-    `links` are pairs (name, address) of other containers. `settle_after` is for how many seconds the monitor has
-    nothing to do before it settles (0: its own choice).
+    `attach` asks that the starter gets the output, `attach_input` that it gives the input. `console_size` is rows and
+    columns. `links` are pairs (name, address) of other containers. `settle_after` is for how many seconds the monitor
+    has nothing to do before it settles (0: its own choice). `joined_pid` and `users_pid` say nothing any more; monitors
+    of earlier versions have them packed.
     """
 
     container_id: str

@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import stat
 
+from estiba.engine.monitor.lenders import namespace_of
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux import mountpoints as mp
 from estiba.linux.filesystems import TMPFS, filesystem_type
-from estiba.linux.namespaces import CLONE_NEWNS, NAMESPACES, has_root, join
+from estiba.linux.namespaces import CLONE_NEWNS, has_root, join
 from estiba.linux.own_ids import host_id
 from estiba.linux.paths import IN_ROOT_NO_LINKS, open_in_root
-from estiba.linux.processes import start_time
 from estiba.runtime.spec import SpecDevice, SpecMount
 from estiba.values import TYPE_CHECKING
 
@@ -49,14 +49,15 @@ class Surroundings:
         self.mounts: tuple[SpecMount, ...] = ()
         self.devices: tuple[SpecDevice, ...] = ()
         self.device_rules: tuple[dict[str, Any], ...] = ()
-        self.pid = self.ipc = ""
+        self.pid = self.ipc = self.network = ""
         self.block_io = block_io(request.options.block_io)
         self.release = _release()
         self._bundle = paths.bundle
         try:
             self._give_devices(request.options, own)
             for borrowed in request.borrowed:
-                self._join(borrowed)
+                if borrowed.kind != "user":  # whose ids it has is another question (`own_ids`)
+                    self._join(borrowed)
             if request.options.shared.ipc == "host":
                 self.mounts += (SpecMount("/dev/shm", "bind", "/dev/shm", ("rbind", "rprivate", *_QUIET)),)
             for number, place in enumerate(request.volumes):
@@ -74,6 +75,7 @@ class Surroundings:
             block_io=self.block_io,
             pid=self.pid,
             ipc=self.ipc,
+            network=self.network or place.network,
             release=self.release,
         )
 
@@ -120,9 +122,12 @@ class Surroundings:
         return path
 
     def _join(self, borrowed: Borrowed) -> None:
-        descriptor = _namespace_of(borrowed, borrowed.kind)
+        descriptor = namespace_of(borrowed)
         self._opened.append(descriptor)
         choice = f"path:/proc/{os.getpid()}/fd/{descriptor}"
+        if borrowed.kind == "network":
+            self.network = choice
+            return
         if borrowed.kind == "pid":
             self.pid = choice
             return
@@ -264,26 +269,13 @@ def _facts(status: os.stat_result) -> tuple[str, int, int, int, int, int]:
     return (_kind(status), *numbers, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
-def _namespace_of(borrowed: Borrowed, kind: str) -> int:
-    """A descriptor of a namespace of the other container's first process, which is proven to be that very one."""
-    ended = Conflict(f"container {borrowed.name} has ended: its {borrowed.kind} namespace cannot be joined")
-    try:
-        descriptor = os.open(f"/proc/{borrowed.pid}/ns/{NAMESPACES[kind][1]}", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError):
-        raise ended from None
-    if start_time(borrowed.pid) != borrowed.started:
-        os.close(descriptor)
-        raise ended
-    return descriptor
-
-
 def _shared_memory(borrowed: Borrowed) -> int:
     """A detached mount of the other container's /dev/shm.
 
     A mount may be cloned only in its own mount namespace, so this process, which has one thread, goes there and back.
     The path is walked inside that container's root without a link, and nothing but a tmpfs is taken.
     """
-    there = _namespace_of(borrowed, "mount")
+    there = namespace_of(borrowed, "mount")
     back = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         join(there, CLONE_NEWNS)
