@@ -99,12 +99,13 @@ class BuildExecutor:
         with located(vertex, self._request):
             if isinstance(operation, SourceUrl):
                 return self._remote.url(operation, step, key=vertex.digest)
+            if isinstance(operation, SourceGit):
+                return self._remote.git(operation, step, key=vertex.digest)
             if isinstance(operation, Run):
                 return self._layer(vertex, inputs, step, lambda name: self._run_action(vertex, operation, inputs, name))
             if isinstance(operation, Copy):
                 return self._layer(vertex, inputs, step, lambda name: self._copy_action(vertex, operation, inputs))
-            if isinstance(operation, SourceGit):
-                raise NotThereYet("ADD of a git repository is not there yet")
+            assert isinstance(operation, MakeDirectory)
             return self._layer(vertex, inputs, step, lambda name: DirectoryAction(operation.path, operation.owner))
 
     def _request_parts(self, operation: Run) -> Pairs:

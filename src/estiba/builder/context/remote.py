@@ -17,9 +17,10 @@ from estiba.dockerfile.addresses import shown
 from estiba.errors import Corrupt
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.protocols import CacheKey, Result, Step
-from estiba.graph.vertex import SourceUrl
+from estiba.graph.vertex import SourceGit, SourceUrl
 from estiba.oci.digest import Digest
 from estiba.store.cache import CacheRecord
+from estiba.store.snapshots.trees import remove_tree
 from estiba.store.store import Store
 
 _STRONG_AFTER = 60
@@ -49,6 +50,60 @@ class RemoteSources:
         if last is not None and source.checksum not in ("", last.parts["content"]):
             last = None
         return self._new(f"{self._build}-{key[:12]}", lambda place: self._fetch(source, asked, last, place, step))
+
+    def git(self, source: SourceGit, step: Step, *, key: str) -> Result:
+        """The files of the commit that `source` names; known ones come without a question where its name is given.
+
+        Raises:
+            Corrupt: it is another commit than it must be. What `context.git` raises. Cancelled.
+        """
+        from estiba.builder.context.git import Git
+
+        if known := self._known(self._commit_key(source, source.checksum or source.ref.lower())):
+            step.output(b"known by its commit\n")
+            return known
+        git = Git(self._surroundings.environment, only_web=True)
+        wanted = git.resolve(source.remote, source.ref, cancellation=step.cancellation)
+        if not wanted.is_meant_by(source.checksum):
+            raise Corrupt(
+                f"{shown(source.remote)} is not what the checksum names at {source.ref or 'its default branch'}:"
+                f" expected {source.checksum}, got {wanted.commit}",
+                remedy="If the new commit is right, change the checksum; nothing of it was kept.",
+            )
+        step.output(f"commit {wanted.commit}\n".encode())
+        by_commit = self._commit_key(source, wanted.commit)
+        if known := self._known(by_commit):
+            return known
+
+        def fill(place: str) -> tuple[CacheKey, ...]:
+            held, folder = self._store.scratch.folder("git")
+            try:
+                time = git.fetch(
+                    source.remote,
+                    wanted,
+                    place,
+                    store=f"{place}/.git" if source.keeps_git_dir else f"{folder}/git",
+                    keeps_git_dir=source.keeps_git_dir,
+                    submodules=source.submodules,
+                    cancellation=step.cancellation,
+                )
+            finally:
+                remove_tree(folder)
+                os.close(held)
+            if self._request.epoch is None:
+                _set_times(place, time)
+            return (by_commit,)
+
+        return self._new(f"{self._build}-{key[:12]}", fill)
+
+    def _commit_key(self, source: SourceGit, commit: str) -> CacheKey:
+        """A commit is the same wherever it comes from; a kept ``.git`` names the address."""
+        parts = (
+            ("commit", commit),
+            ("submodules", "with" if source.submodules else "without"),
+            (".git", f"of {shown(source.remote)}" if source.keeps_git_dir else "without"),
+        )
+        return keys.make_key("git", parts, epoch=self._request.epoch)
 
     def _fetch(
         self, source: SourceUrl, asked: CacheKey, last: CacheRecord | None, place: str, step: Step
@@ -139,3 +194,11 @@ def _conditions(last: CacheRecord | None) -> dict[str, str]:
     if last.parts["etag"]:
         return {"If-None-Match": last.parts["etag"]}
     return {"If-Modified-Since": formatdate(int(last.parts["date"]), usegmt=True)} if last.parts["date"] else {}
+
+
+def _set_times(directory: str, seconds: int) -> None:
+    """Everything there gets the time of its commit: the one of the clone tells nothing."""
+    for top, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            os.utime(f"{top}/{name}", (seconds, seconds), follow_symlinks=False)
+    os.utime(directory, (seconds, seconds))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 from estiba.builder.context.tree import SourceTree
+from estiba.dockerfile.addresses import shown
 from estiba.graph.protocols import Result
 from estiba.graph.vertex import LocalContext, SourceGit, SourceUrl, Vertex
 from estiba.oci.digest import Digest
@@ -45,4 +46,4 @@ class Trees:
 def _label(operation: SourceUrl | SourceGit) -> str:
     if isinstance(operation, SourceUrl):
         return f"the file {operation.name}"
-    return f"the repository {operation.remote}"
+    return f"the repository {shown(operation.remote)}"

@@ -1,7 +1,7 @@
 """The executable that becomes git: ``python -I -S git_process.py ARGUMENT…``.
 
-It dies with the agent's thread that started it (PR_SET_PDEATHSIG), and gives files the modes that the repository says,
-whatever the agent's own umask.
+It dies with the thread that started it (PR_SET_PDEATHSIG), and gives files the modes that the repository says, whatever
+the caller's own umask.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from estiba.linux.processes import die_with_parent
 
