@@ -75,4 +75,4 @@ def _change(engine: Engine, record: ContainerRecord, change: Callable[[Container
         current = engine.containers.find(record.id)
         if current.state in lifecycle.HAS_MONITOR:
             raise Conflict(f"container {record.name} has just been started", remedy="Do it again.")
-        engine.containers.set_options(record.id, change(current.parsed_options()))
+        engine.containers.change_options(record.id, change)

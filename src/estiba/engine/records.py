@@ -10,6 +10,7 @@ from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
     from typing import Any
 
     from estiba.engine.options import ContainerOptions
@@ -242,6 +243,22 @@ class Containers:
         text = json_text.dumps(options.to_json())
         with self._database.transaction() as connection:
             connection.execute("UPDATE containers SET options = ? WHERE id = ?", (text, container_id))
+
+    def change_options(
+        self, container_id: str, change: Callable[[ContainerOptions], ContainerOptions]
+    ) -> ContainerOptions:
+        """As `set_options`, with what `change` makes of what others may have changed meanwhile; gives that.
+
+        Raises:
+            NoSuchContainer: it is gone. What `change` raises; nothing is changed then.
+        """
+        with self._database.transaction():
+            record = self.get(container_id)
+            if record is None:
+                raise NoSuchContainer(container_id[:12])
+            options = change(record.parsed_options())
+            self.set_options(container_id, options)
+        return options
 
     def set_network(self, container_id: str, networking: Networking) -> None:
         """It is reached in another way from now on."""

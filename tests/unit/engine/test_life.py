@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from estiba.engine import frames
 from estiba.engine.monitor.life import Life
 from estiba.engine.monitor.networking import Network
 from estiba.engine.monitor.request import StartRequest
 from estiba.engine.monitor.serving import Serving
-from estiba.engine.options import ContainerOptions
-from estiba.engine.records import Networking
+from estiba.engine.options import ContainerOptions, Limits, Membership
+from estiba.engine.records import ContainerRecord, Containers, Networking
 from estiba.engine.spec import Process
-from estiba.errors import Unavailable
+from estiba.errors import EstibaError, Unavailable
+from estiba.networks.endpoints import Endpoint
+from estiba.oci import json_text
+from estiba.store.database import Database
 
 
 class Broken:
@@ -62,3 +66,76 @@ def test_a_record_of_networks_that_cannot_be_used_does_not_keep_a_container_from
     life._say_goodbye()
     said = capfd.readouterr().err
     assert "database is locked" in said and "could not be set up" in said
+
+
+class Told:
+    """A client of the monitor."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, Any]] = []
+
+    def send(self, kind: int, content: Any = b"") -> None:
+        self.frames.append((kind, content))
+
+
+class Joinable:
+    """Networks that take everybody in, and note how."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str]] = []
+
+    def attach(self, _netns: int, *, network: str, hostname: str, **_: Any) -> Endpoint:
+        self.noted.append((network, hostname))
+        return Endpoint(network, "eth0", "10.0.0.2", 24, "10.0.0.1", "02:00:00:00:00:02")
+
+    def leave(self, _netns: int, _key: str, network: str) -> None:
+        self.noted.append((network, "left"))
+
+
+def running(life: Life) -> Containers:
+    """Its record, whose network namespace is none, so that nobody answers for names."""
+    life.network = Network(-1, "new", Networking())
+    life.run = object()  # type: ignore[assignment]
+    life.networks = Joinable()  # type: ignore[assignment]
+    text = json_text.dumps(life.request.options.to_json())
+    record = ContainerRecord("c" * 64, "web", "image", "", 0, "running", text, "{}", "")
+    life.containers.add(record)
+    return Containers(Database.open(f"{life.request.root}/state.db"))
+
+
+def test_joining_a_network_keeps_what_others_have_changed_meanwhile(life: Life) -> None:
+    others, client = running(life), Told()
+    others.change_options("c" * 64, lambda options: options._replace(limits=Limits(memory=1 << 25)))
+    others.rename("c" * 64, "front")
+    for kind, content in ((frames.CONNECT, Membership("inner")._asdict()), (frames.DISCONNECT, "bridge")):
+        life.change_networks(client, frames.Frame(kind, json_text.dumps(content).encode()))  # type: ignore[arg-type]
+    assert client.frames == [(frames.DONE, b"")] * 2
+    assert life.networks.noted == [("inner", "front"), ("bridge", "left")]  # type: ignore[union-attr]
+    record = others.find("front")
+    assert record.parsed_options() == ContainerOptions("image", limits=Limits(memory=1 << 25), network="inner")
+    assert life.request.options == record.parsed_options()
+
+
+def test_a_network_that_cannot_be_noted_is_left_again(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: Any) -> None:
+        raise Unavailable("the database is busy")
+
+    running(life)
+    monkeypatch.setattr(Containers, "change_options", busy)
+    client, before = Told(), life.network
+    content = json_text.dumps(Membership("inner")._asdict()).encode()
+    life.change_networks(client, frames.Frame(frames.CONNECT, content))  # type: ignore[arg-type]
+    assert client.frames == [(frames.REFUSED, {"message": "the database is busy", "remedy": ""})]
+    assert life.networks.noted == [("inner", "web"), ("inner", "left")]  # type: ignore[union-attr]
+    assert life.network == before
+
+
+def test_a_change_that_is_refused_changes_nothing(life: Life) -> None:
+    others = running(life)
+
+    def refuse(_options: ContainerOptions) -> ContainerOptions:
+        raise EstibaError("no")
+
+    with pytest.raises(EstibaError):
+        others.change_options("c" * 64, refuse)
+    assert others.find("web").parsed_options() == life.request.options

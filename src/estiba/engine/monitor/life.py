@@ -28,10 +28,13 @@ from estiba.store.database import Database
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from estiba.engine.monitor.clients import Client
     from estiba.engine.monitor.health import Checks
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.monitor.serving import Serving
+    from estiba.engine.options import ContainerOptions
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
     from estiba.networks.names.server import NameServer
@@ -241,10 +244,10 @@ class Life:
                 return
 
     def _take_updates(self) -> None:
-        """What `estiba update` has changed meanwhile holds for the next start, and decides whether there is one."""
+        """What `update` and `rename` have changed meanwhile holds for the next start, and decides whether there is one."""
         record = self.containers.get(self.request.container_id)
         if record is not None:
-            self.request = self.request._replace(options=record.parsed_options())
+            self.request = self.request._replace(options=record.parsed_options(), name=record.name)
 
     def _await_end(self) -> int:
         """How the first process has ended. After a while another program of this process goes on in our place."""
@@ -411,27 +414,40 @@ class Life:
 
     def change_networks(self, client: Client, frame: frames.Frame) -> None:
         """Put the running container into one more network, or take it out of one; tell `client` what came of it."""
-        options = self.request.options
         try:
             if self.network is None or self.run is None:
                 raise Conflict("the container is not running", remedy="Try again when it runs.")
+            self._take_updates()
             if frame.kind == frames.CONNECT:
                 value = frame.json()
-                membership = Membership(**value | {"aliases": tuple(value["aliases"])})
-                options = options.joined(membership)
-                self.network = networking.join(self.request, self.network, self._networks(), membership)
+                self._join(self.network, Membership(**value | {"aliases": tuple(value["aliases"])}))
             else:
-                options = options.left(frame.json())
-                self.network = networking.leave(self.request, self.network, self._networks(), frame.json())
-            self.request = self.request._replace(options=options)
-            self.containers.set_options(self.request.container_id, options)
-            self.containers.set_network(self.request.container_id, self.network.networking)
+                self._leave(self.network, frame.json())
             self._answer_names()
         except (EstibaError, OSError) as error:
             remedy = error.remedy if isinstance(error, EstibaError) else ""
             client.send(frames.REFUSED, {"message": _sentence(error), "remedy": remedy})
             return
         client.send(frames.DONE)
+
+    def _join(self, network: networking.Network, membership: Membership) -> None:
+        self.request.options.joined(membership)  # may it?
+        joined = networking.join(self.request, network, self._networks(), membership)
+        try:
+            self._note(joined, lambda options: options.joined(membership))
+        except EstibaError:
+            networking.leave(self.request, joined, self._networks(), membership.network)
+            raise
+
+    def _leave(self, network: networking.Network, name: str) -> None:
+        self.request.options.left(name)  # is it there?
+        self._note(networking.leave(self.request, network, self._networks(), name), lambda options: options.left(name))
+
+    def _note(self, network: networking.Network, change: Callable[[ContainerOptions], ContainerOptions]) -> None:
+        options = self.containers.change_options(self.request.container_id, change)
+        self.request = self.request._replace(options=options)
+        self.network = network
+        self.containers.set_network(self.request.container_id, network.networking)
 
     def _answer_names(self) -> None:
         """From the first network on in which containers have names."""
