@@ -81,12 +81,21 @@ class OwnIds:
             Unavailable: the kernel refused, or its owner ends just now.
         """
         leases: list[Lease] = []
+        made = -1
         try:
             users, groups, made = idmapped.look_into(descriptor, network=network)
             # (One that begins with the host's 0 is all of the host's ids, and no range that anybody takes.)
-            leases += [id_leases.share(start, size) for _, start, size in users if start]
-        except OSError as error:
-            os.close(descriptor)
+            for _, start, size in users:
+                if start:
+                    leases.append(id_leases.share(start, size))
+        except BaseException as error:
+            for lease in leases:
+                lease.release()
+            for opened in (descriptor, made):
+                if opened >= 0:
+                    os.close(opened)
+            if not isinstance(error, OSError):
+                raise
             raise Unavailable(f"the user namespace cannot be joined: {error.strerror}", remedy=HOST_REMEDY) from error
         return cls(users, groups, descriptor, made, *leases)
 

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sys
 
-from estiba.errors import CommandFailed, InvalidInput, NotFound
+from estiba.errors import CommandFailed, InvalidInput, NotFound, Unavailable
 from estiba.oci import json_text
 from estiba.runtime import interpreter
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -82,10 +82,13 @@ class RuntimeClient:
             NotFound: no such executable.
         """
         places = [name] if "/" in name else [os.path.join(d, name) for d in _ENVIRONMENT["PATH"].split(":")]
-        for place in places:
-            if os.access(place, os.X_OK):
+        for place in map(os.path.abspath, places):
+            if os.path.isfile(place) and os.access(place, os.X_OK):
                 return cls((place,), root)
-        raise NotFound(f"the runtime {name!r} is not installed", remedy="Leave --runtime out to use Estiba's own.")
+        why = "that path is no program" if "/" in name else f"it is not in {_ENVIRONMENT['PATH']}"
+        raise NotFound(
+            f"the runtime {name!r} is not installed: {why}", remedy="Leave --runtime out to use Estiba's own."
+        )
 
     def create(
         self,
@@ -276,12 +279,18 @@ class RuntimeClient:
                 os.close(held[0])
                 executable = f"/proc/self/fd/{moved[-1]}"
         try:
-            if self._ends_with_caller:
-                from estiba.linux import mortal
+            try:
+                if self._ends_with_caller:
+                    from estiba.linux import mortal
 
-                pid = mortal.spawn(executable, command, _ENVIRONMENT, descriptors=dict(enumerate(moved)))
-            else:
-                pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
+                    pid = mortal.spawn(executable, command, _ENVIRONMENT, descriptors=dict(enumerate(moved)))
+                else:
+                    pid = os.posix_spawn(executable, command, _ENVIRONMENT, file_actions=actions)
+            except OSError as error:
+                raise Unavailable(
+                    f"the runtime {command[0]} cannot be executed: {(error.strerror or str(error)).lower()}",
+                    remedy="Check the path, and for a script the interpreter in its first line.",
+                ) from error
             _, status = os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
             return (code if code >= 0 else 128 - code), _content(log)

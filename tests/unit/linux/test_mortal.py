@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 _CALLER = """
 import os, sys
 from estiba.linux import mortal
@@ -31,8 +33,28 @@ def test_a_program_ends_with_a_caller_that_is_killed() -> None:
         os.close(program)
 
 
-def test_a_program_that_cannot_be_executed_is_127() -> None:
-    script = "from estiba.linux import mortal; import os; pid = mortal.spawn('/none', ['none'], {}, descriptors={});"
-    script += "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+@pytest.mark.parametrize("descriptors", ["{}", "{number: 100 for number in range(60)}"])
+def test_why_a_program_cannot_be_executed_is_told(tmp_path, descriptors) -> None:
+    (tmp_path / "script").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "script").chmod(0o755)
+    script = f"""
+import os, sys
+from estiba.linux import mortal
+os.dup2(os.open(os.devnull, os.O_RDWR), 100)
+before = os.listdir("/proc/self/fd")
+for program in ("/none", "{tmp_path}", "{tmp_path}/script"):
+    try:
+        mortal.spawn(program, ["x"], {{}}, descriptors={descriptors})
+    except OSError as error:
+        print(error.strerror, error.filename == program)
+assert os.listdir("/proc/self/fd") == before
+pid = mortal.spawn("/bin/true", ["true"], {{}}, descriptors={descriptors})
+print(os.waitpid(pid, 0)[1], os.listdir("/proc/self/fd") == before)
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "127\n"
+    assert done.stdout.splitlines() == [
+        "No such file or directory True",
+        "Permission denied True",
+        "No such file or directory True",
+        "0 True",
+    ]
