@@ -56,14 +56,20 @@ ACCEPTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 
 _REMEDIES = {
-    STARTING: "Wait until it runs.",
-    RUNNING: "Stop it first, or remove it by force: estiba rm -f",
-    PAUSED: "Let it go on first: estiba unpause",
-    RESTARTING: "Stop it first: estiba stop",
-    CREATED: "Start it first: estiba start",
-    EXITED: "Start it first: estiba start",
-    REMOVING: "It is being removed.",
-    DEAD: "Only its removal is left: estiba rm",
+    STARTING: "Wait until it runs: estiba ps",
+    RUNNING: "Stop it first: estiba stop {name}. Or remove it by force: estiba rm -f {name}",
+    PAUSED: "Let it go on first: estiba unpause {name}",
+    RESTARTING: "Stop it first: estiba stop {name}",
+    CREATED: "Start it first: estiba start {name}",
+    EXITED: "Start it first: estiba start {name}",
+    REMOVING: "Wait until it is gone: estiba ps -a",
+    DEAD: "Only its removal is left: estiba rm {name}",
+}
+_NOTHING_TO_KILL = "There is nothing to kill. See what runs: estiba ps"
+_REMEDIES_OF_COMMANDS = {
+    ("unpause", RUNNING): "There is nothing to do: its processes are not stopped.",
+    ("kill", CREATED): _NOTHING_TO_KILL,
+    ("kill", EXITED): _NOTHING_TO_KILL,
 }
 
 
@@ -72,9 +78,10 @@ class WrongState(Conflict):
 
     def __init__(self, name: str, command: str, state: str) -> None:
         words = {CREATED: "not running (created)", EXITED: "not running (exited)"}
+        remedy = _REMEDIES_OF_COMMANDS.get((command, state)) or _REMEDIES[state]
         super().__init__(
             f"container {name} is {words.get(state, state)}: it cannot be {_DONE.get(command, command)}",
-            remedy="It is not paused." if (command, state) == ("unpause", RUNNING) else _REMEDIES[state],
+            remedy=remedy.format(name=name),
         )
 
 
@@ -92,11 +99,6 @@ _DONE = {
     "copy": "copied from or to",
     "remove": "removed",
 }
-
-
-def may_follow(state: str, new: str) -> bool:
-    """Whether a container in `state` may become `new`."""
-    return new in NEXT[state]
 
 
 def must_act(command: str, state: str, *, name: str) -> bool:

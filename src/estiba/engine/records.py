@@ -310,7 +310,10 @@ class Containers:
         with self._database.transaction(durable=durable) as connection:
             present = _state(connection, container_id)
             if state not in NEXT[present] and state != present:
-                raise Conflict(f"container {container_id[:12]} is {present}: it cannot become {state}")
+                raise Conflict(
+                    f"container {container_id[:12]} is {present}: it cannot become {state}",
+                    remedy="Another command has just changed it. See what it is now: estiba ps -a",
+                )
             connection.execute(
                 f"UPDATE containers SET {assignments} WHERE id = ?", (state, *fields.values(), container_id)
             )

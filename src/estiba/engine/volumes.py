@@ -115,7 +115,10 @@ class Volumes:
         """
         volume = self.ensure(name, labels=labels)
         if labels and dict(volume.labels) != dict(labels):
-            raise AlreadyExists(f"there is a volume {name} already, with other labels")
+            raise AlreadyExists(
+                f"there is a volume {name} already, with other labels",
+                remedy=f"Choose another name, or remove it first: estiba volume rm {name}",
+            )
         return volume
 
     def get(self, name: str) -> Volume:

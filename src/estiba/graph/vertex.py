@@ -241,11 +241,6 @@ class Vertex(NamedTuple):
         digest = definition_digest(operation, [each.digest for each in inputs])
         return cls(operation, inputs, digest, name, stage, line, source)
 
-    @property
-    def changes_files(self) -> bool:
-        """Whether its result is its first input's filesystem with one layer more."""
-        return isinstance(self.operation, Run | Copy | MakeDirectory)
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vertex) and self.digest == other.digest
 

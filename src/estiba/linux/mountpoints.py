@@ -265,12 +265,6 @@ def attributes_of(flags: int, cleared: int) -> tuple[int, int]:
     return sets, clears
 
 
-def remount_bind(place: str, flags: int, *, cleared: int = 0) -> None:
-    """Change the flags of the mount point `place` to `flags` besides those it has and that are not `cleared`."""
-    sets, clears = attributes_of(flags, cleared)
-    set_attributes(place, sets, clears, recursive=False)
-
-
 def set_propagation(place: str, propagation: int) -> None:
     """Set how mount events travel: a value of `PROPAGATION_OPTIONS`."""
     raw_mount("", place, "", propagation, "", f"change the propagation of {place}")

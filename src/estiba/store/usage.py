@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from estiba.oci.digest import Digest
+from estiba.store.cache import CacheRecord
 from estiba.store.images import ImageRecord
 from estiba.store.scratch import size_on_disk
 from estiba.store.store import Store
@@ -60,7 +61,8 @@ def measure(
     }
     details, in_images = _images(store, sizes)
     parts = {part for parts in in_images.values() for part in parts}
-    cached = _cached(store, sizes, parts)
+    cache = store.cache.list()
+    cached = _cached(store, cache, sizes, parts)
     active = tuple(detail for detail in details if detail.containers)
     total = _sum({part: size for parts in in_images.values() for part, size in parts.items()})
     kept = _sum({part: in_images[detail.record.id][part] for detail in active for part in in_images[detail.record.id]})
@@ -68,7 +70,7 @@ def measure(
         Line(len(details), len(active), total, total - kept),
         _containers(store, sizes, running),
         _volumes(store, volumes_in_use),
-        _build_cache(store, sizes, cached),
+        _build_cache(store, len(cache), sizes, cached),
         details,
         _line({name: size_on_disk(f"{store.paths.trash}/{name}") for name in _names(store.paths.trash)}, ()),
         _other(store, sizes, parts, cached),
@@ -139,10 +141,12 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _cached(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]]) -> frozenset[Digest]:
+def _cached(
+    store: Store, cache: Sequence[CacheRecord], sizes: dict[_Part, int], in_images: set[tuple[str, _Part]]
+) -> frozenset[Digest]:
     """The snapshots that only the build cache keeps."""
     own: set[Digest] = set()
-    for record in store.cache.list():
+    for record in cache:
         chain = record.chain_id
         while chain is not None and chain in sizes and ("snapshot", chain) not in in_images and chain not in own:
             own.add(chain)
@@ -151,12 +155,11 @@ def _cached(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Pa
     return frozenset(own)
 
 
-def _build_cache(store: Store, sizes: dict[_Part, int], own: frozenset[Digest]) -> Line:
-    """The snapshots that only the build cache keeps, and what `RUN --mount=type=cache` keeps."""
-    records = store.cache.list()
+def _build_cache(store: Store, records: int, sizes: dict[_Part, int], own: frozenset[Digest]) -> Line:
+    """The snapshots that only the build cache keeps, of its `records`, and what `RUN --mount=type=cache` keeps."""
     mounts = _names(store.paths.mounts)
     size = sum(sizes[chain] for chain in own) + sum(size_on_disk(f"{store.paths.mounts}/{name}") for name in mounts)
-    return Line(len(records) + len(mounts), len(records) - len(own), size, size)
+    return Line(records + len(mounts), records - len(own), size, size)
 
 
 def _other(store: Store, sizes: dict[_Part, int], in_images: set[tuple[str, _Part]], cached: frozenset[Digest]) -> Line:

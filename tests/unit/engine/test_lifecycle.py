@@ -26,7 +26,11 @@ def test_every_refusal_has_a_remedy():
     for command, (acting, done) in lifecycle.ACCEPTS.items():
         for state in lifecycle.NEXT:
             if state not in acting | done:
-                assert lifecycle.WrongState("one", command, state).remedy
+                refused = lifecycle.WrongState("one", command, state)
+                assert f"cannot be {lifecycle._DONE[command]}" in refused.message
+                assert "{" not in refused.remedy and refused.remedy
+    assert lifecycle.WrongState("one", "remove", lifecycle.RUNNING).remedy.endswith("estiba rm -f one")
+    assert "nothing to kill" in lifecycle.WrongState("one", "kill", lifecycle.EXITED).remedy
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,20 @@ def test_the_build_cache_costs_what_no_image_has(filled):
     assert measure(filled).build_cache == Line(1, 0, size, size)
 
 
+def test_a_record_that_comes_while_the_disk_is_measured_is_in_no_line(filled, monkeypatch):
+    listed = filled.cache.list
+    low = Digest.of(LOW)
+
+    def growing():
+        found = listed()
+        filled.cache.put(f"key {len(found)}", extend(low, Digest.of(CACHED)), Digest.of(CACHED), {})
+        return found
+
+    monkeypatch.setattr(filled.cache, "list", growing)
+    line = measure(filled).build_cache
+    assert (line.total, line.active) == (1, 0)
+
+
 @pytest.mark.root
 def test_all_lines_together_are_what_du_says_of_the_root(filled):
     """To the byte: with a container, a volume, what a killed command left, and what nothing needs."""

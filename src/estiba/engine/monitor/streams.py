@@ -72,11 +72,6 @@ class Streams:
     def is_input_full(self) -> bool:
         return len(self._input_waiting) > 1 << 20
 
-    @property
-    def is_drained(self) -> bool:
-        """Whether every output has come to its end."""
-        return not self._outputs
-
     def started(self) -> None:
         """The container has its ends: close ours of them and begin to read."""
         for descriptor in self._theirs:

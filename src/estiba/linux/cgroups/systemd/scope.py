@@ -142,14 +142,6 @@ class ScopeGroup(Group):
             self._manager.close()
             self._manager = None
 
-    def connect(self) -> Manager:
-        """The manager; the connection stays open until `close`.
-
-        Raises:
-            Unavailable: there is no such bus, or no systemd on it.
-        """
-        return self._connected()
-
     def _connected(self) -> Manager:
         if self._manager is None:
             self._manager = Manager(self.address)
