@@ -11,6 +11,8 @@ from estiba.builder.context import ignore
 from estiba.builder.context.tree import SourceTree
 from estiba.builder.context.trees import Trees
 from estiba.builder.executor import BuildExecutor
+from estiba.builder.failures import place
+from estiba.builder.record import Recorder
 from estiba.builder.request import EPOCH, BaseImages, BuildRequest, BuildResult, BuildSurroundings
 from estiba.dockerfile.instructions import Arg
 from estiba.dockerfile.lower import Lowered, bases_needed, lower
@@ -18,11 +20,12 @@ from estiba.dockerfile.parse import parse
 from estiba.dockerfile.scope import PROXIES
 from estiba.dockerfile.stages import Stages, stages
 from estiba.graph.cancellation import Cancellation
-from estiba.graph.plan import plan
+from estiba.graph.plan import Plan, plan
 from estiba.graph.protocols import Progress
 from estiba.graph.scheduler import execute
 from estiba.graph.vertex import SourceImage, Vertex
 from estiba.image.assemble import commit_image
+from estiba.oci.digest import Digest
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.reference import Reference
 from estiba.store.store import Store
@@ -38,8 +41,9 @@ def build(
     images: BaseImages,
     progress: Progress,
     cancellation: Cancellation | None = None,
+    identifier: str = "",
 ) -> BuildResult:
-    """Build the image that `request` describes and give it its tags.
+    """Build the image that `request` describes and give it its tags. `identifier` is that of its record in the store.
 
     The five steps: read the Dockerfile, fetch the images that it builds on, lower it to a graph, run the graph, record
     the image. A step that fails leaves those before it in the cache and nothing of itself.
@@ -47,16 +51,37 @@ def build(
     Raises:
         DockerfileError: the text is wrong, with its place. NotThereYet: it asks for what Estiba has not yet.
         StepFailed: a command failed. InstructionFailed: another step did. Cancelled: the caller gave it up.
+        CacheMissed: every step was to come from the cache.
     """
-    build_id = f"build-{os.urandom(6).hex()}"
+    identifier = identifier or new_identifier()
+    build_id = f"build-{identifier}"
     leftovers.clear(surroundings)
     written = stages(parse(request.dockerfile, filename=request.filename))
     with store.leases.hold(f"build {request.filename}"), leftovers.RunningBuild(surroundings.steps, build_id):
         bases = _fetch(written, request, store, images)
         lowered = _lower(written, request, bases)
-        diff_ids = _run(lowered, request, store, surroundings, bases, progress, cancellation, build_id)
-        config = lowered.finish(diff_ids)
-        return _record(config, lowered, request, store, unused=_unused_arguments(written, request))
+        steps = plan(lowered.vertex)
+        recorder = Recorder(
+            identifier,
+            request=request,
+            store=store,
+            written=written,
+            lowered=lowered,
+            plan=steps,
+            images={source: str(Digest.of(config.raw)) for source, config in bases.items()},
+            progress=progress,
+        )
+        with recorder:
+            diff_ids = _run(lowered, steps, request, store, surroundings, bases, recorder, cancellation, build_id)
+            config = lowered.finish(diff_ids)
+            result = _record(config, lowered, request, store, unused=_unused_arguments(written, request))
+            recorder.image = str(result.image_id)
+            return result
+
+
+def new_identifier() -> str:
+    """What names a build."""
+    return os.urandom(6).hex()
 
 
 def _fetch(
@@ -89,11 +114,12 @@ def _lower(written: Stages, request: BuildRequest, bases: Mapping[SourceImage, I
 
 def _run(
     lowered: Lowered,
+    steps: Plan,
     request: BuildRequest,
     store: Store,
     surroundings: BuildSurroundings,
     bases: Mapping[SourceImage, ImageConfig],
-    progress: Progress,
+    recorder: Recorder,
     cancellation: Cancellation | None,
     build_id: str,
 ) -> tuple[str, ...]:
@@ -112,11 +138,20 @@ def _run(
             stage_label=_label,
             build_id=build_id,
         )
+        cache = StepCache(
+            store,
+            place=request.filename,
+            is_used=request.uses_cache,
+            steps=steps.steps,
+            images=recorder.images,
+            tell=recorder.explain,
+            requires=(lambda vertex: place(vertex, request)) if request.requires_cache else None,
+        )
         results = execute(
-            plan(lowered.vertex),
-            executor=executor,
-            cache=StepCache(store, place=request.filename, is_used=request.uses_cache),
-            progress=progress,
+            steps,
+            executor=recorder.around(executor),
+            cache=cache,
+            progress=recorder,
             workers=request.workers,
             cancellation=cancellation,
         )

@@ -83,29 +83,3 @@ def _inline(file: InlineFile) -> tuple[str, str]:
         f"inline file {file.name}",
         f"{file.mode:o} {sha256(file.data.encode('utf-8', 'surrogateescape')).hexdigest()}",
     )
-
-
-def explain(before: Mapping[str, str], now: Pairs) -> str:
-    """Why a step with the parts `now` is not what it was `before`, in the order of their weight.
-
-    Everything behind a changed base is changed too, so that is told only where nothing else is.
-    """
-    after = dict(now)
-    changed = [name for name in after if name != "arguments" and before.get(name) != after[name] and name in before]
-    added = [name for name in after if name not in before]
-    removed = [name for name in before if name not in after]
-    if "command" in changed:
-        return "run again: the command changed"
-    reasons = [f"{_short(name)} changed" for name in changed if name != "base"]
-    reasons += [f"{_short(name)} is new" for name in added if not name.startswith("source ")]
-    reasons += [f"{_short(name)} is gone" for name in removed if not name.startswith("source ")]
-    if reasons:
-        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-        return "run again: " + ", ".join(reasons[:3]) + more
-    if "base" in changed:
-        return "run again: the step before it changed"
-    return "run again: its result was removed"
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("file ")

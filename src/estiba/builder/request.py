@@ -24,7 +24,8 @@ class BuildRequest(NamedTuple):
     time in Unix seconds that files get, None keeps theirs. `secrets` are contents by id. `network` is what a RUN
     without ``--network`` gets: ``bridge``, ``host`` or ``none``. The Dockerfile may ask for the host's only where
     `allows_host_network`, for then everything that listens on this machine is within reach. `own_ids` is how many ids
-    of its own a RUN has (0: the host's), None for as many as the surroundings say.
+    of its own a RUN has (0: the host's), None for as many as the surroundings say. With `requires_cache` a step that
+    the cache does not have ends the build.
     """
 
     context: str
@@ -41,6 +42,7 @@ class BuildRequest(NamedTuple):
     allows_host_network: bool = False
     extra_hosts: tuple[str, ...] = ()
     uses_cache: bool = True
+    requires_cache: bool = False
     pulls: bool = False
     epoch: int | None = EPOCH
     workers: int = 4

@@ -14,6 +14,7 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from typing import TextIO
 
     from estiba.builder.request import BuildRequest, BuildResult
     from estiba.cli.build_context import Sources
@@ -21,12 +22,22 @@ if TYPE_CHECKING:
     from estiba.graph.cancellation import Cancellation
     from estiba.wiring.house import House
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "member", "run"]
+
+_ABOUT_BUILDS = {
+    "ls": ("build_ls", "List the builds that were"),
+    "show": ("build_show", "Show a build, and why each of its steps was run or was not"),
+}
 
 _NETWORKS = {"default": "bridge", "bridge": "bridge", "host": "host", "none": "none"}
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
+def member(name: str) -> tuple[str, str] | None:
+    """The module and the summary of a command about builds that were; a directory of that name is written ``./ls``."""
+    return _ABOUT_BUILDS.get(name)
+
+
     """Build; gives 0, or raises what went wrong."""
     from estiba.cli.build_context import Context
     from estiba.cli.build_output import Exports
@@ -68,23 +79,42 @@ def _build(
     request: BuildRequest,
     exports: Exports,
     arguments: argparse.Namespace,
+def _explain(identifier: str, house: House, out: TextIO) -> None:
+    from estiba.builder.record import BuildRecord
+    from estiba.cli.build_record import explain
+    from estiba.store.builds import NoSuchBuild
+
+    try:
+        record = BuildRecord.read(house.store.builds.get(identifier))
+    except NoSuchBuild:
+        return  # it did not come to its first step
+    explain(record, out)
+    out.flush()
+
+
     house: House,
     cancellation: Cancellation,
 ) -> None:
-    from estiba.builder.build import build
+    from estiba.builder.build import build, new_identifier
     from estiba.cli.build_progress import PlainProgress, QuietProgress
     from estiba.cli.transfers import Lines
 
     quiet = arguments.quiet or arguments.progress == "quiet"
     progress = QuietProgress() if quiet else PlainProgress(sys.stderr)
-    result = build(
-        request,
-        store=house.store,
-        surroundings=house.build_surroundings,
-        images=house.images_told_by(None if quiet else Lines(sys.stderr)),
-        progress=progress,
-        cancellation=cancellation,
-    )
+    identifier = new_identifier()
+    try:
+        result = build(
+            request,
+            store=house.store,
+            surroundings=house.build_surroundings,
+            images=house.images_told_by(None if quiet else Lines(sys.stderr)),
+            progress=progress,
+            cancellation=cancellation,
+            identifier=identifier,
+        )
+    finally:
+        if arguments.explain:
+            _explain(identifier, house, sys.stderr if exports.uses_standard_output else sys.stdout)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     exports.write(house, result, request.tags, cancellation=cancellation)
@@ -197,6 +227,7 @@ def _platform(text: str, house: House) -> Platform:
 
 def _network(name: str) -> str:
     if name not in _NETWORKS:
+        requires_cache=arguments.require_cache,
         raise NotThereYet(
             f"build --network {name}: networks of your own are not there yet in a build",
             remedy="There are default, none and host.",

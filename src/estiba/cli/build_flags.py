@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from estiba.cli.parser import SUPPRESS
-from estiba.errors import NotThereYet
+from estiba.errors import InvalidInput, NotThereYet
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ _ATTESTATIONS = ("--provenance", "--sbom")
 _IGNORED_SWITCHES = ["--compress", "--disable-content-trust", "--force-rm", "--rm"]
 
 
+_EPILOG = "`estiba build ls` lists the builds that were, `estiba build show [ID]` tells why a step was run again."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
     add = parser.add_argument
     add("context", metavar="PATH", help="the directory with the files that the Dockerfile names; - is a tar on stdin")
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name the image (may be repeated)")
@@ -58,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--userns", default="", metavar="auto|host", help="the ids of RUN: of its own, or the host's (the default)")
     add("--platform", default="", metavar="OS/ARCH", help="build for this platform")
     add("--no-cache", action="store_true", help="run every step")
+    add("--explain", action="store_true", help="say of every step whether the cache had it, and why not")
+    add("--require-cache", action="store_true", help="fail at the first step that the cache does not have")
     add("--pull", action="store_true", help="fetch the base images even if they are here")
     add("--timestamps", choices=("fixed", "preserve"), default="fixed", help="times of files (fixed: reproducible)")
     add("-q", "--quiet", action="store_true", help="print only the image ID")
@@ -91,7 +97,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises:
-    NotThereYet: a flag of Docker's that Estiba knows and does not do yet.
+    NotThereYet: a flag of Docker's that Estiba knows and does not do yet. InvalidInput: two that exclude each other.
     """
     for name, value in vars(arguments).items():
         kind, _, flag = name.partition(" ")
@@ -99,5 +105,7 @@ def check(arguments: argparse.Namespace) -> None:
             raise NotThereYet(f"build {flag} is not there yet", remedy="`estiba build --help` shows what is.")
         if kind == "attestation" and value not in (None, "false"):
             raise NotThereYet(f"build {flag} is not there yet", remedy=f"Leave it out, or write {flag}=false.")
+    if arguments.no_cache and arguments.require_cache:
+        raise InvalidInput("--no-cache and --require-cache exclude each other", remedy="Leave one of them out.")
     if arguments.progress not in ("auto", "plain", "quiet"):
         raise NotThereYet(f"--progress {arguments.progress} is not there yet", remedy="auto, plain and quiet are.")

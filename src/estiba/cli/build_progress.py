@@ -57,6 +57,8 @@ class PlainProgress:
         with self._lock:
             self._flush(vertex)
             words = error.message if isinstance(error, EstibaError) else str(error)
+            if vertex.digest not in self._numbers:  # it went wrong before it began
+                self._say(vertex, vertex.name)
             self._say(vertex, f"ERROR {words.splitlines()[-1] if words else type(error).__name__}")
 
     def cancelled(self, vertex: Vertex) -> None:

@@ -64,6 +64,11 @@ def check_stages(instructions: Iterable[Instruction]) -> Iterator[Warning]:
                 yield from _check_secrets(at, [name for name, _ in instruction.pairs])
 
 
+def looks_secret(name: str) -> bool:
+    """Whether a variable of this name probably holds a secret."""
+    return bool(_SECRET.search(name)) and not _NOT_SECRET.search(name)
+
+
 def check_bases(
     begins: Iterable[From], variables: Mapping[str, str], defaults: Mapping[str, str], *, escape: str
 ) -> Iterator[Warning]:
@@ -164,7 +169,7 @@ def _check_comment(at: Statement, keyword: str, names: list[str]) -> Iterator[Wa
 
 def _check_secrets(at: Statement, names: Iterable[str]) -> Iterator[Warning]:
     for name in names:
-        if _SECRET.search(name) and not _NOT_SECRET.search(name):
+        if looks_secret(name):
             message = (
                 f"{at.keyword.upper()} {name} looks like a secret; whoever has the image reads it."
                 " Use RUN --mount=type=secret"

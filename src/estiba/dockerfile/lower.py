@@ -38,7 +38,8 @@ class Lowered(NamedTuple):
     """The step whose result is the target's filesystem, and what the image will say.
 
     `base_layers` of the result's layers come from the base image; `layers` are new, one for each line of history that
-    is not empty, in order. `epoch` is the time of everything, in seconds since 1970.
+    is not empty, in order. `epoch` is the time of everything, in seconds since 1970. `stages` are the numbers of those
+    that are needed.
     """
 
     vertex: Vertex
@@ -51,6 +52,7 @@ class Lowered(NamedTuple):
     base_layers: int
     layers: int
     warnings: tuple[Warning, ...]
+    stages: frozenset[int] = frozenset()
 
     def finish(self, diff_ids: Sequence[Digest | str]) -> ImageConfig:
         """The image's configuration, once its filesystem exists; `diff_ids` are all its layers, lowest first.
@@ -151,6 +153,7 @@ def lower(
         state.base_layers,
         state.layers,
         warnings,
+        frozenset(needed.stage.number for needed in resolution.needed),
     )
 
 

@@ -6,7 +6,8 @@ docs/build-checks.md has a section for each rule of the table; a test holds the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 OPTIONS_ARGUMENT = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that says what ``# check=`` says, and wins over it."""

@@ -46,16 +46,20 @@ class BuildCache:
 
     def get(self, key: str) -> CacheRecord | None:
         """The record of `key`, marked as used now."""
-        with self._database.read() as connection:
-            row = connection.execute("SELECT * FROM cache WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        record = self.peek(key)
+        if record is None:
             return None
-        record = _record(row)
         now = int(time.time())
         if now - record.used >= _USED_PRECISION:
             with self._database.transaction(durable=False) as connection:
                 connection.execute("UPDATE cache SET used = ? WHERE key = ?", (now, key))
         return record
+
+    def peek(self, key: str) -> CacheRecord | None:
+        """The record of `key`, without any mark that it was used."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT * FROM cache WHERE key = ?", (key,)).fetchone()
+        return _record(row) if row else None
 
     def put(
         self, key: str, chain_id: Digest | None, diff_id: Digest | None, parts: Mapping[str, str], *, step: str = ""

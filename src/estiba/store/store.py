@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from estiba.store.blobs.directory import DirectoryBlobs
     from estiba.store.blobs.partial import Partials
+    from estiba.store.builds import Builds
     from estiba.store.cache import BuildCache
     from estiba.store.images import Images
     from estiba.store.layer_blobs import LayerBlobs
@@ -118,6 +119,13 @@ class Store:
         return BuildCache(self.database)
 
     @part
+    def builds(self) -> Builds:
+        """Records of builds."""
+        from estiba.store.builds import Builds
+
+        return Builds(self.database)
+
+    @part
     def snapshots(self) -> Snapshotter:
         """Layers as trees; the kind is chosen at the first use, and what a power cut may have cost is restored.
 
@@ -156,7 +164,7 @@ class Store:
         store = cls(paths, Database.open(paths.database), snapshotter=snapshotter, restore=restore)
         if store.database.is_new:
             # Their tables are there from the beginning: on a full disk none could be made.
-            _ = store.references, store.images, store.layer_blobs, store.leases, store.uses, store.cache
+            _ = store.references, store.images, store.layer_blobs, store.leases, store.uses, store.cache, store.builds
         return store
 
     def close(self) -> None:
