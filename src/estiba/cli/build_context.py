@@ -1,4 +1,4 @@
-"""Where a build's files and its Dockerfile come from: a directory, standard input, a file somewhere else."""
+"""Where a build's files and its Dockerfile come from: a directory, standard input, an address, a file elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import stat
 import sys
 from types import TracebackType
 
-from estiba.errors import InvalidInput, NotFound, NotThereYet
+from estiba.errors import InvalidInput, NotFound
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from estiba.builder.context.elsewhere import Elsewhere
     from estiba.layers.decompress import Readable
     from estiba.store.scratch import Scratch
 
@@ -31,20 +32,23 @@ class Sources(NamedTuple):
 
 
 class Context:
-    """``with Context(path, file, scratch) as sources:`` what comes through standard input lies in scratch space till
-    then.
+    """``with Context(path, file, scratch, elsewhere) as sources:`` what is not in a directory of the caller lies in
+    scratch space till then.
 
-    `path` is a directory, or ``-``: a tar with the files, compressed or not, or a Dockerfile alone without any file.
-    `file` is the Dockerfile: "" is that of the context, ``-`` standard input.
+    `path` is a directory; ``-``: a tar with the files, compressed or not, or a Dockerfile alone without any file; a URL
+    of the same; or the address of a git repository. `file` is the Dockerfile: "" is that of the context, ``-`` standard
+    input; with files from elsewhere it is one of them.
 
     Raises:
-        NotFound: there is no such directory or file. NotThereYet: an address. InvalidInput: both are standard input.
+        NotFound: there is no such directory or file. InvalidInput: both are standard input, or what came is neither
+        files nor a Dockerfile. What `elsewhere` raises.
     """
 
-    def __init__(self, path: str, file: str, scratch: Scratch) -> None:
+    def __init__(self, path: str, file: str, scratch: Scratch, elsewhere: Elsewhere) -> None:
         self._path = path
         self._file = file
         self._scratch = scratch
+        self._elsewhere = elsewhere
         self._folder = ""
         self._held = -1
 
@@ -62,11 +66,12 @@ class Context:
 
     def _sources(self) -> Sources:
         if self._path == _STANDARD_INPUT:
-            return self._from_standard_input()
-        if "://" in self._path or self._path.startswith("git@"):
-            raise NotThereYet(
-                "a build context from an address is not there yet", remedy="Fetch it first, and give the directory."
-            )
+            if self._file == _STANDARD_INPUT:
+                raise InvalidInput("the context and the Dockerfile cannot both come from standard input")
+            self._held, self._folder = self._scratch.folder("context")
+            return self._from_stream(sys.stdin.buffer)
+        if _is_address(self._path):
+            return self._from_address()
         if not os.path.isdir(self._path):
             raise NotFound(
                 f"the build context {self._path} is not a directory", remedy="Give the directory with the sources."
@@ -75,21 +80,37 @@ class Context:
         text, filename = _dockerfile(self._file, directory)
         return Sources(directory, text, filename, _ignore(directory, filename))
 
-    def _from_standard_input(self) -> Sources:
-        if self._file == _STANDARD_INPUT:
-            raise InvalidInput("the context and the Dockerfile cannot both come from standard input")
-        stream = sys.stdin.buffer
-        head = stream.read(512)
+    def _from_address(self) -> Sources:
+        from estiba.dockerfile.addresses import is_repository
+
         self._held, self._folder = self._scratch.folder("context")
+        if is_repository(self._path, takes_short_form=True):
+            return self._with_dockerfile(self._elsewhere.repository(self._path, self._folder))
+        path = f"{self._folder}/download"
+        self._elsewhere.file(self._path, path)
+        with open(path, "rb") as stream:
+            return self._from_stream(stream)
+
+    def _from_stream(self, stream: BinaryIO) -> Sources:
+        """An archive with the files, or a Dockerfile alone."""
+        head = stream.read(512)
+        directory = f"{self._folder}/files"
+        os.mkdir(directory)
         if not any(head[at : at + len(magic)] == magic for at, magic in _ARCHIVES):
             text = (head + stream.read(_LONGEST_DOCKERFILE)).decode("utf-8", "surrogateescape")
-            return Sources(self._folder, text, "Dockerfile", "")
+            return Sources(directory, text, "Dockerfile", "")
         from estiba.layers.unpack import unpack
 
-        unpack(_decompressed(_Rejoined(head, stream), head), self._folder, whiteouts="ignore")
-        text, filename = _dockerfile(os.path.join(self._folder, self._file or "Dockerfile"), self._folder)
-        shown = os.path.relpath(filename, self._folder)
-        return Sources(self._folder, text, shown, _ignore(self._folder, filename))
+        unpack(_decompressed(_Rejoined(head, stream), head), directory, whiteouts="ignore")
+        return self._with_dockerfile(directory)
+
+    def _with_dockerfile(self, directory: str) -> Sources:
+        """Files that came from elsewhere, and the Dockerfile among them."""
+        if self._file == _STANDARD_INPUT:
+            text, _ = _dockerfile(self._file, directory)
+            return Sources(directory, text, "Dockerfile", _ignore(directory, f"{directory}/Dockerfile"))
+        text, filename = _dockerfile(os.path.join(directory, self._file or "Dockerfile"), directory)
+        return Sources(directory, text, os.path.relpath(filename, directory), _ignore(directory, filename))
 
     def _remove(self) -> None:
         if self._folder:
@@ -98,6 +119,15 @@ class Context:
             remove_tree(self._folder)
             os.close(self._held)
             self._folder = ""
+
+
+def _is_address(path: str) -> bool:
+    """A directory of that name is meant where there is one."""
+    if "://" not in path and "@" not in path and not path.startswith("github.com/"):
+        return False  # as nearly always, and without loading what knows addresses
+    from estiba.dockerfile.addresses import is_repository, is_url
+
+    return (is_url(path) or is_repository(path, takes_short_form=True)) and not os.path.isdir(path)
 
 
 class _Rejoined:
