@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
-    from estiba.builder.context.elsewhere import Elsewhere
     from estiba.builder.request import BuildRequest, BuildResult
     from estiba.cli.build_context import Sources
     from estiba.cli.build_output import Exports
@@ -33,12 +32,12 @@ _ABOUT_BUILDS = {
 _NETWORKS = {"default": "bridge", "bridge": "bridge", "host": "host", "none": "none"}
 
 
-def run(arguments: argparse.Namespace, house: House) -> int:
 def member(name: str) -> tuple[str, str] | None:
     """The module and the summary of a command about builds that were; a directory of that name is written ``./ls``."""
     return _ABOUT_BUILDS.get(name)
 
 
+def run(arguments: argparse.Namespace, house: House) -> int:
     """Build; gives 0, or raises what went wrong."""
     from estiba.cli.build_context import Context
     from estiba.cli.build_output import Exports
@@ -54,9 +53,8 @@ def member(name: str) -> tuple[str, str] | None:
         _remove(arguments.iidfile)  # as Docker does: after a failure there is none, rather than an old one
     cancellation = Cancellation()
     signals = _Signals(cancellation)
-    elsewhere = _elsewhere(arguments, house, cancellation)
     try:
-        with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
+        with Context(arguments.context, arguments.file, house.store.scratch) as sources:
             _build(_request(arguments, house, sources, exports), exports, arguments, house, cancellation)
     except Cancelled:
         signals.explain()
@@ -70,19 +68,13 @@ def _check(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.build_check import show
     from estiba.cli.build_context import Context
     from estiba.cli.build_output import Exports
-    from estiba.graph.cancellation import Cancellation
 
-    elsewhere = _elsewhere(arguments, house, Cancellation())
-    with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
+    with Context(arguments.context, arguments.file, house.store.scratch) as sources:
         findings = findings_of(_request(arguments, house, sources, Exports.parse(())), house.store)
     show(findings, sys.stdout)
     return 1 if findings.warnings else 0
 
 
-def _build(
-    request: BuildRequest,
-    exports: Exports,
-    arguments: argparse.Namespace,
 def _explain(identifier: str, house: House, out: TextIO) -> None:
     from estiba.builder.record import BuildRecord
     from estiba.cli.build_record import explain
@@ -96,6 +88,10 @@ def _explain(identifier: str, house: House, out: TextIO) -> None:
     out.flush()
 
 
+def _build(
+    request: BuildRequest,
+    exports: Exports,
+    arguments: argparse.Namespace,
     house: House,
     cancellation: Cancellation,
 ) -> None:
@@ -132,17 +128,6 @@ def _explain(identifier: str, house: House, out: TextIO) -> None:
         print(result.image_id)
     else:
         progress.finished(str(result.image_id), [tag.familiar for tag in request.tags])
-
-
-def _elsewhere(arguments: argparse.Namespace, house: House, cancellation: Cancellation) -> Elsewhere:
-    from estiba.builder.context.elsewhere import Elsewhere
-
-    def tell(words: str) -> None:
-        if not arguments.quiet and arguments.progress != "quiet":
-            print(words, file=sys.stderr, flush=True)
-
-    keeps = dict(each.partition("=")[::2] for each in arguments.build_arg).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")
-    return Elsewhere(house.settings.environment, cancellation, tell, keeps.lower() in ("1", "true"))
 
 
 class _Signals:
@@ -227,6 +212,7 @@ def _request(arguments: argparse.Namespace, house: House, sources: Sources, expo
         allows_host_network=arguments.network == "host" or _allows_host_network(arguments.allow),
         extra_hosts=tuple(_host(each) for each in arguments.add_host),
         uses_cache=not arguments.no_cache,
+        requires_cache=arguments.require_cache,
         pulls=arguments.pull,
         epoch=EPOCH if arguments.timestamps == "fixed" else None,
         workers=max(2, os.cpu_count() or 1),
@@ -242,7 +228,6 @@ def _platform(text: str, house: House) -> Platform:
 
 def _network(name: str) -> str:
     if name not in _NETWORKS:
-        requires_cache=arguments.require_cache,
         raise NotThereYet(
             f"build --network {name}: networks of your own are not there yet in a build",
             remedy="There are default, none and host.",
