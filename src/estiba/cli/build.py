@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
+    from estiba.builder.context.elsewhere import Elsewhere
     from estiba.builder.request import BuildRequest, BuildResult
     from estiba.cli.build_context import Sources
     from estiba.cli.build_output import Exports
@@ -53,8 +54,9 @@ def run(arguments: argparse.Namespace, house: House) -> int:
         _remove(arguments.iidfile)  # as Docker does: after a failure there is none, rather than an old one
     cancellation = Cancellation()
     signals = _Signals(cancellation)
+    elsewhere = _elsewhere(arguments, house, cancellation)
     try:
-        with Context(arguments.context, arguments.file, house.store.scratch) as sources:
+        with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
             _build(_request(arguments, house, sources, exports), exports, arguments, house, cancellation)
     except Cancelled:
         signals.explain()
@@ -68,8 +70,10 @@ def _check(arguments: argparse.Namespace, house: House) -> int:
     from estiba.cli.build_check import show
     from estiba.cli.build_context import Context
     from estiba.cli.build_output import Exports
+    from estiba.graph.cancellation import Cancellation
 
-    with Context(arguments.context, arguments.file, house.store.scratch) as sources:
+    elsewhere = _elsewhere(arguments, house, Cancellation())
+    with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
         findings = findings_of(_request(arguments, house, sources, Exports.parse(())), house.store)
     show(findings, sys.stdout)
     return 1 if findings.warnings else 0
@@ -128,6 +132,17 @@ def _build(
         print(result.image_id)
     else:
         progress.finished(str(result.image_id), [tag.familiar for tag in request.tags])
+
+
+def _elsewhere(arguments: argparse.Namespace, house: House, cancellation: Cancellation) -> Elsewhere:
+    from estiba.builder.context.elsewhere import Elsewhere
+
+    def tell(words: str) -> None:
+        if not arguments.quiet and arguments.progress != "quiet":
+            print(words, file=sys.stderr, flush=True)
+
+    keeps = dict(each.partition("=")[::2] for each in arguments.build_arg).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")
+    return Elsewhere(house.settings.environment, cancellation, tell, keeps.lower() in ("1", "true"))
 
 
 class _Signals:
