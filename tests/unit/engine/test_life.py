@@ -107,8 +107,8 @@ def test_joining_a_network_keeps_what_others_have_changed_meanwhile(life: Life) 
     others, client = running(life), Told()
     others.change_options("c" * 64, lambda options: options._replace(limits=Limits(memory=1 << 25)))
     others.rename("c" * 64, "front")
-    for kind, content in ((frames.CONNECT, Membership("inner")._asdict()), (frames.DISCONNECT, "bridge")):
-        life.change_networks(client, frames.Frame(kind, json_text.dumps(content).encode()))  # type: ignore[arg-type]
+    for kind, order in ((frames.CONNECT, Membership("inner")), (frames.DISCONNECT, "bridge")):
+        life.change_networks(client, kind, order)  # type: ignore[arg-type]
     assert client.frames == [(frames.DONE, b"")] * 2
     assert life.networks.noted == [("inner", "front"), ("bridge", "left")]  # type: ignore[union-attr]
     record = others.find("front")
@@ -123,8 +123,7 @@ def test_a_network_that_cannot_be_noted_is_left_again(life: Life, monkeypatch: p
     running(life)
     monkeypatch.setattr(Containers, "change_options", busy)
     client, before = Told(), life.network
-    content = json_text.dumps(Membership("inner")._asdict()).encode()
-    life.change_networks(client, frames.Frame(frames.CONNECT, content))  # type: ignore[arg-type]
+    life.change_networks(client, frames.CONNECT, Membership("inner"))  # type: ignore[arg-type]
     assert client.frames == [(frames.REFUSED, {"message": "the database is busy", "remedy": ""})]
     assert life.networks.noted == [("inner", "web"), ("inner", "left")]  # type: ignore[union-attr]
     assert life.network == before

@@ -14,7 +14,6 @@ from estiba.engine.monitor import container, files, networking, settling
 from estiba.engine.monitor.execs import Execs, Joined
 from estiba.engine.monitor.log_file import LogFile
 from estiba.engine.monitor.stamp import is_as_loaded
-from estiba.engine.options import Membership
 from estiba.engine.paths import ATTACH_SOCKET, EXEC_SOCKET, ContainerPaths
 from estiba.engine.records import Containers
 from estiba.engine.restart_policy import STOP_TIMEOUT, Ended, RestartPolicy, decide
@@ -29,12 +28,13 @@ from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from estiba.engine.monitor.clients import Client
     from estiba.engine.monitor.health import Checks
     from estiba.engine.monitor.request import StartRequest
     from estiba.engine.monitor.serving import Serving
-    from estiba.engine.options import ContainerOptions
+    from estiba.engine.options import ContainerOptions, Membership
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
     from estiba.networks.names.server import NameServer
@@ -244,7 +244,7 @@ class Life:
                 return
 
     def _take_updates(self) -> None:
-        """What `update` and `rename` have changed meanwhile holds for the next start, and decides whether there is one."""
+        """What `update` and `rename` have changed holds for the next start, and decides whether there is one."""
         record = self.containers.get(self.request.container_id)
         if record is not None:
             self.request = self.request._replace(options=record.parsed_options(), name=record.name)
@@ -412,17 +412,16 @@ class Life:
             networking.unplug(self._networks(), self.links)
         self.serving.say_goodbye()
 
-    def change_networks(self, client: Client, frame: frames.Frame) -> None:
+    def change_networks(self, client: Client, kind: int, order: Any) -> None:
         """Put the running container into one more network, or take it out of one; tell `client` what came of it."""
         try:
             if self.network is None or self.run is None:
                 raise Conflict("the container is not running", remedy="Try again when it runs.")
             self._take_updates()
-            if frame.kind == frames.CONNECT:
-                value = frame.json()
-                self._join(self.network, Membership(**value | {"aliases": tuple(value["aliases"])}))
+            if kind == frames.CONNECT:
+                self._join(self.network, order)
             else:
-                self._leave(self.network, frame.json())
+                self._leave(self.network, order)
             self._answer_names()
         except (EstibaError, OSError) as error:
             remedy = error.remedy if isinstance(error, EstibaError) else ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import _socket
 import os
+import time
 
 from estiba.engine import frames
 from estiba.engine.monitor.clients import Client
 from estiba.engine.monitor.execs import Execs
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals, stop_child_signals
+from estiba.engine.monitor.orders import NotUnderstood, understood
 from estiba.engine.monitor.streams import Streams
-from estiba.errors import Conflict
+from estiba.errors import EstibaError
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from estiba.engine.monitor.life import Life
+
+_LITTLE = 0.05
+"""Seconds until somebody who could not be taken in is tried again, where nobody can leave."""
 
 
 class Serving:
@@ -54,6 +59,11 @@ class Serving:
             try:
                 socket = frames.accept(self.listener)
             except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no descriptor is left; we would be told again and again
+                if self.clients:
+                    break
+                time.sleep(_LITTLE)
                 return
             self.add_client(socket)
         self.loop.forget(self.listener.fileno())
@@ -194,35 +204,41 @@ class Serving:
         self._balance()
 
     def _frame(self, client: Client, frame: frames.Frame) -> None:
-        if frame.kind == frames.INPUT and self.streams is not None:
-            self.streams.write(frame.content)
+        try:
+            order = understood(frame)
+        except NotUnderstood as error:
+            client.send(frames.REFUSED, {"message": error.message, "remedy": error.remedy})
+        else:
+            self._obey(client, frame.kind, order)
+
+    def _obey(self, client: Client, kind: int, order: Any) -> None:
+        if kind == frames.INPUT and self.streams is not None:
+            self.streams.write(order)
             self._balance()
-        elif frame.kind == frames.INPUT_END and self.streams is not None:
+        elif kind == frames.INPUT_END and self.streams is not None:
             self.streams.end_input()
-        elif frame.kind == frames.RESIZE and self.streams is not None:
-            rows, columns = frame.json()
-            self.streams.resize(rows, columns)
-        elif frame.kind == frames.ATTACH:
-            client.wants_output = True
-            client.gives_input = bool(frame.json()["input"])
+        elif kind == frames.RESIZE and self.streams is not None:
+            self.streams.resize(*order)
+        elif kind == frames.ATTACH:
+            client.wants_output, client.gives_input = True, order
             client.send(frames.DONE)
-        elif frame.kind == frames.WAIT:
-            client.wants_health = bool(frame.content)
-        elif frame.kind in (frames.CONNECT, frames.DISCONNECT):
-            self._change_networks(client, frame)
-        elif frame.kind in (frames.SIGNAL, frames.STOP):
-            self.stop_wanted = self.stop_wanted or frame.kind == frames.STOP
-            self.signal(frame.json())
+        elif kind == frames.WAIT:
+            client.wants_health = order
+        elif kind in (frames.CONNECT, frames.DISCONNECT):
+            self._change_networks(client, kind, order)
+        elif kind in (frames.SIGNAL, frames.STOP):
+            self.stop_wanted = self.stop_wanted or kind == frames.STOP
+            self.signal(order)
             client.send(frames.DONE)
 
-    def _change_networks(self, client: Client, frame: frames.Frame) -> None:
+    def _change_networks(self, client: Client, kind: int, order: Any) -> None:
         assert self.life is not None
         try:
             life = self.life()
-        except Conflict as error:
+        except EstibaError as error:
             client.send(frames.REFUSED, {"message": error.message, "remedy": error.remedy})
         else:
-            life.change_networks(client, frame)
+            life.change_networks(client, kind, order)
 
     def signal(self, number: int) -> None:
         """Send the first process a signal, if it runs."""
