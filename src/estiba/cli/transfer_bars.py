@@ -19,6 +19,7 @@ from rich.text import Text
 
 from estiba.cli.printable import printable
 from estiba.cli.transfers import Lines
+from estiba.registry.client.progress import PREPARING, WAITING
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from estiba.oci.digest import Digest
 
 _EVERY = 0.1  # seconds between two paintings
-_WAITING = ("Waiting", "Preparing")
+_WAITING = (WAITING, PREPARING)
 
 
 class _WhileMoving:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 
+from estiba.image.progress import READING, WRITING
+from estiba.registry.client.progress import DOWNLOADING, PUSHING
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from estiba.oci.digest import Digest
 
 _WAYS = ("auto", "tty", "plain", "json", "quiet")
-_MOVING = frozenset({"Downloading", "Pushing", "Loading layer", "Saving"})
+_MOVING = frozenset({DOWNLOADING, PUSHING, READING, WRITING})
 
 
 def add_progress(parser: argparse.ArgumentParser) -> None:

@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from estiba.image.materialise import materialise
+from estiba.image.materialise import manifest_of, materialise
 from estiba.oci import mediatypes
 from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
-from estiba.oci.manifest import MAXIMUM_SIZE, Manifest, parse_manifest
+from estiba.oci.manifest import Manifest
 from estiba.oci.reference import Reference
 from estiba.registry.client import manifests, upload
 from estiba.registry.client import progress as statuses
 from estiba.registry.client.connection import Connection, Patience, connect
 from estiba.registry.client.credentials import CredentialSource
-from estiba.registry.client.failures import AccessDenied, NotInRegistry, Refused, UnexpectedContent
+from estiba.registry.client.failures import AccessDenied, NotInRegistry, Refused
 from estiba.registry.client.layer_sources import LayerSources
 from estiba.registry.client.pending_uploads import PendingUploads
 from estiba.registry.client.progress import Progress, Silence
@@ -84,11 +84,7 @@ def push(
 
 def _manifest(store: Store, image_id: Digest, compression: str, on_layer: Callable[[Descriptor], None]) -> Manifest:
     """The image's manifest; each layer is compressed now if it never was, and told to `on_layer` as it is there."""
-    descriptor = materialise(store, image_id, compression=compression, on_layer=on_layer)
-    manifest = parse_manifest(store.blobs.read(descriptor.digest, limit=MAXIMUM_SIZE))
-    if not isinstance(manifest, Manifest):
-        raise UnexpectedContent(f"{descriptor.digest} is an index, not the manifest of one image")
-    return manifest
+    return manifest_of(store, materialise(store, image_id, compression=compression, on_layer=on_layer).digest)
 
 
 async def _send(
