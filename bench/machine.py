@@ -27,15 +27,22 @@ def cpu_clock() -> Callable[[], float]:
 def group_clock() -> Iterator[Callable[[], float]]:
     """A clock of the CPU seconds that this process and all that it starts meanwhile have spent, whoever else is busy.
 
-    It is a control group of its own. What an engine puts into another one is not seen: containers, but no part of a
-    build, a push or a pull. Where there can be no such group it is the clock of the whole machine.
+    It is a control group of its own, below the one that this process is in and goes back to. What an engine puts into
+    another one is not seen: containers, but no part of a build, a push or a pull. Where there can be no such group it
+    is the clock of the whole machine.
     """
     version_1 = os.path.exists(_VERSION_1)
-    group = f"/sys/fs/cgroup/{'cpuacct/' if version_1 else ''}est-bench-{os.getpid()}"
+    above = _own_group(_read("/proc/self/cgroup"), "cpuacct" if version_1 else "")
+    group = f"{above}/est-bench-{os.getpid()}"
     try:
         os.mkdir(group)
+    except OSError:
+        yield cpu_clock()
+        return
+    try:
         _join(group)
     except OSError:
+        os.rmdir(group)
         yield cpu_clock()
         return
     try:
@@ -44,8 +51,17 @@ def group_clock() -> Iterator[Callable[[], float]]:
         else:
             yield lambda: int(_read(f"{group}/cpu.stat").split("usage_usec ")[1].split()[0]) / 1e6
     finally:
-        _join(os.path.dirname(group))
+        _join(above)
         os.rmdir(group)
+
+
+def _own_group(text: str, controller: str) -> str:
+    """The directory of the control group that a /proc/PID/cgroup (cgroups(7)) names; "" as controller is version 2."""
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return f"/sys/fs/cgroup{'/' if controller else ''}{controller}{path}".rstrip("/")
+    return f"/sys/fs/cgroup/{controller}".rstrip("/")
 
 
 def _join(group: str) -> None:

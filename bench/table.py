@@ -43,13 +43,30 @@ def section(row: Row, results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_ELSEWHERE = "Measured on another machine: "
+
+
 def page(machine: str, sections: Iterable[str], *, old: str = "") -> str:
-    """The whole page: `sections` in the place of those of the same title in the `old` page, new ones at its end."""
-    kept = {_title(part): f"## {part}" for part in old.split("\n## ")[1:]}
+    """The whole page: `sections` in the place of those of the same title in the `old` page, new ones at its end.
+
+    A section that stays and was measured on another machine says so.
+    """
+    head, *parts = old.split("\n## ")
+    before = head.rstrip("\n").rpartition("\n")[2]
+    kept = {_title(part): f"## {_with_machine(part, before, machine)}" for part in parts}
     for section in sections:
         kept[_title(section.removeprefix("## "))] = section
     head = f"{_HEAD}{machine}\n"
     return head + "\n" + "\n".join(section.rstrip("\n") + "\n" for section in kept.values())
+
+
+def _with_machine(section: str, before: str, machine: str) -> str:
+    """The section of a page whose machine was `before`, on a page whose machine is `machine`."""
+    title, _, content = section.partition("\n\n")
+    if content.startswith(_ELSEWHERE):
+        before, _, content = content.removeprefix(_ELSEWHERE).partition("\n\n")
+    mark = "" if before == machine else f"{_ELSEWHERE}{before}\n\n"
+    return f"{title}\n\n{mark}{content}"
 
 
 def _title(section: str) -> str:

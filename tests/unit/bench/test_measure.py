@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+import pytest
+from bench.machine import _own_group, group_clock
 from bench.measure import Contender, Result, Row, Sample, interleave
 from bench.table import page, seconds, section
 
@@ -53,6 +58,39 @@ def test_a_page_takes_new_sections_in_the_place_of_old_ones_and_keeps_the_others
     old = page("A machine.", ["## One\n\nold\n", "## Two\n\nkept\n"])
     new = page("A machine.", ["## One\n\nnew\n", "## Three\n\nmore\n"], old=old)
     assert new == page("A machine.", ["## One\n\nnew\n", "## Two\n\nkept\n", "## Three\n\nmore\n"])
+
+
+def test_a_section_that_was_measured_on_another_machine_says_so_until_it_is_measured_again() -> None:
+    old = page("A machine.", ["## One\n\nold\n", "## Two\n\nkept\n"])
+    new = page("B machine.", ["## One\n\nnew\n"], old=old)
+    marked = "## Two\n\nMeasured on another machine: A machine.\n\nkept\n"
+    assert new == page("B machine.", ["## One\n\nnew\n", marked])
+    assert page("B machine.", [], old=new) == new
+    back = page("A machine.", [], old=new)
+    assert back == page(
+        "A machine.", ["## One\n\nMeasured on another machine: B machine.\n\nnew\n", "## Two\n\nkept\n"]
+    )
+    assert page("B machine.", ["## Two\n\nagain\n"], old=new) == page(
+        "B machine.", ["## One\n\nnew\n", "## Two\n\nagain\n"]
+    )
+
+
+def test_the_group_that_is_measured_is_made_below_ones_own() -> None:
+    text = "4:cpu,cpuacct:/user/one\n3:memory:/\n0::/init.scope\n"
+    assert _own_group(text, "cpuacct") == "/sys/fs/cgroup/cpuacct/user/one"
+    assert _own_group(text, "memory") == "/sys/fs/cgroup/memory"
+    assert _own_group(text, "") == "/sys/fs/cgroup/init.scope"
+    assert _own_group("", "cpuacct") == "/sys/fs/cgroup/cpuacct"
+
+
+@pytest.mark.root
+def test_the_clock_of_a_group_counts_what_is_started_in_it_and_nothing_stays() -> None:
+    before = Path("/proc/self/cgroup").read_text()
+    with group_clock() as clock:
+        start = clock()
+        subprocess.run(["sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"], check=True)
+        assert clock() > start
+    assert Path("/proc/self/cgroup").read_text() == before
 
 
 def test_times_are_told_in_their_own_unit() -> None:
