@@ -89,7 +89,7 @@ class _Pipes:
 
 
 class Output(NamedTuple):
-    """Where the client wants to hear of, and how: as frames, or raw from a terminal."""
+    """Where the client wants to hear of, and how: as frames, or raw."""
 
     stdout: bool
     stderr: bool

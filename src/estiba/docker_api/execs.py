@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
 
 class Exec:
-    """One exec of one container."""
+    """One exec of one container. `is_raw`: its client reads plain bytes and no frames, as it says when it starts it."""
 
     def __init__(self, container_id: str, plan: Plan) -> None:
         self.id = os.urandom(32).hex()
@@ -52,6 +52,7 @@ class Exec:
         self.plan = plan
         self.pid = 0
         self.was_started = False
+        self.is_raw = False
         self.exit_code: int | None = None
         self.client: RawStream | None = None
         self.running: Running | None = None
@@ -154,7 +155,7 @@ class Execs:
             await _stay(asked, stream, living)
         except EstibaError as error:
             words = words_of_failure(error.message, asked.exit_code or 0).encode() + b"\r\n"
-            await stream.write(words if asked.plan.options.tty else multiplex.frame(multiplex.STDERR, words))
+            await stream.write(words if asked.is_raw else multiplex.frame(multiplex.STDERR, words))
         finally:
             asked.client = None
             if asked.running is not None:
@@ -170,7 +171,7 @@ class Execs:
         except EstibaError as error:
             asked.exit_code = error.exit_code if isinstance(error, CommandFailed) else _CANNOT_EXECUTE
             raise
-        running = Running(begun, asked.client, Output(plan.stdout, plan.stderr, is_raw=options.tty))
+        running = Running(begun, asked.client, Output(plan.stdout, plan.stderr, is_raw=asked.is_raw))
         asked.pid, asked.running = begun.entered.pid, running
         if asked.client is None:  # it has gone away meanwhile, or there was none
             running.leave()

@@ -45,6 +45,7 @@ class Life:
         self.news = news
         self.clients = clients
         self.output = output
+        self.is_down = False  # has ended, and is to start again
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def write(self, frame: frames.Frame) -> None:
@@ -183,16 +184,14 @@ class Lives:
         """Hear of it until the end."""
         exit_code: int | None = None
         try:
-            if life.record.parsed_options().health.test:
-                await life.news.send(frames.WAIT, {"health": True})
+            await life.news.send(frames.WAIT, {"news": True})
             while exit_code is None and (received := await life.news.receive()):
                 for frame in received:
                     if frame.kind == frames.ENDED:
                         exit_code = int(frame.json()["exit_code"])
                         break
-                    if frame.kind == frames.HEALTH:
-                        told = frame.json()
-                        self._tell(told["action"], life.record, told["about"])
+                    if frame.kind == frames.NEWS:
+                        self._hear(life, **frame.json())
                     if frame.kind in (frames.OUTPUT, frames.ERROR_OUTPUT):
                         await life.write(frame)
         finally:
@@ -206,6 +205,14 @@ class Lives:
         if exit_code is None:
             exit_code = await self._recovered(life.record)
         await self._end(life, exit_code)
+
+    def _hear(self, life: Life, action: str, about: dict[str, str]) -> None:
+        self._tell(action, life.record, about)
+        life.is_down = action == "die" or (life.is_down and action != "start")
+        if action == "die":  # it starts again, but those who wait for an end have it
+            self._exit_codes[life.record.id] = int(about["exitCode"])
+            life.ended.set_result(int(about["exitCode"]))
+            life.ended = asyncio.get_running_loop().create_future()
 
     async def _recovered(self, record: ContainerRecord) -> int:
         """The exit code of a container whose monitor was killed."""
@@ -226,7 +233,8 @@ class Lives:
             self._exit_codes.popitem(last=False)
         if not life.ended.done():
             life.ended.set_result(exit_code)
-        self._tell("die", life.record, {"exitCode": str(exit_code)})
+        if not life.is_down:
+            self._tell("die", life.record, {"exitCode": str(exit_code)})
         if await self._threads.quick(self._engine.containers.get, life.record.id) is None:
             self._tell("destroy", life.record)
         await self.notify()

@@ -152,7 +152,7 @@ class Engine:
         return connection
 
     def wait(self, text: str) -> int:
-        """Wait until the container ends, and give its exit code.
+        """Wait until the container ends, be it that it starts again by its policy, and give its exit code.
 
         Raises:
             NoSuchContainer.
@@ -162,6 +162,7 @@ class Engine:
             return record.exit_code
         try:
             with self.connect(record) as connection:
+                connection.send(frames.WAIT, {"news": True})
                 return _wait_for_end(connection)
         except frames.MonitorGone:
             return self._settled(record).exit_code
@@ -558,6 +559,8 @@ def _wait_for_end(connection: frames.Connection) -> int:
         if frame.kind == frames.ENDED:
             code: int = frame.json()["exit_code"]
             return code
+        if frame.kind == frames.NEWS and (told := frame.json())["action"] == "die":
+            return int(told["about"]["exitCode"])
 
 
 def _ends_within(connection: frames.Connection, seconds: float) -> bool:

@@ -32,7 +32,7 @@ INPUT_END: Final = 4
 RESIZE: Final = 5  # JSON: [rows, columns]
 SIGNAL: Final = 6  # JSON: number; answered by DONE
 STOP: Final = 7  # JSON: number of the signal; as SIGNAL, and the container is not restarted; answered by DONE
-WAIT: Final = 8  # ENDED will follow; JSON {"health": true}: and HEALTH before it
+WAIT: Final = 8  # ENDED will follow; JSON {"news": true}: and NEWS before it
 CONNECT: Final = 9  # JSON: the fields of a Membership; answered by DONE or REFUSED
 DISCONNECT: Final = 10  # JSON: a network's name; answered by DONE or REFUSED
 
@@ -44,7 +44,7 @@ ERROR_OUTPUT: Final = 19
 ENDED: Final = 20  # JSON: {"exit_code", "oom_killed"}
 DONE: Final = 21
 REFUSED: Final = 22  # JSON: {"message", "remedy"}
-HEALTH: Final = 23  # JSON: {"action", "about"}, an event in Docker's words; to those who asked for it with WAIT
+NEWS: Final = 23  # JSON: {"action", "about"}, an event in Docker's words; to those who asked for it with WAIT
 
 
 class Frame(NamedTuple):

@@ -145,6 +145,30 @@ def test_events_tell_what_happened(client) -> None:
     ]
 
 
+def test_each_end_is_told_of_what_starts_again_by_its_policy(client) -> None:
+    events = client.events(decode=True, filters={"type": "container"})
+    policy = {"Name": "on-failure", "MaximumRetryCount": 1}
+    container = client.containers.run("busybox", "false", detach=True, restart_policy=policy)
+    try:
+        seen = [next(events)["Action"] for _ in range(5)]
+        assert seen == ["create", "start", "die", "start", "die"]
+        assert container.wait()["StatusCode"] == 1
+    finally:
+        events.close()
+        container.remove(force=True)
+
+
+def test_a_terminal_of_an_exec_comes_in_frames_where_the_client_wants_them(client) -> None:
+    container = client.containers.run("busybox", ["sleep", "1000"], detach=True)
+    try:
+        made = client.api.exec_create(container.id, ["sh", "-c", "test -t 1 && echo terminal"], tty=True)
+        assert client.api.exec_start(made, tty=False, demux=True) == (b"terminal\r\n", None)
+        made = client.api.exec_create(container.id, ["echo", "raw"], tty=True)
+        assert client.api.exec_start(made, tty=True) == b"raw\r\n"
+    finally:
+        container.remove(force=True)
+
+
 def test_the_health_of_a_container_is_told_and_shown(client) -> None:
     events = client.events(decode=True, filters={"type": "container"})
     check = {"test": ["CMD-SHELL", "echo seen; test -e /ok"], "interval": 10**8, "retries": 2}

@@ -199,8 +199,11 @@ SCRIPTS = {
     "restart policies and endings": """
         run -d --name again --restart on-failure:2 busybox false
         wait again
-        inspect -f '{{.RestartCount}}' again
         rm -f again
+        run -d --name ever --restart always busybox sh -c 'sleep 2; exit 4'
+        wait ever
+        rm ever
+        rm -f ever
         run --rm --restart always busybox true
         run --name gone -d busybox true
         wait gone

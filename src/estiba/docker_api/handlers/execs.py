@@ -53,11 +53,12 @@ async def start(exchange: Exchange) -> web.StreamResponse:
     lifecycle.must_act("exec", record.state, name=record.name)
     exchange.api.execs.claim(asked)
     asked.size = _console_size(body) or asked.size
+    asked.is_raw = bool(body.get("Tty"))
     exchange.api.execs.tell("exec_start: " + " ".join(asked.plan.options.args), asked, record)
     if body.get("Detach"):
         await exchange.api.execs.detached(asked, record)
         return nothing(200)
-    kind = multiplex.content_type(tty=asked.plan.options.tty, version=exchange.version)
+    kind = multiplex.content_type(tty=asked.is_raw, version=exchange.version)
     stream = exchange.take_over(kind)
     try:
         await exchange.api.execs.attached(asked, record, stream)

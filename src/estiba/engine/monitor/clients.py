@@ -18,7 +18,7 @@ MOST_WAITING = 1 << 20
 
 class Client:
     """One connection. `wants_output` and `gives_input` are what it attached for,
-    `wants_health` that it hears of each change of the container's health."""
+    `wants_news` that it hears what happens to the container before its end: health, and restarts by its policy."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Client:
         self.socket = socket
         self.wants_output = False
         self.gives_input = False
-        self.wants_health = False
+        self.wants_news = False
         self.is_open = True
         self.is_heard = True
         self._loop = loop

@@ -223,7 +223,7 @@ class Serving:
             client.wants_output, client.gives_input = True, order
             client.send(frames.DONE)
         elif kind == frames.WAIT:
-            client.wants_health = order
+            client.wants_news = order
         elif kind in (frames.CONNECT, frames.DISCONNECT):
             self._change_networks(client, kind, order)
         elif kind in (frames.SIGNAL, frames.STOP):
