@@ -160,7 +160,7 @@ def test_a_build_that_may_run_nothing_ends_at_the_first_miss_and_says_why(estiba
     failed = estiba_home.estiba("build", "--require-cache", "-t", "wanted", str(context), check=False)
     assert failed.returncode == 1
     assert (
-        "Dockerfile:4:\n  4 | COPY src /src\n      ^^^^\n"
+        "Dockerfile:4:\n  4 | COPY src /src\n    | ^^^^\n"
         "the cache does not have this step: src/a changed (content)\n    src/b is gone\n"
     ) in failed.stderr
     assert estiba_home.estiba("images", "-q", "wanted").stdout == ""

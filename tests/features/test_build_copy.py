@@ -110,7 +110,7 @@ def test_files_and_directories_do_not_take_each_others_place(bench: Bench) -> No
         assert done.returncode == (1 if reason else 0), done.stderr
         assert reason in done.stderr
         if reason:
-            assert f"Dockerfile:2:\n  2 | {line}\n      ^^^^" in done.stderr
+            assert f"Dockerfile:2:\n  2 | {line}\n    | ^^^^" in done.stderr
 
 
 def test_a_link_at_the_destination_is_followed_inside_the_image(bench: Bench) -> None:

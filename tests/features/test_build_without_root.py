@@ -54,7 +54,7 @@ def test_copy_add_and_workdir_build(user: User, context: Path) -> None:
 def test_run_says_what_is_missing(user: User, context: Path) -> None:
     failed = user("build", "-f", "-", str(context), check=False, stdin="FROM busybox\nRUN true\n")
     assert failed.returncode == 1
-    assert "Dockerfile:2:\n  2 | RUN true\n      ^^^\nRUN as an ordinary user is not there yet" in failed.stderr
+    assert "Dockerfile:2:\n  2 | RUN true\n    | ^^^\nRUN as an ordinary user is not there yet" in failed.stderr
 
 
 def test_files_of_somebody_else_are_refused(user: User, context: Path) -> None:

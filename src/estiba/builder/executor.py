@@ -172,11 +172,29 @@ class BuildExecutor:
                 action=action(name),
             )
             with self._mounts.locks(vertex.operation, step.cancellation):
-                self._checked(vertex, spawn(job, step, when_killed=lambda: self._end(name, vertex)))
+                try:
+                    self._checked(vertex, spawn(job, step, when_killed=lambda: self._end(name, vertex)))
+                except StepFailed as failure:
+                    self._look(failure, vertex, job, step)
+                    raise
             return layer.commit(self._store, name, parent, inputs[0], epoch=self._request.epoch)
         except BaseException:
             layer.discard(self._store, name)
             raise
+
+    def _look(self, failure: StepFailed, vertex: Vertex, job: Job, step: Step) -> None:
+        """Open a shell where a RUN has failed, with all that it had; the other steps are given up first."""
+        look = self._surroundings.on_failure
+        if look is None or not isinstance(vertex.operation, Run) or not isinstance(job.action, RunAction):
+            return
+        from estiba.builder.step.spawn import attend
+
+        step.cancellation.set()
+        variables = look(failure)
+        shell = vertex.operation.arguments[0] if vertex.operation.shell_form else "/bin/sh"
+        names = {each.partition("=")[0] for each in job.action.env}
+        env = (*job.action.env, *(each for each in variables if each.partition("=")[0] not in names))
+        attend(job._replace(action=job.action._replace(arguments=(shell,), env=env, terminal=True)))
 
     def _end(self, name: str, vertex: Vertex) -> None:
         """The process of a step was killed: end what it had started."""
@@ -186,7 +204,9 @@ class BuildExecutor:
     def _checked(self, vertex: Vertex, finished: Finished) -> None:
         if finished.exit_code:
             assert isinstance(vertex.operation, Run)
-            raise StepFailed(vertex, self._request, exit_code=finished.exit_code, output=finished.tail)
+            raise StepFailed(
+                vertex, self._request, exit_code=finished.exit_code, output=finished.tail, note=finished.note
+            )
 
     def _run_action(self, vertex: Vertex, operation: Run, inputs: Sequence[Result], name: str) -> RunAction:
         if operation.security == "insecure":

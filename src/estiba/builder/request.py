@@ -11,6 +11,7 @@ from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from estiba.builder.failures import StepFailed
     from estiba.runtime.client import RuntimeClient
 
 EPOCH = 315532800
@@ -53,7 +54,9 @@ class BuildSurroundings(NamedTuple):
     """What a build needs of the machine: how to reach the runtime, the roots of networks, name servers.
 
     `own_ids` is how many ids of its own a RUN has where the request does not say; 0 are the host's. `environment` is
-    what fetching from addresses sees of the caller: proxies, certificates, git's and ssh's settings.
+    what fetching from addresses sees of the caller: proxies, certificates, git's and ssh's settings. `on_failure` is
+    told of a RUN that failed, where somebody is there to look into it: a shell has the terminal then, with the
+    variables that it gives besides those of the RUN.
     """
 
     run: str
@@ -63,6 +66,7 @@ class BuildSurroundings(NamedTuple):
     resolv_conf: str
     own_ids: int = 0
     environment: Mapping[str, str] = {}
+    on_failure: Callable[[StepFailed], tuple[str, ...]] | None = None
 
     @property
     def steps(self) -> str:

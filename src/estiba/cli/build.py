@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from estiba.builder.context.elsewhere import Elsewhere
-    from estiba.builder.request import BuildRequest, BuildResult
+    from estiba.builder.failures import StepFailed
+    from estiba.builder.request import BuildRequest, BuildResult, BuildSurroundings
     from estiba.cli.build_context import Sources
     from estiba.cli.build_output import Exports
     from estiba.graph.cancellation import Cancellation
@@ -79,6 +80,29 @@ def _check(arguments: argparse.Namespace, house: House) -> int:
     return 1 if findings.warnings else 0
 
 
+def _surroundings(arguments: argparse.Namespace, house: House) -> BuildSurroundings:
+    """Raises:
+    InvalidInput: a shell is to be opened, and nobody is there to use it.
+    """
+    if not arguments.on_error:
+        return house.build_surroundings
+    from estiba.engine.terminal import require_terminal
+
+    require_terminal(0)
+    require_terminal(1)
+
+    def look(failure: StepFailed) -> tuple[str, ...]:
+        print(f"estiba: {failure.message}", file=sys.stderr)
+        print(
+            "\nThis is a shell where it failed; what is changed here is dropped. `exit` ends the build.",
+            file=sys.stderr,
+        )
+        sys.stderr.flush()
+        return (f"TERM={house.settings.environment.get('TERM', 'dumb')}",)
+
+    return house.build_surroundings._replace(on_failure=look)
+
+
 def _explain(identifier: str, house: House, out: TextIO) -> None:
     from estiba.builder.record import BuildRecord
     from estiba.cli.build_record import explain
@@ -110,7 +134,7 @@ def _build(
         result = build(
             request,
             store=house.store,
-            surroundings=house.build_surroundings,
+            surroundings=_surroundings(arguments, house),
             images=house.images_told_by(None if quiet else Lines(sys.stderr)),
             progress=progress,
             cancellation=cancellation,

@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-cache", action="store_true", help="run every step")
     add("--explain", action="store_true", help="say of every step whether the cache had it, and why not")
     add("--require-cache", action="store_true", help="fail at the first step that the cache does not have")
+    add("--on-error", default="", metavar="shell", help="shell: open one where a RUN fails, with all that it had")
     add("--pull", action="store_true", help="fetch the base images even if they are here")
     add("--timestamps", choices=("fixed", "preserve"), default="fixed", help="times of files (fixed: reproducible)")
     add("-q", "--quiet", action="store_true", help="print only the image ID")
@@ -97,7 +98,7 @@ def _add_others(parser: argparse.ArgumentParser) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raises:
-    NotThereYet: a flag of Docker's that Estiba knows and does not do yet. InvalidInput: two that exclude each other.
+    NotThereYet: a flag of Docker's that Estiba knows and does not do yet. InvalidInput: what makes no sense.
     """
     for name, value in vars(arguments).items():
         kind, _, flag = name.partition(" ")
@@ -107,5 +108,7 @@ def check(arguments: argparse.Namespace) -> None:
             raise NotThereYet(f"build {flag} is not there yet", remedy=f"Leave it out, or write {flag}=false.")
     if arguments.no_cache and arguments.require_cache:
         raise InvalidInput("--no-cache and --require-cache exclude each other", remedy="Leave one of them out.")
+    if arguments.on_error not in ("", "shell"):
+        raise InvalidInput(f"--on-error {arguments.on_error} is nothing that can be done", remedy="There is shell.")
     if arguments.progress not in ("auto", "plain", "quiet"):
         raise NotThereYet(f"--progress {arguments.progress} is not there yet", remedy="auto, plain and quiet are.")

@@ -352,18 +352,22 @@ class SourceTree:
         return NotFound(f"{path!r} is not in {self.label}", remedy=self._hint(path))
 
     def _hint(self, path: str) -> str:
-        rule = self._ignore.hidden_by(path)
-        if rule is not None:
-            return f"Line {rule.line} of .dockerignore ({rule.pattern!r}) leaves it out."
+        hidden = self._hidden(path)
+        if hidden and (has_wildcard(path) or self._exists(path)):
+            return hidden
         from difflib import get_close_matches
 
         directory, _, name = path.rpartition("/")
         near = get_close_matches(name, self._names(directory), n=3)
         if near:
-            return (
-                "Did you mean " + " or ".join(repr(f"{directory}/{each}" if directory else each) for each in near) + "?"
-            )
-        return "Paths are relative to the source's root; see what is there, and .dockerignore."
+            paths = [f"{directory}/{each}" if directory else each for each in near]
+            return f"Did you mean {' or '.join(map(repr, paths))}? {self._hidden(paths[0])}".rstrip()
+        return hidden or "Paths are relative to the source's root; see what is there, and .dockerignore."
+
+    def _hidden(self, path: str) -> str:
+        """The rule that leaves `path` out, "" where none does."""
+        rule = self._ignore.hidden_by(path)
+        return f"Line {rule.line} of .dockerignore ({rule.pattern!r}) leaves it out." if rule is not None else ""
 
 
 class _Level:

@@ -39,7 +39,7 @@ class StepMount(NamedTuple):
 class RunAction(NamedTuple):
     """Run a command. `network` is ``bridge``, ``none`` or ``host``; `runtime` the command of an OCI runtime.
 
-    `own_ids` is how many ids of its own it has; 0 are the host's.
+    `own_ids` is how many ids of its own it has; 0 are the host's. `terminal`: it has one, served from our own streams.
     """
 
     arguments: tuple[str, ...]
@@ -59,6 +59,7 @@ class RunAction(NamedTuple):
     resolv_conf: str
     extra_hosts: tuple[str, ...] = ()
     own_ids: int = 0
+    terminal: bool = False
 
 
 class CopyAction(NamedTuple):
@@ -116,12 +117,13 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How it ended: `exit_code` of the command, or the `kind` of an error with its words."""
+    """How it ended: `exit_code` of the command with a `note` on why, or the `kind` of an error with its words."""
 
     exit_code: int = 0
     kind: str = ""
     message: str = ""
     remedy: str = ""
+    note: str = ""
 
 
 _ACTIONS: dict[str, type[RunAction] | type[CopyAction] | type[DirectoryAction] | type[ExportAction]] = {

@@ -1,7 +1,8 @@
-"""The executable of one step: reads a job from stdin, does it, writes the outcome to `outcome.json` in its directory.
+"""The executable of one step: reads a job, does it, writes the outcome to `outcome.json` in its directory.
 
-Started as ``python -I -S process.py``, so it finds the package by its own place and imports little. The parent's death
-ends it (PR_SET_PDEATHSIG), and SIGTERM is what cancels it.
+The job comes through stdin, or through the descriptor that is named, so that stdin stays what it is. Started as
+``python -I -S process.py``, so it finds the package by its own place and imports little. The parent's death ends it
+(PR_SET_PDEATHSIG), and SIGTERM is what cancels it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _cancelled)
     if os.getppid() == 1:
         os._exit(1)
-    job = decode(sys.stdin.buffer.read())
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    job = decode(_given())
     try:
         outcome = _do(job)
     except EstibaError as error:
@@ -44,6 +44,15 @@ def main() -> NoReturn:
         print(_system_error(error).message, file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)
+
+
+def _given() -> bytes:
+    if len(sys.argv) > 1:
+        with open(int(sys.argv[1]), "rb") as pipe:
+            return pipe.read()
+    data = sys.stdin.buffer.read()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return data
 
 
 def _tell(outcome: Outcome, path: str) -> None:

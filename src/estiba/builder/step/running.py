@@ -8,7 +8,7 @@ import signal
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from estiba.builder.step import traces
+from estiba.builder.step import memory, traces
 from estiba.builder.step.job import Job, Outcome, RunAction, StepMount
 from estiba.builder.step.places import raise_mapped, raise_place
 from estiba.builder.step.users import user_in
@@ -89,6 +89,7 @@ def _run(job: Job, action: RunAction, root: str, own: OwnIds | None) -> Outcome:
             hostname=_HOSTNAME,
             mounts=tuple(spec_mounts),
             privileged=action.privileged,
+            terminal=action.terminal,
             network=joined.spec,
             uts="host" if joined.spec == "host" else "new",
             architecture=_architecture(),
@@ -116,6 +117,7 @@ def _contain(
     destinations = [str(each["destination"]) for each in spec["mounts"]]  # type: ignore[attr-defined]
     found = traces.before(root, [*destinations, action.working_dir, "/dev"])
     become_subreaper()
+    killed = memory.kills()
     try:
         status = runtime.run(action.container_id, bundle=job.directory, stdin=0, stdout=1, stderr=2)
     except RuntimeFailed as error:
@@ -130,7 +132,7 @@ def _contain(
     if status:
         # Perhaps the runtime itself was killed, and the container still runs.
         runtime.delete(action.container_id, force=True)
-        return Outcome(exit_code=status)
+        return Outcome(exit_code=status, note=memory.note() if memory.kills() > killed else "")
     traces.tidy(root, found._replace(missing=tuple(p for p in found.missing if f"/{p}" != action.working_dir)))
     if job.root.mounts:
         mounts.unmount(root, detach=True)

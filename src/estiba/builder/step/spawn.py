@@ -28,10 +28,11 @@ _PATIENCE = 10_000
 
 
 class Finished(NamedTuple):
-    """The command's exit code, and the last lines that it printed."""
+    """The command's exit code, the last lines that it printed, and a note on why it failed, "" where there is none."""
 
     exit_code: int
     tail: str
+    note: str = ""
 
 
 def spawn(job: Job, step: Step, *, when_killed: Callable[[], None]) -> Finished:
@@ -67,8 +68,34 @@ def spawn(job: Job, step: Step, *, when_killed: Callable[[], None]) -> Finished:
                 forget()
                 feeder.join()
         step.cancellation.raise_if_set()
-        return Finished(_checked(job, process.returncode, tail), tail)
+        outcome = _checked(job, process.returncode, tail)
+        return Finished(outcome.exit_code, tail, outcome.note)
     finally:
+        remove_tree(job.directory)
+
+
+def attend(job: Job) -> None:
+    """Do a job whose program has our own terminal, and wait for its end.
+
+    Raises:
+        EstibaError: what the process reported, of the same kind.
+    """
+    os.makedirs(job.directory, mode=0o700)
+    reader, writer = os.pipe()
+    try:
+        words = [sys.executable, "-I", "-S", _PROGRAM, str(reader)]
+        with subprocess.Popen(words, pass_fds=(reader,), env=_ENVIRONMENT) as process:
+            os.close(reader)
+            reader = -1
+            with open(writer, "wb") as pipe:
+                writer = -1
+                pipe.write(encode(job))
+            process.wait()
+        _checked(job, process.returncode, "")
+    finally:
+        for descriptor in (reader, writer):
+            if descriptor >= 0:
+                os.close(descriptor)
         remove_tree(job.directory)
 
 
@@ -116,7 +143,7 @@ def _show(process: subprocess.Popen[bytes], step: Step, when_killed: Callable[[]
     return "\n".join(tail.decode("utf-8", "replace").splitlines()[-_TAIL:])
 
 
-def _checked(job: Job, status: int, tail: str) -> int:
+def _checked(job: Job, status: int, tail: str) -> Outcome:
     try:
         with open(f"{job.directory}/outcome.json", encoding="utf-8") as file:
             outcome = Outcome(*json.load(file))
@@ -128,7 +155,7 @@ def _checked(job: Job, status: int, tail: str) -> int:
         ) from None
     if outcome.kind:
         raise getattr(errors, outcome.kind)(outcome.message, remedy=outcome.remedy)
-    return outcome.exit_code
+    return outcome
 
 
 def _how(status: int) -> str:
