@@ -33,15 +33,16 @@ class Struck:
     """A command under the tracer. `word` is the system call at which one of its processes was killed, "" for none.
 
     A context manager, which lets nothing live. `status` is the command's, once it has ended (-9: it was the victim).
+    A strike may come when the command itself has ended, in what lives on of it: it is waited for where all of that
+    `ends` by itself; else who acts on it meanwhile may end it before the strike.
     """
 
-    def __init__(self, step: str, command: Sequence[str], *, errors: str = os.devnull) -> None:
+    def __init__(self, step: str, command: Sequence[str], *, errors: str = os.devnull, ends: bool = False) -> None:
         tracer = [*_TRACER, step, f"--errors={errors}", *command]
         self._process = subprocess.Popen(tracer, stdout=subprocess.PIPE, bufsize=0)
         self.status: int | None = None
         self._said = ""
-        first = self._until("\n").split()
-        self.word = first[1] if first[:1] == ["struck"] else ""
+        self.word = self._until("struck ", "missed" if ends else "ended").partition("struck ")[2]
 
     def __enter__(self) -> Struck:
         return self
@@ -52,19 +53,21 @@ class Struck:
 
     def settle(self) -> None:
         """Until the command itself has ended, whatever lives on of it."""
-        self._until("ended\n")
+        self._until("ended")
 
-    def _until(self, mark: str) -> str:
-        """What the tracer has said, as soon as `mark` is in it, or there is no more."""
+    def _until(self, *beginnings: str) -> str:
+        """The first line of the tracer's that begins so, or "" when there is no more."""
         assert self._process.stdout is not None
-        while mark not in self._said:
+        while True:
+            lines = self._said.split("\n")[:-1]
+            if found := next((line for line in lines if line.startswith(beginnings)), ""):
+                return found
             if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
                 pytest.fail("the struck command does not end")
             block = os.read(self._process.stdout.fileno(), 4096)
             if not block:
-                break
+                return ""
             self._said += block.decode()
-        return self._said
 
     def wait(self) -> None:
         """Until no process of the command, and none that came of it, is left."""

@@ -74,7 +74,7 @@ def test_run_is_killed(busybox_host, words):
     clean(busybox_host, set())
     before = names_in(f"{busybox_host.root}/snapshots")
     for step in steps:
-        with Struck(step, command) as one:
+        with Struck(step, command, ends=True) as one:
             struck += bool(one.word)
             print(step, one.word, flush=True)
             seen = names_in(f"{busybox_host.root}/containers") | names_in(f"{busybox_host.run_directory}/containers")
@@ -84,7 +84,9 @@ def test_run_is_killed(busybox_host, words):
             one.wait()
         clean(busybox_host, seen)
         assert names_in(f"{busybox_host.root}/snapshots") == before, f"after {step} {one.word}"
-    assert struck >= len(steps) // 3, "a command does the same each time, but for a few steps"
+    assert struck >= len(steps) * 9 // 10, (
+        "a command does the same each time, but for a few of the monitor's last steps"
+    )
 
 
 ACTS = {
@@ -102,6 +104,10 @@ ACTS = {
 }
 
 
+CHILD_OF_CRUN = 3
+"""How deep in the tree of forks they are: the shell, the command, crun, its child."""
+
+
 @pytest.mark.parametrize(("first", "words"), ACTS.values(), ids=ACTS)
 def test_what_is_done_to_a_container_is_killed(busybox_host, first, words):
     """The command, the container's monitor or any other process, while the command is at work.
@@ -117,11 +123,15 @@ def test_what_is_done_to_a_container_is_killed(busybox_host, first, words):
     def remove() -> None:
         busybox_host.estiba("rm", "-f", "-v", "one", check=False)
 
-    busybox_host.estiba(*first)  # the first one makes what the next ones find: a bridge
+    for each in (first, words):  # the first ones make what the next ones find: a bridge
+        busybox_host.estiba(*each)
     remove()
     struck = 0
+    clean(busybox_host, set())
     steps = steps_of(command, afterwards=remove, between=mark)
-    remove()
+    if "crun" in first:  # it waits for ever for a child of its own that was killed
+        steps = [step for step in steps if step.partition(":")[0].count(".") < CHILD_OF_CRUN]
+    clean(busybox_host, set())
     for step in steps:
         with Struck(step, command) as one:
             struck += bool(one.word)
@@ -138,7 +148,9 @@ def test_what_is_done_to_a_container_is_killed(busybox_host, first, words):
         if words[0] == "rm":  # whether its volumes were to go too, a killed one has told nobody
             busybox_host.estiba("volume", "prune", "-f")
         clean(busybox_host, seen)
-    assert struck >= len(steps) // 3, "a command does the same each time, but for a few steps"
+    assert struck >= len(steps) * 9 // 10, (
+        "a command does the same each time, but for a few of the monitor's last steps"
+    )
 
 
 def tell_the_truth(host, where: str) -> None:
@@ -147,7 +159,8 @@ def tell_the_truth(host, where: str) -> None:
         identity, state = line.split()
         if state == "running":
             entered = host.estiba("exec", identity, "true", check=False)
-            assert entered.returncode == 0 or "not running" in entered.stderr or "o such" in entered.stderr, where
+            has_ended = any(words in entered.stderr for words in ("not running", "o such", "is restarting"))
+            assert entered.returncode == 0 or has_ended, where
         elif state in ("exited", "created"):
             # What `ps` calls created may be on its way.
             wait = host.wait_until
