@@ -1,19 +1,31 @@
-"""What crun or runc leaves when it is killed at work, and does not know of itself: a control group, a directory."""
+"""What crun and runc need beside what ours does: capabilities that there are, and, when one of them was killed at work,
+that somebody takes away what it does not know of itself: a control group, a directory."""
 
 from __future__ import annotations
 
 import os
 
 from estiba.errors import EstibaError
+from estiba.linux import capabilities
 from estiba.linux.namespaces import has_root
 from estiba.oci import json_text
 from estiba.store.snapshots.trees import remove_tree
 from estiba.values import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from estiba.runtime.client import RuntimeClient
 
 _SIGKILL = 9
+
+
+def leave_out_what_nobody_has(process: dict[str, Any]) -> None:
+    """Take from a `process` object the capabilities that we lack ourselves, and so cannot give: with one of them ("all"
+    on a machine that is a container) these runtimes refuse the whole, while ours gives the rest, as Docker does."""
+    sets, ours = process.get("capabilities") or {}, capabilities.bounding()
+    for kind, names in sets.items():
+        sets[kind] = [name for name in names if capabilities.bits([name]) & ours]
 
 
 def clear(runtime: RuntimeClient, container_id: str, *, config: str) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
+from estiba.engine import another_runtime, lifecycle
 from estiba.engine import exec_process as planning
-from estiba.engine import lifecycle
 from estiba.engine.exec_options import ExecOptions
 from estiba.engine.frames import listen
 from estiba.engine.monitor.container import console_path
@@ -65,6 +65,7 @@ class ByRuntime:
             WrongState: the container does not run. RuntimeFailed: the process could not be started.
         """
         process = exec_process(self._engine, self._record, options)
+        another_runtime.leave_out_what_nobody_has(process)
         become_subreaper()
         bundle = ContainerPaths(self._engine.store.paths.root, self._record.run, self._record.id).bundle
         place = f"{bundle}/exec-{os.urandom(8).hex()}"

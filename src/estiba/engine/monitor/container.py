@@ -113,8 +113,13 @@ def begin(
     try:
         if given is not None:
             place = given.added_to(place)
+        document = container_spec(spec_options(process, options, place))
+        if not request.runtime_is_ours:
+            from estiba.engine import another_runtime
+
+            another_runtime.leave_out_what_nobody_has(document["process"])
         with open(paths.config, "w", encoding="utf-8") as file:
-            file.write(json_text.dumps(container_spec(spec_options(process, options, place))))
+            file.write(json_text.dumps(document))
         return _start(request, paths, network, runtime, streams)
     finally:
         if given is not None:
