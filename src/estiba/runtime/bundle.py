@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 _LABELS = ("selinuxLabel", "mountLabel", "apparmorProfile")
+_RLIMIT_NUMBERS = 1 << 64  # modulo these, -1 is RLIM_INFINITY, the greatest
 _OFFSET_CLOCKS = ("monotonic", "boottime")
 
 
@@ -72,6 +73,9 @@ def check_process(process: Mapping[str, Any]) -> None:
     kinds = [limit.get("type") for limit in process.get("rlimits") or ()]
     if len(set(kinds)) < len(kinds):
         raise BadBundle("process.rlimits names one limit twice")
+    for limit in process.get("rlimits") or ():
+        if limit["soft"] % _RLIMIT_NUMBERS > limit["hard"] % _RLIMIT_NUMBERS:
+            raise BadBundle(f"process.rlimits: the soft {limit['type']} is above the hard one")
     for name, required in (("scheduler", "policy"), ("ioPriority", "class")):
         if process.get(name) and not process[name].get(required):
             raise BadBundle(f"process.{name} has no {required}")

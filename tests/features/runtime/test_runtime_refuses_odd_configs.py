@@ -42,6 +42,9 @@ ODD: dict[str, Any] = {
     "a limit twice": lambda spec: spec["process"].update(
         rlimits=[{"type": "RLIMIT_NOFILE", "soft": n, "hard": n} for n in (10, 11)]
     ),
+    "a soft limit above the hard one": lambda spec: spec["process"].update(
+        rlimits=[{"type": "RLIMIT_NOFILE", "soft": -1, "hard": 10}]
+    ),
     "a hostname without its namespace": lambda spec: spec.update(
         hostname="est-odd",
         linux=spec["linux"] | {"namespaces": [n for n in spec["linux"]["namespaces"] if n["type"] != "uts"]},
