@@ -169,6 +169,27 @@ def test_several_directories_become_one_and_several_files_do_not(bench: Bench) -
     assert "2 sources cannot become the one file /one" in failed.stderr
 
 
+def test_a_wildcard_may_match_nothing_and_a_name_may_not(bench: Bench) -> None:
+    """As in ``COPY package.json package-lock.json* ./``, which most projects for Node have; it is told, though."""
+    bench.write(package__json="{}", f1="", f2="")
+    told = bench.build("FROM busybox\nCOPY package/json lock* ./app/\nCOPY none*/* /empty/\n").stderr
+    assert "'lock*' matches nothing in the build context\n" in told
+    assert bench.sh("ls -d /app/* /empty") == "/app/json\n"
+    told = bench.build("FROM busybox AS a\nFROM busybox\nCOPY --from=a /etc/passwd /etc/none* /p/\n").stderr
+    assert "'etc/none*' matches nothing in image busybox:latest\n" in told
+    assert bench.sh("ls /p") == "passwd\n"
+    assert bench.build("FROM busybox\nCOPY f1 f3 /x/\n", check=False).returncode == 1
+
+
+def test_several_files_go_into_a_directory_that_is_there_without_a_slash(bench: Bench) -> None:
+    """The slash is needed where there is none yet: else the last file would be all that is left."""
+    bench.write(f1="1", f2="2")
+    bench.build("FROM busybox\nRUN mkdir /there\nCOPY f1 f2 /there\n")
+    assert bench.sh("cat /there/f1 /there/f2") == "12"
+    failed = bench.build("FROM busybox\nCOPY f1 f2 /new\n", check=False)
+    assert "2 sources cannot become the one file /new\n  End the destination in a slash: /new/\n" in failed.stderr
+
+
 def test_exclude_leaves_files_out(bench: Bench) -> None:
     bench.write(src__a="", src__b__txt="", home__one="", homework="", home__two__txt="")
     bench.add("src/x.txt", "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from estiba.builder import keys, layer, leftovers
 from estiba.builder.cache import result_of
+from estiba.builder.context.globs import has_wildcard
 from estiba.builder.context.hashes import FileHashes
 from estiba.builder.context.ignore import exclusions
 from estiba.builder.context.remote import RemoteSources
@@ -73,6 +74,7 @@ class BuildExecutor:
         self._mounts = MountPlanner(store, request, trees)
         self._remote = RemoteSources(store, request, surroundings, build_id=build_id)
         self._selections: dict[str, tuple[Selection, ...]] = {}
+        self._unmatched: dict[str, list[str]] = {}
         self._build = build_id
 
     def key(self, vertex: Vertex, inputs: Sequence[Result]) -> CacheKey | None:
@@ -104,6 +106,8 @@ class BuildExecutor:
             if isinstance(operation, Run):
                 return self._layer(vertex, inputs, step, lambda name: self._run_action(vertex, operation, inputs, name))
             if isinstance(operation, Copy):
+                for words in self._unmatched.get(vertex.digest, ()):
+                    step.output(words.encode("utf-8", "replace"))
                 return self._layer(vertex, inputs, step, lambda name: self._copy_action(vertex, operation, inputs))
             assert isinstance(operation, MakeDirectory)
             return self._layer(vertex, inputs, step, lambda name: DirectoryAction(operation.path, operation.owner))
@@ -128,6 +132,8 @@ class BuildExecutor:
             if tree is None:
                 return None
             items = tree.select(pattern, exclude=exclude, keeps_parents=operation.parents)
+            if not items and has_wildcard(pattern):
+                self._unmatched.setdefault(vertex.digest, []).append(f"{pattern!r} matches nothing in {tree.label}\n")
             unpack = operation.unpacks_urls if isinstance(source.operation, SourceUrl) else operation.unpack
             if found and found[-1].tree is tree:
                 found[-1] = found[-1]._replace(items=found[-1].items + items)

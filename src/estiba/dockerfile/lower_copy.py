@@ -37,15 +37,16 @@ def lower_copy(state: StageState, copy: Copy, *, source: Callable[[str], Vertex]
     """Add the step of a COPY or ADD. `source` gives the filesystem of a name, "" the context.
 
     Raises:
-        DockerfileError: several sources and a destination that is no directory, a bad mode, a URL in COPY, an address
-            or checksum that makes no sense.
+        DockerfileError: several here-documents and a destination that is no directory, a bad mode, a URL in COPY, an
+            address or checksum that makes no sense.
     """
     at = copy.at
     sources = tuple(state.expand(at, text) for text in copy.sources)
     written = state.expand(at, copy.destination)
     _check_sources(state, copy, sources)
     destination = _destination(state, written)
-    if len(sources) + len(copy.contents) > 1 and not destination.endswith("/"):
+    # Several files may go into a directory that is there, so only what stands in the text itself must say it.
+    if copy.contents and len(sources) + len(copy.contents) > 1 and not destination.endswith("/"):
         raise at.error(
             f"several sources need a directory as destination, and {written!r} does not end in '/'",
             word=copy.destination,

@@ -88,7 +88,8 @@ class SourceTree:
         just what matches in it and the directories above that; ``**`` then matches any number of directories.
 
         Raises:
-            NotFound: nothing matches; names near ones, or the ignore rule that hides it.
+            NotFound: there is no such path; names near ones, or the ignore rule that hides it. A pattern with wildcards
+                may match nothing, as in ``COPY package.json package-lock.json* ./``.
             PermissionDenied: something cannot be read. InvalidInput: a path is too long.
         """
         if keeps_parents:
@@ -101,8 +102,6 @@ class SourceTree:
             return (item,) if item.is_directory or not _excludes(exclude, cleaned) else ()
         paths = self._matches("", cleaned, crosses=False)
         items = [item for path in paths if (item := self._item(path, exclude)) is not None]
-        if not items:
-            raise NotFound(f"{pattern!r} matches nothing in {self.label}", remedy=self._hint(cleaned))
         return tuple(item for item in items if item.is_directory or not _excludes(exclude, item.source))
 
     def _with_parents(self, pattern: str, exclude: IgnoreRules | None) -> tuple[Item, ...]:
@@ -112,9 +111,7 @@ class SourceTree:
         head, tail = (posixpath.normpath("/" + part).lstrip("/") for part in (head, tail))
         bases = self._matches("", head, crosses=True) if has_wildcard(head) else [self._resolve(head)]
         items = [item for base in bases if (item := self._part(base, tail, exclude)) is not None]
-        if not items:
-            if has_wildcard(pattern):
-                raise NotFound(f"{pattern!r} matches nothing in {self.label}", remedy=self._hint(f"{head}/{tail}"))
+        if not items and not has_wildcard(pattern):
             raise self._missing(f"{head}/{tail}".strip("/"))
         return tuple(items)
 

@@ -15,6 +15,7 @@ import posixpath
 import stat
 from collections.abc import Iterator
 
+from estiba.builder.context.globs import has_wildcard
 from estiba.builder.context.ignore import exclusions
 from estiba.builder.context.tree import Entry, Item, SourceTree, identity_of
 from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place
@@ -38,7 +39,7 @@ def copy(job: Job, action: CopyAction, root: str) -> None:
 
     Raises:
         InvalidInput: several sources and a destination that is no directory, or a file in a directory's place.
-        NotFound: a pattern matches nothing in another stage. Conflict: a file changed meanwhile.
+        NotFound: another stage does not have a source. Conflict: a file changed meanwhile.
         PermissionDenied: a file cannot be read, or this user cannot make files of another owner.
     """
     uid, gid = owner_in(root, action.owner)
@@ -94,11 +95,13 @@ def _items(tree: SourceTree, action: CopyAction) -> tuple[Item, ...]:
     if action.items:
         return action.items
     exclude = exclusions(action.exclude)
-    return tuple(
-        item
-        for pattern in action.patterns
-        for item in tree.select(pattern, exclude=exclude, keeps_parents=action.parents)
-    )
+    found: list[Item] = []
+    for pattern in action.patterns:
+        items = tree.select(pattern, exclude=exclude, keeps_parents=action.parents)
+        if not items and has_wildcard(pattern):
+            print(f"{pattern!r} matches nothing in {tree.label}", flush=True)
+        found += items
+    return tuple(found)
 
 
 class _Copier:
