@@ -126,6 +126,19 @@ def test_volumes_are_reached_and_read_only_ones_refuse_whether_it_runs_or_not(bu
     assert not (files / "new").exists()
 
 
+@pytest.mark.root
+def test_a_part_of_a_volume_is_reached_in_a_stopped_container_too(busybox_host, files):
+    """And a link that leads out of the volume leads nowhere."""
+    start(busybox_host, "-v", "cargo:/data", script=f"mkdir -p /data/sub; ln -s {files}/target /data/out")
+    part = "type=volume,source=cargo,target=/part,volume-subpath={}"
+    busybox_host.estiba("create", "--name", "two", "--mount", part.format("sub"), "busybox")
+    busybox_host.estiba("cp", str(files / "file"), "two:/part/in")
+    assert inside(busybox_host, "cat /data/sub/in") == "of the host\n"
+    busybox_host.estiba("create", "--name", "three", "--mount", part.format("out"), "busybox")
+    busybox_host.estiba("cp", str(files / "file"), "three:/part/in", check=False)
+    assert os.listdir(files / "target") == []
+
+
 def test_links_of_a_hostile_container_lead_nowhere_outside(busybox_host, files):
     """What is written through a link lands in the container, and what comes out follows none on the host."""
     script = f"ln -s {files}/target /out; mkdir /evil; ln -s {files}/target /evil/way; ln -s /proc/1/root /root/top"

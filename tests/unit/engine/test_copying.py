@@ -134,6 +134,19 @@ def test_a_damaged_stream_is_told_as_one(tmp_path, data):
         os.close(root)
 
 
+def test_a_stream_that_says_the_same_again_and_again_takes_no_more_memory_for_it(tmp_path, monkeypatch):
+    (tmp_path / "target").mkdir()
+    monkeypatch.setattr(stream, "_MOST_TOLD", 3)
+    root = os.open(tmp_path / "target", os.O_RDONLY | os.O_DIRECTORY)
+    taking = stream._Taking(lambda path: _below(root, path), stream.Taken(None, False))
+    devices = [(f"d/{number}", tarfile.CHRTYPE, "") for number in range(10)]
+    with tarfile.open(fileobj=archive(*[("d", tarfile.DIRTYPE, "")] * 50, *devices)) as tar:
+        left_out = taking.all(tar, tar)
+    os.close(root)
+    assert (len(taking._finished), left_out) == (1, ["d/0", "d/1", "d/2"])
+    assert os.listdir(tmp_path / "target" / "d") == []
+
+
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path):
     (tmp_path / "target").mkdir()
     (tmp_path / "victim").write_text("as it was")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import time
 
 from estiba.engine import frames, lifecycle
@@ -45,11 +46,12 @@ _PAUSE = 0.005
 
 
 class _Shown(NamedTuple):
-    """A mount of a container that does not run: `source` of the host at `target`."""
+    """A mount of a container that does not run: `source` of the host, or what is at `subpath` in it, at `target`."""
 
     source: str
     target: str
     read_only: bool
+    subpath: str = ""
 
 
 class Inside:
@@ -259,9 +261,8 @@ def _shown(engine: Engine, record: ContainerRecord) -> list[_Shown]:
     shown = [_Shown(m.source, m.target, m.read_only) for m in options.mounts if m.kind == "bind"]
     for name, target in engine.containers.volumes_of(record.id):
         mount = by_target.get(target)
-        if mount is None or not mount.subpath:
-            source = volume_data(engine.store.paths.root, name)
-            shown.append(_Shown(source, target, bool(mount and mount.read_only)))
+        source = volume_data(engine.store.paths.root, name)
+        shown.append(_Shown(source, target, bool(mount and mount.read_only), mount.subpath if mount else ""))
     return sorted(shown, key=lambda one: one.target.count("/"))
 
 
@@ -272,8 +273,7 @@ def _mount(mounts: tuple[Mount, ...], shown: list[_Shown], place: str, *, is_rea
         mount_all(mounts, place)
         root = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for one in shown:
-            if os.path.exists(one.source):
-                _show(root, one)
+            _show(root, one)
         if is_read_only:
             mp.set_attributes(root, 0x1, 0, recursive=False)
     except OSError as error:
@@ -282,17 +282,36 @@ def _mount(mounts: tuple[Mount, ...], shown: list[_Shown], place: str, *, is_rea
 
 
 def _show(root: int, one: _Shown) -> None:
-    tree = mp.clone_tree(one.source, recursive=True)
+    """Mount it where the container would have it; nothing happens where its source is missing."""
+    try:
+        tree = _tree(one)
+    except FileNotFoundError:
+        return
     try:
         if one.read_only:
             mp.set_attributes(tree, 0x1, 0)
-        place = make_directories(root, one.target) if os.path.isdir(one.source) else make_file(root, one.target)
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        place = make_directories(root, one.target) if is_directory else make_file(root, one.target)
         try:
             mp.attach(tree, place, what=f"show {one.source} on {one.target}")
         finally:
             os.close(place)
     finally:
         os.close(tree)
+
+
+def _tree(one: _Shown) -> int:
+    if not one.subpath:
+        return mp.clone_tree(one.source, recursive=True)
+    volume = os.open(one.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        part = open_in_root(volume, one.subpath, os.O_PATH)  # a container may have put links there
+    finally:
+        os.close(volume)
+    try:
+        return mp.clone_tree(part, recursive=True)
+    finally:
+        os.close(part)
 
 
 def _serve(connection: frames.Connection, prepare: Callable[[], int], name: str, caller: int) -> NoReturn:

@@ -28,6 +28,7 @@ _KINDS = {
 _BELOW = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _SET_ID = 0o6000
+_MOST_TOLD = 1000
 _CAPABILITY = "security.capability"
 _XATTR = "SCHILY.xattr."
 _EXCHANGED = (errno.ELOOP, errno.ENOTDIR, errno.ESTALE)
@@ -200,7 +201,8 @@ def _attributes(descriptor: int) -> dict[str, str]:
 
 
 def take(source: BinaryIO, open_directory: Callable[[str], int], how: Taken) -> list[str]:
-    """Make what the tar `source` (of any usual compression) says; gives the names of what was left out.
+    """Make what the tar `source` (of any usual compression) says; gives the names of what was left out, a thousand at
+    most.
 
     `open_directory` gives a descriptor of a directory by its path below the target, made where it is missing; "" is the
     target itself. It decides which links are followed.
@@ -228,7 +230,7 @@ class _Taking:
     def __init__(self, open_directory: Callable[[str], int], how: Taken) -> None:
         self._open = open_directory
         self._how = how
-        self._finished: list[tuple[str, int, int]] = []
+        self._finished: dict[str, tuple[int, int]] = {}
         self._left_out: list[str] = []
 
     def all(self, tar: tarfile.TarFile, members: Iterable[tarfile.TarInfo]) -> list[str]:
@@ -238,7 +240,7 @@ class _Taking:
                 self._one(tar, member, names)
             elif not member.isdir():
                 raise InvalidInput(f"the tar has a file without a name: {member.name!r}")
-        for path, mode, seconds in reversed(self._finished):
+        for path, (mode, seconds) in reversed(self._finished.items()):
             try:
                 directory = self._open(path)
                 try:
@@ -253,7 +255,7 @@ class _Taking:
     def _one(self, tar: tarfile.TarFile, member: tarfile.TarInfo, names: list[str]) -> None:
         *above, name = names
         if (member.ischr() or member.isblk()) and not self._how.is_trusting:
-            self._left_out.append(member.name)
+            self._leave_out(member.name)
             return
         try:
             directory = self._open("/".join(above))
@@ -264,7 +266,13 @@ class _Taking:
         except OSError as error:
             raise _not_written(member.name, error) from error
         if member.isdir():
-            self._finished.append(("/".join(names), self._mode(member), int(member.mtime)))
+            path = "/".join(names)
+            self._finished.pop(path, None)  # the last word on a directory counts, however many there are
+            self._finished[path] = (self._mode(member), int(member.mtime))
+
+    def _leave_out(self, name: str) -> None:
+        if len(self._left_out) < _MOST_TOLD:
+            self._left_out.append(name)
 
     def _make(self, tar: tarfile.TarFile, member: tarfile.TarInfo, directory: int, name: str) -> None:
         if member.isdir():
@@ -290,7 +298,7 @@ class _Taking:
             os.mknod(name, kind | self._mode(member), os.makedev(member.devmajor, member.devminor), dir_fd=directory)
             self._own(directory, name, member)
         else:
-            self._left_out.append(member.name)
+            self._leave_out(member.name)
 
     def _directory(self, member: tarfile.TarInfo, directory: int, name: str) -> None:
         try:
