@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from posixpath import basename, normpath
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _REPOSITORY = re.compile(r"(?:git|ssh)://|https?://[^#?]+\.git(?:[#?]|$)", re.IGNORECASE)

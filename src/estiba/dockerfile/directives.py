@@ -6,9 +6,9 @@ Dockerfile reference, "Parser directives": the first line that is not one of the
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from estiba.dockerfile.errors import DockerfileError, Place, Source
+from estiba.values import NamedTuple
 
 DEFAULT_ESCAPE = "\\"
 

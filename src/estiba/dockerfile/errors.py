@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from estiba.errors import InvalidInput, NotThereYet
+from estiba.values import NamedTuple
 
 _WIDEST = 110
 """The longest part of a line in characters that an error shows."""

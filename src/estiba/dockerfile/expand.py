@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 _DEEPEST = 50
 """How deep expansions may be nested."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from estiba.dockerfile.errors import near
 from estiba.dockerfile.lexer import Statement
+from estiba.values import NamedTuple
 
 
 class Flag(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from estiba.dockerfile.words import shell_words
+from estiba.values import NamedTuple
 
 _MARKER = re.compile(r"""\d*<<(-?+)((?:[^<\s'"\\]|\\.|'[^'<]*'|"[^"<]*")+)""")
 _QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""")

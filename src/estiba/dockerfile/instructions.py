@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.dockerfile.heredocs import Heredoc
 from estiba.dockerfile.lexer import Statement
 from estiba.oci.image_config import HealthCheck
+from estiba.values import NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 

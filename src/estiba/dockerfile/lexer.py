@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import NamedTuple
 
 from estiba.dockerfile.directives import Directives, read_directives
 from estiba.dockerfile.errors import DockerfileError, NotYetInDockerfile, Place, Source
 from estiba.dockerfile.heredocs import Heredoc, Marker, markers
 from estiba.dockerfile.warnings import Warning
+from estiba.values import NamedTuple
 
 _WITH_HEREDOCS = frozenset({"add", "copy", "run"})
 _KEYWORD = re.compile(r"\s*(\S+)\s*")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from estiba.dockerfile.errors import near
 from estiba.dockerfile.instructions import MountFlag
+from estiba.values import NamedTuple
 
 KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING = ("shared", "private", "locked")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from estiba.dockerfile.directives import Directives
 from estiba.dockerfile.durations import BadDuration, nanoseconds
@@ -39,6 +38,7 @@ from estiba.dockerfile.mounts import BadMount, read_mount, split_fields
 from estiba.dockerfile.warnings import Warning
 from estiba.dockerfile.words import NotStrings, Word, json_strings, plain_words, shell_words
 from estiba.oci.image_config import HealthCheck
+from estiba.values import NamedTuple
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 _NETWORKS = ("default", "none", "host")

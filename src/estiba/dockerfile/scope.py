@@ -6,11 +6,11 @@ Dockerfile reference, "ARG", "Scope" and "Automatic platform ARGs in the global 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from estiba.dockerfile.expand import ExpansionError, expand
 from estiba.dockerfile.instructions import Arg
 from estiba.oci.platform import Platform
+from estiba.values import NamedTuple
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 """Predefined arguments: a build argument of this name, in either case, reaches every RUN and no cache key."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
+
+from estiba.values import NamedTuple
 
 _BLANKS = re.compile(r"[^\t\v\f\r ]+")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from estiba.graph.vertex import Vertex, walk
+from estiba.values import NamedTuple
 
 
 class Plan(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import NamedTuple
 
 from estiba.graph.vertex import Vertex
+from estiba.values import NamedTuple
 
 
 class Event(NamedTuple):

@@ -6,10 +6,11 @@ All three are called from several threads at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from estiba.graph.cancellation import Cancellation
 from estiba.graph.vertex import Pairs, Vertex
+from estiba.values import NamedTuple
 
 
 class CacheKey(NamedTuple):

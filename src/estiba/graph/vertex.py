@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 from estiba.oci.canonical_json import dumps
 from estiba.oci.platform import Platform
+from estiba.values import NamedTuple
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and values in order, such as an environment."""

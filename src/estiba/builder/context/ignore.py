@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from estiba.builder.context.globs import ignore_expression, literal_prefix
 from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
 
 
 class Rule(NamedTuple):

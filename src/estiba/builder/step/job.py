@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from estiba.builder.context.tree import Entry, Item
 from estiba.linux.mounts import Mount
+from estiba.values import NamedTuple
 
 
 class Place(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import stat
-from typing import NamedTuple
 
 from estiba.errors import InvalidInput
+from estiba.values import NamedTuple
 
 _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007}
 _EVERYBODY = 0o7777

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 from estiba import errors
 from estiba.builder.step.job import Job, Outcome, encode
@@ -18,6 +17,7 @@ from estiba.errors import EstibaError
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.protocols import Step
 from estiba.store.snapshots.trees import remove_tree
+from estiba.values import NamedTuple
 
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "process.py")
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}

@@ -12,9 +12,9 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from estiba.linux.paths import open_in_root
+from estiba.values import NamedTuple
 
 _FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What tells nothing of the path that was looked at."""
