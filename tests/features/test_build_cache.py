@@ -134,8 +134,11 @@ def test_every_step_is_explained_and_what_is_not_needed_is_skipped(estiba_home: 
     assert again["COPY src /src"] == ["MISS", "its result was removed"]
 
 
-def test_a_base_image_that_moved_is_told_with_both_digests(estiba_home: Any, context: Path) -> None:
-    """And so is another base."""
+def test_an_image_that_moved_is_told_with_both_digests(estiba_home: Any, context: Path) -> None:
+    """And so is another base, and an image that COPY takes something from."""
+    copying = "FROM scratch\nCOPY --from=busybox /etc /etc\n"
+    (context / "Copying").write_text(copying)
+    explained(estiba_home, context, "-f", str(context / "Copying"))
     first = explained(estiba_home, context)["FROM docker.io/library/busybox:latest"][1].removeprefix("image ")
     with Store.open(estiba_home.root) as store:
         busybox_image(store, files={"/more": "x"})
@@ -143,7 +146,9 @@ def test_a_base_image_that_moved_is_told_with_both_digests(estiba_home: Any, con
     said = explained(estiba_home, context)
     second = said["FROM docker.io/library/busybox:latest"][1].removeprefix("image ")
     assert first != second
-    assert said["RUN echo $MODE > /mode"] == ["MISS", f"the base image busybox:latest moved: {first} → {second}"]
+    copied = explained(estiba_home, context, "-f", str(context / "Copying"))["COPY --from=busybox /etc /etc"]
+    assert copied == ["MISS", f"the image that it copies from moved: busybox:latest: {first} → {second}"]
+    assert said["RUN echo $MODE > /mode"] == ["MISS", f"the base image moved: busybox:latest: {first} → {second}"]
     (context / "Dockerfile").write_text(DOCKERFILE.replace("busybox", "other"))
     assert explained(estiba_home, context)["RUN echo $MODE > /mode"] == [
         "MISS",

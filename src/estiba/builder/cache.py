@@ -90,7 +90,7 @@ class StepCache:
         return summary(causes) if self._is_used else f"run: {_NOT_USED}"
 
     def _causes(self, vertex: Vertex, key: CacheKey) -> tuple[str, ...]:
-        from estiba.builder.explanations import NEVER, REMOVED, causes
+        from estiba.builder.explanations import NEVER, REMOVED, SOURCE, causes
 
         build, step = self._earlier(vertex)
         if build is None or step is None:
@@ -103,7 +103,8 @@ class StepCache:
         moved = self._moved(vertex, build, step)
         if before is None:
             return causes({}, (), text=text) if step.source != vertex.source else (moved or _UNKNOWN,)
-        return causes(before.parts, key.parts, text=text, moved=moved)
+        found = causes(before.parts, key.parts, text=text, moved=moved)
+        return tuple(self._copied(vertex, build) or cause if cause == SOURCE else cause for cause in found)
 
     def _earlier(self, vertex: Vertex) -> tuple[BuildRecord | None, StepRecord | None]:
         """The last build that ran this step or found it; None, None where this Dockerfile was never built before."""
@@ -124,17 +125,33 @@ class StepCache:
 
     def _moved(self, vertex: Vertex, build: BuildRecord, step: StepRecord) -> str:
         """How the base image that a step stands on is another than in `build`; "" where it is none or the same."""
-        from estiba.builder.record import short
         from estiba.oci.reference import Reference
 
         operation = vertex.inputs[0].operation
         if not isinstance(operation, SourceImage) or not step.base:
             return ""
-        name = Reference.parse(operation.reference).familiar
         if step.base != operation.reference:
-            return f"the base image is another: {Reference.parse(step.base).familiar} → {name}"
-        before, now = build.images.get(step.base, ""), self._images.get(operation.reference, "")
-        return f"the base image {name} moved: {short(before)} → {short(now)}" if before and before != now else ""
+            names = (Reference.parse(each).familiar for each in (step.base, operation.reference))
+            return f"the base image is another: {' → '.join(names)}"
+        moved = self._other(operation.reference, build)
+        return f"the base image moved: {moved}" if moved else ""
+
+    def _copied(self, vertex: Vertex, build: BuildRecord) -> str:
+        """How the image that a step copies from is another than in `build`; "" where it is a stage, or the same."""
+        for source in vertex.inputs[1:]:
+            if isinstance(source.operation, SourceImage) and (moved := self._other(source.operation.reference, build)):
+                return f"the image that it copies from moved: {moved}"
+        return ""
+
+    def _other(self, reference: str, build: BuildRecord) -> str:
+        """``NAME: DIGEST → DIGEST`` of an image that is another than in `build`, else ""."""
+        from estiba.builder.record import short
+        from estiba.oci.reference import Reference
+
+        before, now = build.images.get(reference, ""), self._images.get(reference, "")
+        if not before or before == now:
+            return ""
+        return f"{Reference.parse(reference).familiar}: {short(before)} → {short(now)}"
 
     def _step(self, vertex: Vertex) -> str:
         number, _, _ = vertex.name.partition("]")

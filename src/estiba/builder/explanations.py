@@ -11,6 +11,7 @@ from estiba.graph.vertex import Pairs
 NEVER = "never run before"
 REMOVED = "its result was removed"
 STEP_BEFORE = "the step before it changed"
+SOURCE = "the stage that it copies from changed"
 
 _LONGEST_VALUE = 60
 _MOST_WORDS = 1_000
@@ -25,7 +26,7 @@ _KINDS = {"10": "a file", "12": "a link", "4": "a directory"}
 _WHOLE = {
     "step": "Estiba makes this step in another way now",
     "arguments": "the same words are other arguments",
-    "source stage": "the stage that it copies from changed",
+    "source stage": SOURCE,
 }
 
 
