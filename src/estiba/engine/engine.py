@@ -191,7 +191,10 @@ class Engine:
                 if not _ends_within(connection, timeout):
                     connection.send(frames.STOP, parse_signal("KILL"))
                     if not _ends_within(connection, _KILL_PATIENCE):
-                        raise Unavailable(f"container {record.name} did not end after SIGKILL")
+                        raise Unavailable(
+                            f"container {record.name} did not end after SIGKILL",
+                            remedy="A process that waits for a disk or a network file ends when that answers.",
+                        )
         except frames.MonitorGone:
             self._settle(record)
         return True
@@ -316,7 +319,10 @@ class Engine:
             if current.state not in lifecycle.HAS_MONITOR:
                 return current
             if time.monotonic() > deadline:
-                raise Unavailable(f"the monitor of container {record.name} does not answer")
+                raise Unavailable(
+                    f"the monitor of container {record.name} does not answer",
+                    remedy=f"Find it with: fuser -v {self.paths(record.id).lock}",
+                )
             time.sleep(0.005)
 
     def paths(self, container_id: str) -> ContainerPaths:
