@@ -68,6 +68,31 @@ def test_a_shell_opens_where_a_step_failed_with_all_that_it_had(session: Termina
     assert os.listdir(f"{home.run}/builds") == []
 
 
+def test_a_step_of_a_build_that_is_over_can_be_looked_into(home: Any, context: Path) -> None:
+    """The one that failed as it began, with its variables; another as it ended."""
+    text = "FROM busybox\nRUN echo one > /one\nENV MODE=fast\nUSER app\nRUN echo half > /tmp/half; exit 3\n"
+    (context / "Dockerfile").write_text(text)
+    assert home.estiba("build", str(context), check=False).returncode == 1
+    for words, told in (((), b"app fast\r\none\r\n"), (("", "2"), b"root\r\none\r\n")):
+        session = Terminal([*home.command, "build", "shell", *words])
+        try:
+            session.expect(b"$ " if not words else b"# ")
+            session.type(b"stty -echo; echo; echo $(id -un) $MODE; cat /one /tmp/half; echo $((40 + 2))\n")
+            assert told in session.expect(b"42\r\n")
+            session.type(b"exit\n")
+            assert session.end() == 0
+        finally:
+            session.close()
+    none = home.estiba("build", "shell", "", "7", check=False)
+    assert "no step on line 7 of that build\n  There are steps on the lines 2, 5." in none.stderr
+    with Store.open(home.root) as store:
+        store.cache.clear()
+        assert [record for record in store.snapshots.list() if record.state == "active"] == []
+    gone = home.estiba("build", "shell", "", "2", check=False)
+    assert (gone.returncode, "not a terminal" in gone.stderr) == (1, True)
+    assert os.listdir(f"{home.run}/builds") == []
+
+
 def test_a_shell_is_opened_for_somebody_only(home: Any, context: Path) -> None:
     """A build without a terminal does not wait for one who never comes."""
     refused = home.estiba("build", "--on-error", "shell", str(context), check=False)

@@ -11,7 +11,7 @@ from estiba.dockerfile.instructions import Copy, Run, Workdir
 from estiba.errors import EstibaError, Unavailable
 from estiba.graph.cancellation import Cancelled
 from estiba.graph.protocols import CacheKey, Executor, Progress, Result, Step
-from estiba.graph.vertex import LocalContext, Scratch, SourceImage, Vertex
+from estiba.graph.vertex import LocalContext, Pairs, Scratch, SourceImage, Vertex
 from estiba.store.builds import StoredBuild
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +36,7 @@ _MOST_CAUSES = 100
 class StepRecord(NamedTuple):
     """One step. `key` is that of the cache, "" where there is none; `base` is the image that it stands on, if one.
 
+    Of one that failed, `below` is the chain ID of the files that it began with, and `parts` what else it depended on.
     `outcome` is HIT, MISS or SKIPPED, with its `causes`; `state` is ``done``, ``failed``, ``cancelled`` or "".
     """
 
@@ -49,6 +50,8 @@ class StepRecord(NamedTuple):
     causes: tuple[str, ...] = ()
     state: str = ""
     seconds: float = 0.0
+    below: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 class BuildRecord(NamedTuple):
@@ -93,22 +96,28 @@ class BuildRecord(NamedTuple):
             **{name: value for name, value in self._asdict().items() if name not in ("id", "dockerfile")},
             "names": list(self.names),
             "images": dict(self.images),
-            "steps": [{**step._asdict(), "causes": list(step.causes)} for step in self.steps],
+            "steps": [
+                {**step._asdict(), "causes": list(step.causes), "parts": [list(part) for part in step.parts]}
+                for step in self.steps
+            ],
         }
 
 
 def _step(fields: Mapping[str, Any]) -> StepRecord:
     known = {name: fields[name] for name in StepRecord._fields if name in fields}
-    return StepRecord(**{**known, "causes": tuple(known.get("causes", ()))})
+    parts = tuple((name, value) for name, value in known.get("parts", ()))
+    return StepRecord(**{**known, "causes": tuple(known.get("causes", ())), "parts": parts})
 
 
 class _Happening:
     """What is known of one step so far."""
 
-    __slots__ = ("began", "causes", "key", "outcome", "seconds", "state")
+    __slots__ = ("began", "below", "causes", "key", "outcome", "parts", "seconds", "state")
 
     def __init__(self) -> None:
         self.key = ""
+        self.below = ""
+        self.parts: Pairs = ()
         self.outcome = SKIPPED
         self.causes: tuple[str, ...] = ()
         self.state = ""
@@ -164,7 +173,8 @@ class Recorder:
     def key(self, vertex: Vertex, inputs: Sequence[Result]) -> CacheKey | None:
         key = self._executor.key(vertex, inputs)
         if key is not None:
-            self._of(vertex).key = key.digest
+            happening = self._of(vertex)
+            happening.key, happening.below, happening.parts = key.digest, inputs[0].chain_id or "", key.parts
         return key
 
     def execute(self, vertex: Vertex, inputs: Sequence[Result], key: CacheKey | None, step: Step) -> Result:
@@ -277,6 +287,8 @@ class Recorder:
             causes[:_MOST_CAUSES],
             happening.state,
             happening.seconds,
+            happening.below if happening.state == "failed" else "",
+            tuple(part for part in happening.parts if _is_kept(part[0])) if happening.state == "failed" else (),
         )
 
     def _source_outcome(self, vertex: Vertex) -> tuple[str, tuple[str, ...]]:
@@ -284,6 +296,11 @@ class Recorder:
         if isinstance(vertex.operation, SourceImage):
             return HIT, (f"image {short(self.images.get(vertex.operation.reference, ''))}",)
         return MISS, ("it is asked for in every build",)
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a part of a key tells how a command runs, and not what it reads."""
+    return name in ("user", "working directory", "network") or name.startswith("variable ")
 
 
 def short(image: str) -> str:

@@ -28,6 +28,7 @@ __all__ = ["add_arguments", "member", "run"]
 
 _ABOUT_BUILDS = {
     "ls": ("build_ls", "List the builds that were"),
+    "shell": ("build_shell", "Open a shell in the files of a step of a build that is over"),
     "show": ("build_show", "Show a build, and why each of its steps was run or was not"),
 }
 

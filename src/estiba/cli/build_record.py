@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from estiba.builder.record import BuildRecord, StepRecord
+    from estiba.store.builds import Builds
 
 _INDENT = " " * 10
 
@@ -41,3 +42,20 @@ def familiar(record: BuildRecord) -> list[str]:
     from estiba.oci.reference import Reference
 
     return [Reference.parse(name).familiar for name in record.names]
+
+
+def find(text: str, builds: Builds) -> BuildRecord:
+    """The record of the build whose ID begins with `text`; with "" that of the last.
+
+    Raises:
+        NotFound: there is none. Conflict: there are several.
+    """
+    from estiba.builder.record import BuildRecord
+    from estiba.errors import NotFound
+
+    if text:
+        return BuildRecord.read(builds.get(text))
+    newest = builds.all()[:1]
+    if not newest:
+        raise NotFound("there is no record of a build", remedy="Build something first: estiba build PATH")
+    return BuildRecord.read(newest[0])

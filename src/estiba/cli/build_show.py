@@ -20,19 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, house: House) -> int:
-    from estiba.builder.record import BuildRecord
-    from estiba.cli.build_record import explain
-    from estiba.errors import NotFound
+    from estiba.cli.build_record import explain, find
 
-    builds = house.store.builds
-    if arguments.build:
-        stored = builds.get(arguments.build)
-    else:
-        found = builds.all()
-        if not found:
-            raise NotFound("there is no record of a build", remedy="Build something first: estiba build PATH")
-        stored = found[0]
-    record = BuildRecord.read(stored)
+    record = find(arguments.build, house.store.builds)
     if arguments.format == "json":
         print(printable_json({"id": record.id, "dockerfile": record.dockerfile, **record.to_json()}, indent=2))
         return 0
