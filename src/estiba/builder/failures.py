@@ -18,7 +18,7 @@ _LONGEST_COMMAND = 200
 
 
 class StepFailed(EstibaError):
-    """A RUN's command ended with a status other than 0; `note` is what is known of why."""
+    """A RUN's command ended with a status other than 0; `note` is what is known of why. `command` is its words."""
 
     def __init__(self, vertex: Vertex, request: BuildRequest, *, exit_code: int, output: str, note: str = "") -> None:
         assert isinstance(vertex.operation, Run)
@@ -31,6 +31,7 @@ class StepFailed(EstibaError):
             remedy=f"Its last output:\n{_indented(output)}" if output else "It printed nothing.",
         )
         self.exit_code = exit_code
+        self.command = words
 
 
 class InstructionFailed(EstibaError):

@@ -28,13 +28,13 @@ class BuildWords:
 
     def cached(self, vertex: Vertex, reason: str) -> None:
         if self._step(vertex):
-            self._say(" ---> Using cache\n")
+            self.say(" ---> Using cache\n")
 
     def output(self, vertex: Vertex, data: bytes) -> None:
         with self._lock:
             decoder = self._decoders.setdefault(vertex.digest, _Utf8("replace"))
             text = decoder.decode(data)
-        self._say(text)
+        self.say(text)
 
     def done(self, vertex: Vertex) -> None:
         self._end(vertex)
@@ -49,7 +49,7 @@ class BuildWords:
         """Say what is left of a character that was cut."""
         with self._lock:
             decoder = self._decoders.pop(vertex.digest, None)
-        self._say(decoder.decode(b"", final=True) if decoder else "")
+        self.say(decoder.decode(b"", final=True) if decoder else "")
 
     def finished(self, image_id: str, names: Sequence[str], warnings: Sequence[str]) -> None:
         """The last lines; docker's libraries find the image in them."""
@@ -58,11 +58,11 @@ class BuildWords:
             self._tell(aux={"ID": image_id})
             return
         for warning in warnings:
-            self._say(f"[Warning] {warning}\n")
+            self.say(f"[Warning] {warning}\n")
         self._tell(aux={"ID": image_id})
-        self._say(f"Successfully built {image_id.partition(':')[2][:12]}\n")
+        self.say(f"Successfully built {image_id.partition(':')[2][:12]}\n")
         for name in names:
-            self._say(f"Successfully tagged {name}\n")
+            self.say(f"Successfully tagged {name}\n")
 
     def _step(self, vertex: Vertex) -> bool:
         if isinstance(vertex.operation, LocalContext | Scratch):
@@ -70,10 +70,11 @@ class BuildWords:
         with self._lock:
             self._count += 1
             number = self._count
-        self._say(f"Step {number} : {vertex.name}\n")
+        self.say(f"Step {number} : {vertex.name}\n")
         return True
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Any words; none in a quiet build."""
         if self._is_quiet or not text:
             return
         try:

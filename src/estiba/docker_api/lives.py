@@ -36,15 +36,23 @@ class Life:
     """One container from its start to its end.
 
     Its news come by a connection of their own, so that a client that is slow to take the `output` holds none up.
+    `is_new`: nothing has been told of it yet.
     """
 
     def __init__(
-        self, record: ContainerRecord, news: Monitor, clients: list[Attached], output: Monitor | None = None
+        self,
+        record: ContainerRecord,
+        news: Monitor,
+        clients: list[Attached],
+        output: Monitor | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         self.record = record
         self.news = news
         self.clients = clients
         self.output = output
+        self.is_new = is_new
         self.is_down = False  # has ended, and is to start again
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -134,7 +142,7 @@ class Lives:
             return False
         monitor = Monitor(connection)
         news = await self._listen(record._replace(run=self._engine.run)) if clients else None
-        self._begin(Life(record, news or monitor, clients, monitor if news else None))
+        self._begin(Life(record, news or monitor, clients, monitor if news else None, is_new=True))
         self._tell("start", record)
         await self.notify()
         return True
@@ -184,7 +192,7 @@ class Lives:
         """Hear of it until the end."""
         exit_code: int | None = None
         try:
-            await life.news.send(frames.WAIT, {"news": True})
+            await life.news.send(frames.WAIT, {"past": life.is_new})
             while exit_code is None and (received := await life.news.receive()):
                 for frame in received:
                     if frame.kind == frames.ENDED:

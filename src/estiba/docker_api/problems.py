@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estiba.builder.failures import StepFailed
 from estiba.errors import (
     AlreadyExists,
     CommandFailed,
@@ -24,8 +25,16 @@ class NoSwarm(Unavailable):
 
 
 class Problem(NamedTuple):
+    """`code` is what a command in a build ended with, 0 where none did."""
+
     status: int
     message: str
+    code: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """The last line of an answer that has begun."""
+        detail = ({"code": self.code} if self.code else {}) | {"message": self.message}
+        return {"errorDetail": detail, "error": self.message}
 
 
 _STATUSES: tuple[tuple[type[EstibaError], int], ...] = (
@@ -47,6 +56,10 @@ _WORDS = {
 
 def problem_of(error: EstibaError) -> Problem:
     """Status and message."""
+    if isinstance(error, StepFailed):
+        return Problem(
+            500, f"The command '{error.command}' returned a non-zero code: {error.exit_code}", error.exit_code
+        )
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     message = error.message
     if isinstance(error, CommandFailed) and error.exit_code in _WORDS:

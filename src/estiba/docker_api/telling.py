@@ -86,13 +86,20 @@ async def tell(
             raise error
         response = response or await exchange.begin("application/json")
         if error is not None:
-            words = problem_of(error).message
-            await response.write(_line({"errorDetail": {"message": words}, "error": words}))
+            await response.write(_line(problem_of(error).to_json()))
         await response.write_eof()
         return response
     except (asyncio.CancelledError, ConnectionError):
         telling.give_up()
         raise
+
+
+async def tell_problem(exchange: Exchange, error: EstibaError) -> web.StreamResponse:
+    """An answer that has begun well and is an error after all: clients look there for what is wrong with an archive."""
+    response = await exchange.begin("application/json")
+    await response.write(_line(problem_of(error).to_json()))
+    await response.write_eof()
+    return response
 
 
 def _has_succeeded(future: asyncio.Future[None]) -> bool:

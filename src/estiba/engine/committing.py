@@ -8,7 +8,7 @@ import time
 
 from estiba.engine import changes, lifecycle
 from estiba.engine.locks import wait_for_lock
-from estiba.engine.pausing import go_on, pause
+from estiba.engine.pausing import go_on, has_ended, pause
 from estiba.engine.removal import snapshot_key
 from estiba.errors import Conflict, EstibaError, NotFound, Unavailable
 from estiba.image.assemble import commit_image
@@ -58,7 +58,10 @@ def commit(engine: Engine, text: str, about: About) -> ImageRecord:
         record = engine.find(record.id)
         lifecycle.must_act("commit", record.state, name=record.name)
         if record.state in _LIVES:
-            return _of_living(engine, record, about)
+            made = _of_living(engine, record, about)
+            if made is not None:
+                return made
+            engine.wait(record.id)
         with wait_for_lock(paths.lock):
             now = engine.find(record.id)
             lifecycle.must_act("commit", now.state, name=now.name)
@@ -67,13 +70,15 @@ def commit(engine: Engine, text: str, about: About) -> ImageRecord:
             return _committed(engine, now, about)
 
 
-def _of_living(engine: Engine, record: ContainerRecord, about: About) -> ImageRecord:
-    """As `commit`, of a container that runs or is paused."""
+def _of_living(engine: Engine, record: ContainerRecord, about: About) -> ImageRecord | None:
+    """As `commit`, of a container that runs or is paused; None where it has just ended."""
     if record.state == lifecycle.PAUSED:
         return _committed(engine, record, about)
     try:
         pause(engine, record.id)
     except EstibaError as error:
+        if has_ended(engine, record):
+            return None
         raise Conflict(
             f"container {record.name} cannot be paused for its files to be read: {error.message}",
             remedy=f"Stop it first: estiba stop {record.name}",

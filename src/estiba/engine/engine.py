@@ -162,7 +162,7 @@ class Engine:
             return record.exit_code
         try:
             with self.connect(record) as connection:
-                connection.send(frames.WAIT, {"news": True})
+                connection.send(frames.WAIT, {"past": False})
                 return _wait_for_end(connection)
         except frames.MonitorGone:
             return self._settled(record).exit_code

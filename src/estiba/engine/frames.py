@@ -32,7 +32,7 @@ INPUT_END: Final = 4
 RESIZE: Final = 5  # JSON: [rows, columns]
 SIGNAL: Final = 6  # JSON: number; answered by DONE
 STOP: Final = 7  # JSON: number of the signal; as SIGNAL, and the container is not restarted; answered by DONE
-WAIT: Final = 8  # ENDED will follow; JSON {"news": true}: and NEWS before it
+WAIT: Final = 8  # ENDED will follow; JSON {"past"}: and NEWS before it, with those of a moment ago
 CONNECT: Final = 9  # JSON: the fields of a Membership; answered by DONE or REFUSED
 DISCONNECT: Final = 10  # JSON: a network's name; answered by DONE or REFUSED
 

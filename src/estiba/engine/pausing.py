@@ -49,7 +49,7 @@ def go_on(engine: Engine, record: ContainerRecord) -> None:
     try:
         engine.runtime_of(record).resume(record.id)
     except EstibaError:
-        if not _has_ended(engine, record):
+        if not has_ended(engine, record):
             raise
         return
     try:
@@ -58,7 +58,8 @@ def go_on(engine: Engine, record: ContainerRecord) -> None:
         pass  # a signal that waited for this has ended it
 
 
-def _has_ended(engine: Engine, record: ContainerRecord) -> bool:
+def has_ended(engine: Engine, record: ContainerRecord) -> bool:
+    """Whether the runtime knows its first process to be gone; the record may tell so a moment later."""
     try:
         return engine.runtime_of(record).state(record.id).status == "stopped"
     except NotFound:

@@ -79,8 +79,6 @@ def test_an_image_is_built_named_saved_and_loaded(client) -> None:
     (loaded,) = client.images.load(archive)
     assert loaded.id == image.id and loaded.tags == ["made:1"]
     client.images.remove("made:1")
-    with pytest.raises(docker.errors.BuildError, match="exit code"):
-        client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 7\n"))
 
 
 def test_a_tar_of_files_becomes_an_image(client) -> None:
@@ -143,6 +141,28 @@ def test_events_tell_what_happened(client) -> None:
         "die",
         "destroy",
     ]
+
+
+def test_what_goes_wrong_is_told_in_the_words_that_clients_look_for(client) -> None:
+    with pytest.raises(
+        docker.errors.BuildError, match="The command '/bin/sh -c exit 7' returned a non-zero code: 7"
+    ) as told:
+        client.images.build(fileobj=io.BytesIO(b"FROM busybox\nRUN exit 7\n"))
+    assert any("RUN exit 7" in line.get("stream", "") for line in told.value.build_log)
+    with pytest.raises(docker.errors.ImageLoadError):
+        client.images.load(b"abc")
+    container = client.containers.run("busybox", ["sleep", "1000"], detach=True)
+    with pytest.raises(docker.errors.APIError, match="You cannot remove a running container"):
+        container.remove()
+    container.remove(force=True)
+
+
+def test_an_image_is_made_of_a_container_that_is_just_ending(client) -> None:
+    for _ in range(5):
+        container = client.containers.run("busybox", ["touch", "/made"], detach=True)
+        image = container.commit()
+        container.remove(force=True)
+        image.remove()
 
 
 def test_each_end_is_told_of_what_starts_again_by_its_policy(client) -> None:

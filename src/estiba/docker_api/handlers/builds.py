@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from estiba.builder.failures import StepFailed
 from estiba.builder.request import EPOCH, BuildRequest
 from estiba.docker_api.arguments import filters, logins
 from estiba.docker_api.build_context import BuildContext, receive
@@ -43,12 +44,15 @@ async def build(exchange: Exchange) -> web.StreamResponse:
     is_quiet = exchange.flag("q")
 
     def work(telling: Tell) -> None:
+        words = BuildWords(telling, is_quiet=is_quiet)
         try:
-            words = BuildWords(telling, is_quiet=is_quiet)
             done = api.backends.builds.build(
                 request, credentials=credentials, progress=words, cancellation=telling.cancellation
             )
             words.finished(str(done.image_id), [tag.familiar for tag in request.tags], done.warnings)
+        except StepFailed as error:
+            words.say(f"{error.message}\n{error.remedy}\n")
+            raise
         finally:
             context.remove()
 

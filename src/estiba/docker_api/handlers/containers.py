@@ -19,7 +19,7 @@ from estiba.engine.processes import list_processes
 from estiba.engine.removal import size_of_files
 from estiba.engine.status import shown_state, status
 from estiba.engine.updating import Changes
-from estiba.errors import InvalidInput, NotFound
+from estiba.errors import Conflict, InvalidInput, NotFound
 from estiba.oci.labels import matches_labels
 from estiba.oci.platform import Platform
 from estiba.store.images import ImageNotFound
@@ -254,7 +254,15 @@ async def remove(exchange: Exchange) -> web.Response:
         raise InvalidInput("links between containers are not there")
     record = await find(exchange)
     force, volumes = exchange.flag("force"), exchange.flag("v")
-    await exchange.api.threads.slow(exchange.api.engine.remove, record.id, force=force, volumes=volumes)
+    try:
+        await exchange.api.threads.slow(exchange.api.engine.remove, record.id, force=force, volumes=volumes)
+    except lifecycle.WrongState as error:
+        if record.state not in lifecycle.HAS_MONITOR:
+            raise
+        raise Conflict(
+            f"You cannot remove a {record.state} container {record.id}. "
+            "Stop the container before attempting removal or force remove"
+        ) from error
     exchange.api.events.tell_of(record, "destroy")
     await exchange.api.lives.notify()
     return nothing()

@@ -14,7 +14,7 @@ from estiba.docker_api.arguments import filters, is_true, one_login
 from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, answer, nothing
 from estiba.docker_api.incoming import with_body
-from estiba.docker_api.telling import Tell, TransferWords, tell
+from estiba.docker_api.telling import Tell, TransferWords, tell, tell_problem
 from estiba.dockerfile.changes import apply_changes
 from estiba.engine import committing
 from estiba.engine.committing import About
@@ -343,9 +343,12 @@ async def put(exchange: Exchange) -> web.StreamResponse:
         except ValueError:
             raise InvalidInput("platform is not JSON") from None
         platform = Platform.from_json(value)
-    loaded = await with_body(
-        exchange, lambda stream: load(api.store, stream, where="the archive that was sent", platform=platform)
-    )
+    try:
+        loaded = await with_body(
+            exchange, lambda stream: load(api.store, stream, where="the archive that was sent", platform=platform)
+        )
+    except InvalidInput as error:
+        return await tell_problem(exchange, error)
     lines = []
     for image in loaded:
         lines += [f"Loaded image: {name.familiar}" for name in image.names]

@@ -58,6 +58,7 @@ class Client:
             "descriptor": self.socket.fileno(),
             "wants_output": self.wants_output,
             "gives_input": self.gives_input,
+            "wants_news": self.wants_news,
         }
 
     def send(self, kind: int, content: bytes | object = b"") -> None:

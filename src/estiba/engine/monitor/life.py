@@ -196,17 +196,12 @@ class Life:
             by_runtime=by_runtime,
             path=self.paths.health,
             is_paused=self._is_paused,
-            tell=self._tell,
+            tell=self.serving.tell,
             on_change=self._is_now,
         )
 
     def _is_paused(self) -> bool:
         return self.runtime.state(self.request.container_id).status == "paused"
-
-    def _tell(self, action: str, about: dict[str, str]) -> None:
-        for client in list(self.serving.clients):
-            if client.wants_news:
-                client.send(frames.NEWS, {"action": action, "about": about})
 
     def _is_now(self, status: str) -> None:
         """The container has become healthy or unhealthy: do what is to be done."""
@@ -304,7 +299,7 @@ class Life:
         self.containers.set_state(
             self.request.container_id, RESTARTING, pid=0, exit_code=self.exit_code, finished=time.time()
         )
-        self._tell("die", {"exitCode": str(self.exit_code)})
+        self.serving.tell("die", {"exitCode": str(self.exit_code)})
         deadline = time.monotonic() + delay
         while time.monotonic() < deadline and not self.serving.stop_wanted:
             self.serving.loop.turn(deadline)
@@ -319,7 +314,7 @@ class Life:
                 self.request.container_id, durable=False, exit_code=self.exit_code, error=_sentence(error)
             )
             return False
-        self._tell("start", {})
+        self.serving.tell("start", {})
         return True
 
     def _ended(self, status: int) -> None:

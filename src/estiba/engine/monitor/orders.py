@@ -25,15 +25,16 @@ class NotUnderstood(InvalidInput):
 
 def understood(frame: frames.Frame) -> Any:
     """The content of a frame: bytes of INPUT, (rows, columns) of RESIZE, the number of SIGNAL and STOP, whether who
-    ATTACHes gives input and who WAITs wants to hear of its health, the Membership of CONNECT, the name of DISCONNECT.
+    ATTACHes gives input and who WAITs for news wants those of a moment ago too (None: no news), the Membership of CONNECT,
+    the name of DISCONNECT.
 
     Raises:
         NotUnderstood: another kind of frame, or another content.
     """
     if frame.kind in (frames.INPUT, frames.INPUT_END):
         return frame.content
-    if frame.kind == frames.WAIT:
-        return bool(frame.content)
+    if frame.kind == frames.WAIT and not frame.content:
+        return None
     if frame.kind not in _READERS:
         raise NotUnderstood(f"a request of kind {frame.kind}")
     name, read = _READERS[frame.kind]
@@ -53,6 +54,12 @@ def _size(value: Any, what: str) -> tuple[int, int]:
 
 def _signal(value: Any, what: str) -> int:
     return _number(value, what, least=1, most=_LAST_SIGNAL)
+
+
+def _news(value: Any, what: str) -> bool:
+    if not isinstance(value, dict):
+        raise NotUnderstood(what)
+    return bool(value.get("past"))
 
 
 def _attachment(value: Any, what: str) -> bool:
@@ -99,6 +106,7 @@ def _number(value: Any, what: str, *, least: int, most: int) -> int:
 
 
 _READERS = {
+    frames.WAIT: ("wait for", _news),
     frames.ATTACH: ("attach", _attachment),
     frames.RESIZE: ("resize", _size),
     frames.SIGNAL: ("signal", _signal),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LITTLE = 0.05
 """Seconds until somebody who could not be taken in is tried again, where nobody can leave."""
 
+_MOST_NEWS = 16
+
 
 class Serving:
     """What is at hand while a container runs. `pid` is its first process, 0 while there is none; `status` how that has
@@ -40,6 +42,7 @@ class Serving:
         self.listener: _socket.socket | None = None
         self.execs: Execs | None = None
         self.streams: Streams | None = None
+        self._news: list[dict[str, object]] = []
         self.pid = 0
         self.status: int | None = None
         self.stop_wanted = False
@@ -147,6 +150,7 @@ class Serving:
         for one in state["clients"]:
             client = serving.add_client(_socket.socket(fileno=one["descriptor"]))
             client.wants_output, client.gives_input = one["wants_output"], one["gives_input"]
+            client.wants_news = one.get("wants_news", False)
         serving.starter = serving.clients[state["starter"]] if state["starter"] >= 0 else None
         serving.listen(_socket.socket(fileno=state["listener"]))
         if state["execs"]:
@@ -223,7 +227,9 @@ class Serving:
             client.wants_output, client.gives_input = True, order
             client.send(frames.DONE)
         elif kind == frames.WAIT:
-            client.wants_news = order
+            client.wants_news = order is not None
+            for one in self._news if order else ():
+                client.send(frames.NEWS, one)
         elif kind in (frames.CONNECT, frames.DISCONNECT):
             self._change_networks(client, kind, order)
         elif kind in (frames.SIGNAL, frames.STOP):
@@ -239,6 +245,14 @@ class Serving:
             client.send(frames.REFUSED, {"message": error.message, "remedy": error.remedy})
         else:
             life.change_networks(client, kind, order)
+
+    def tell(self, action: str, about: dict[str, str]) -> None:
+        """Have those who want news hear that something has happened; those who come a moment late hear of it too."""
+        self._news.append({"action": action, "about": about})
+        del self._news[:-_MOST_NEWS]
+        for client in list(self.clients):
+            if client.wants_news:
+                client.send(frames.NEWS, self._news[-1])
 
     def signal(self, number: int) -> None:
         """Send the first process a signal, if it runs."""
