@@ -9,6 +9,7 @@ from estiba.engine.engine import Engine
 from estiba.graph.cancellation import Cancellation
 from estiba.graph.protocols import Progress as BuildProgress
 from estiba.networks.networks import Networks
+from estiba.oci.descriptor import Descriptor
 from estiba.oci.digest import Digest
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
@@ -35,6 +36,11 @@ class Transfers(Protocol):
 
     def repositories(self, registry: str, *, credentials: CredentialSource) -> Sequence[str]:
         """As `registry.client.ask`: the catalog of a registry."""
+
+    def describe(
+        self, reference: Reference, *, credentials: CredentialSource
+    ) -> tuple[Descriptor, tuple[Platform, ...]]:
+        """As `registry.client.describe`."""
 
     def check(self, registry: str, login: Login) -> None:
         """Try a login out, and keep nothing. Raises AccessDenied: the registry does not know it."""

@@ -12,6 +12,7 @@ from estiba.docker_api.backends import Backends, Facts
 from estiba.registry.client.ask import Registries
 from estiba.registry.client.connection import connect
 from estiba.registry.client.credentials import CredentialSource, Login, OneLogin
+from estiba.registry.client.describe import describe
 from estiba.registry.client.pull import pull
 from estiba.registry.client.push import PushResult, push
 from estiba.values import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from estiba.builder.request import BuildRequest, BuildResult
     from estiba.graph.cancellation import Cancellation
     from estiba.graph.protocols import Progress as BuildProgress
+    from estiba.oci.descriptor import Descriptor
     from estiba.oci.digest import Digest
     from estiba.oci.platform import Platform
     from estiba.oci.reference import Reference
@@ -85,6 +87,11 @@ class HouseTransfers:
 
     def repositories(self, registry: str, *, credentials: CredentialSource) -> tuple[str, ...]:
         return Registries(credentials, self._house.routes).repositories(registry)
+
+    def describe(
+        self, reference: Reference, *, credentials: CredentialSource
+    ) -> tuple[Descriptor, tuple[Platform, ...]]:
+        return describe(Registries(credentials, self._house.routes), reference, self._house.store)
 
     def check(self, registry: str, login: Login) -> None:
         asyncio.run(self._check(registry, login))

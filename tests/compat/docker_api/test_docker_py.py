@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import registries
+
 docker = pytest.importorskip("docker", reason="the Python package docker is not installed")
 
 pytestmark = [
@@ -217,3 +219,20 @@ def test_the_health_of_a_container_is_told_and_shown(client) -> None:
     finally:
         events.close()
         container.remove(force=True)
+
+
+def test_a_registry_tells_what_it_has_under_a_name(client, tmp_path) -> None:
+    server = registries.Server(str(tmp_path / "registry")).start()
+    try:
+        name = f"{server.address}/app:1"
+        client.images.get("busybox").tag(name)
+        client.images.push(name)
+        client.images.remove(name)
+        told = client.images.get_registry_data(name)
+        assert told.attrs["Descriptor"]["digest"].startswith("sha256:") and told.attrs["Descriptor"]["size"] > 100
+        assert told.has_platform(f"linux/{told.attrs['Platforms'][0]['architecture']}")
+        with pytest.raises(docker.errors.NotFound):
+            client.images.get_registry_data(f"{server.address}/app:nosuch")
+    finally:
+        server.terminate()
+        server.wait()

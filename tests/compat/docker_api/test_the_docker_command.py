@@ -94,6 +94,7 @@ SCRIPTS = {
         image inspect -f '{{json .Config.Cmd}} {{json .Config.Labels}}' made:1
         rmi made:1
         commit nosuch made:2
+        rm life
         rename life lives
         logs lives
         rm lives

@@ -98,6 +98,7 @@ ROUTES = (
     Route("POST", "/networks/{id}/disconnect", networks.disconnect),
     Route("GET", "/networks/{id}", networks.inspect),
     Route("DELETE", "/networks/{id}", networks.remove),
+    Route("GET", "/distribution/{name*}/json", searching.describe),
     Route("GET", "/volumes", volumes.index),
     Route("POST", "/volumes/create", volumes.create),
     Route("POST", "/volumes/prune", volumes.prune),
@@ -118,7 +119,6 @@ ROUTES = (
             ("POST", "/build/cancel"),
             ("POST", "/session"),
             ("POST", "/grpc"),
-            ("GET", "/distribution/{name*}/json"),
             ("POST", "/plugins/{rest*}"),
             ("DELETE", "/plugins/{rest*}"),
         )
