@@ -134,7 +134,11 @@ def test_a_process_with_too_many_open_files_is_told_so(database, more):
         except Unavailable as error:
             told.append(error.message)
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + more, before[1]))
+    directory = os.open("/proc/self/fd", os.O_RDONLY)
+    used = {int(name) for name in os.listdir(directory)} - {directory}
+    os.close(directory)
+    free = [number for number in range(len(used) + more + 2) if number not in used]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[more], before[1]))
     try:
         thread = threading.Thread(target=read)
         thread.start()
