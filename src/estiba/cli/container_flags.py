@@ -7,8 +7,18 @@ import os
 from estiba.cli.numbers import integer as _integer
 from estiba.cli.parser import REMAINDER, SUPPRESS
 from estiba.cli.variables import lines_of, read_environment
+from estiba.engine import option_checks
 from estiba.engine.mount_syntax import parse_mount, parse_tmpfs, parse_volume
-from estiba.engine.options import BlockIo, ContainerOptions, Health, Limits, LogOptions, Naming, Security
+from estiba.engine.options import (
+    BlockIo,
+    ContainerOptions,
+    Health,
+    Limits,
+    LogOptions,
+    Membership,
+    Naming,
+    Security,
+)
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.values import TYPE_CHECKING, NamedTuple
@@ -176,6 +186,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
     """
     entrypoint = arguments.entrypoint
     _refuse_what_is_not_of_here(arguments)
+    network = _membership(arguments)
     options = ContainerOptions(
         image=arguments.image,
         command=tuple(arguments.command) or None,
@@ -185,25 +196,25 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         labels=tuple(_pairs(lines_of(arguments.label_file) + arguments.label, "label", may_be_bare=True)),
         user=arguments.user or "",
         groups=tuple(arguments.group_add),
-        working_dir=_working_directory(arguments.workdir),
+        working_dir=option_checks.working_directory(arguments.workdir or ""),
         tty=arguments.tty,
         interactive=arguments.interactive,
         auto_remove=arguments.rm,
         mounts=_mounts(arguments),
         ports=_ports(arguments.publish),
         publish_all=arguments.publish_all,
-        expose=_exposed(arguments.expose),
-        network=_network(arguments.network),
-        address=_static_address(arguments),
-        aliases=_aliases(arguments),
-        mac_address=_mac_address(arguments.mac_address or ""),
+        expose=option_checks.exposed(arguments.expose),
+        network=network.network,
+        address=network.address,
+        aliases=network.aliases,
+        mac_address=network.mac_address,
         naming=Naming(
-            hostname=_hostname(arguments.hostname or ""),
-            domainname=_hostname(arguments.domainname or "", what="domain name"),
-            dns=tuple(_address(text) for text in arguments.dns),
+            hostname=option_checks.hostname(arguments.hostname or ""),
+            domainname=option_checks.hostname(arguments.domainname or "", what="domain name"),
+            dns=tuple(option_checks.address(text) for text in arguments.dns),
             dns_search=tuple(arguments.dns_search),
             dns_options=tuple(arguments.dns_option),
-            add_hosts=tuple(_hosts(arguments.add_host)),
+            add_hosts=tuple(option_checks.host_line(text) for text in arguments.add_host),
         ),
         limits=_limits(arguments),
         security=_security(arguments),
@@ -217,11 +228,11 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         init=arguments.init,
         block_io=_block_io(arguments),
         health=_health(arguments),
-        volumes_from=_volumes_from(arguments.volumes_from),
+        volumes_from=option_checks.volumes_from(arguments.volumes_from),
         links=tuple(_link(text) for text in arguments.link),
         runtime=arguments.runtime or "",
         attached=_streams(arguments.attach),
-        storage=_storage(arguments.storage_opt),
+        storage=option_checks.storage(_pairs(arguments.storage_opt, "storage option")),
         **_isolation(arguments),
     )
     if arguments.userns or arguments.uidmap or arguments.gidmap or arguments.subuidname or arguments.subgidname:
@@ -275,20 +286,9 @@ def _health(arguments: argparse.Namespace) -> Health:
     return health(arguments)
 
 
-def _volumes_from(texts: list[str]) -> tuple[str, ...]:
-    for text in texts:
-        name, colon, mode = text.partition(":")
-        if not name or (colon and mode not in ("ro", "rw", "z", "Z")):
-            raise InvalidInput(f"invalid --volumes-from {text!r}", remedy="Write CONTAINER[:ro|rw].")
-    return tuple(texts)
-
-
 def _link(text: str) -> tuple[str, str]:
     name, colon, alias = text.partition(":")
-    alias = (alias if colon else name).removeprefix("/")
-    if not name or not alias or any(c.isspace() or c == ":" for c in alias):
-        raise InvalidInput(f"invalid --link {text!r}", remedy="Write CONTAINER[:ALIAS].")
-    return name, alias
+    return option_checks.link(name, alias if colon else name)
 
 
 def _streams(texts: list[str]) -> tuple[str, ...]:
@@ -299,53 +299,16 @@ def _streams(texts: list[str]) -> tuple[str, ...]:
     return found
 
 
-def _storage(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = _pairs(texts, "storage option")
-    for name, value in pairs:
-        if name != "size":
-            raise NotThereYet(f"the storage option {name} is not there yet", remedy="There is size=SIZE.")
-        from estiba.engine.quantities import parse_size
-
-        if parse_size(value, what="size of --storage-opt") < 1 << 20:
-            raise InvalidInput(f"--storage-opt size={value} is too small", remedy="Give at least 1m.")
-    return tuple(pairs)
-
-
-def _exposed(texts: list[str]) -> tuple[str, ...]:
-    """As Docker, a range becomes its ports."""
-    found: list[str] = []
-    for text in texts:
-        ports, slash, protocol = text.partition("/")
-        first, dash, last = ports.partition("-")
-        last = last if dash else first
-        is_range = first.isascii() and first.isdigit() and last.isascii() and last.isdigit()
-        if not is_range or not 0 < int(first) <= int(last) < 65536 or (protocol or "tcp") not in ("tcp", "udp", "sctp"):
-            raise InvalidInput(f"invalid --expose {text!r}", remedy="Write a port such as 80, 53/udp or 8000-8010.")
-        found += [f"{number}/{protocol}" if slash else str(number) for number in range(int(first), int(last) + 1)]
-    return tuple(found)
-
-
-def _static_address(arguments: argparse.Namespace) -> str:
-    if not arguments.ip:
-        return ""
-    _check_own_network(arguments, f"--ip {arguments.ip}", "addresses are not chosen")
-    return _address(arguments.ip, what="address", kinds=(4,))
-
-
-def _aliases(arguments: argparse.Namespace) -> tuple[str, ...]:
-    for alias in arguments.network_alias:
-        _check_own_network(arguments, f"--network-alias {alias}", "containers do not find each other by name")
-        _hostname(alias, what="alias")
-    return tuple(arguments.network_alias)
-
-
-def _check_own_network(arguments: argparse.Namespace, flag: str, lack: str) -> None:
-    network = _network(arguments.network)
-    if network in ("bridge", "host", "none") or ":" in network:
-        raise InvalidInput(
-            f"{flag} needs a network of one's own: in {network} {lack}",
-            remedy="Make one: estiba network create --subnet 10.200.0.0/24 NAME",
+def _membership(arguments: argparse.Namespace) -> Membership:
+    """The network with what is chosen in it."""
+    return option_checks.membership(
+        Membership(
+            _network(arguments.network),
+            tuple(arguments.network_alias),
+            arguments.ip or "",
+            option_checks.mac_address(arguments.mac_address or ""),
         )
+    )
 
 
 def _pairs(entries: list[str], what: str, *, may_be_bare: bool = False) -> list[tuple[str, str]]:
@@ -386,45 +349,6 @@ def _network(text: str | None) -> str:
     return text
 
 
-def _hosts(entries: list[str]) -> list[tuple[str, str]]:
-    pairs = []
-    for entry in entries:
-        separator = "=" if "=" in entry else ":"
-        name, _, address = entry.partition(separator)
-        if not name or not address:
-            raise InvalidInput(f"invalid host {entry!r}", remedy="Write NAME:ADDRESS.")
-        address = address.strip("[]")
-        pairs.append((name, address if address == "host-gateway" else _address(address, what=f"address of {name}")))
-    return pairs
-
-
-def _hostname(text: str, *, what: str = "host name") -> str:
-    if len(os.fsencode(text)) > 64:
-        raise InvalidInput(f"the {what} {text!r} is too long for the kernel", remedy="Give at most 64 characters.")
-    return text
-
-
-def _address(text: str, *, what: str = "name server", kinds: tuple[int, ...] = (4, 6)) -> str:
-    import _socket
-
-    for kind, family in ((4, _socket.AF_INET), (6, _socket.AF_INET6)):
-        try:
-            _socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        if kind in kinds:
-            return text
-    raise InvalidInput(f"invalid {what} {text!r}: it is not an IP address", remedy="Write such as 192.0.2.53.")
-
-
-def _mac_address(text: str) -> str:
-    parts = text.split(":")
-    is_address = len(parts) == 6 and all(len(p) == 2 and not set(p.lower()) - set("0123456789abcdef") for p in parts)
-    if text and (not is_address or int(parts[0], 16) & 1):
-        raise InvalidInput(f"invalid MAC address {text!r}", remedy="Write such as 02:42:ac:11:00:02.")
-    return text.lower()
-
-
 def _limits(arguments: argparse.Namespace) -> Limits:
     if not _given(arguments, *_OF_LIMITS):
         return Limits()
@@ -449,34 +373,12 @@ def _security(arguments: argparse.Namespace) -> Security:
         privileged=arguments.privileged,
         read_only=arguments.read_only,
     )
-    label_options: tuple[str, ...] = ()
-    for option in arguments.security_opt:
-        name, _, value = option.replace(":", "=", 1).partition("=")
-        if name == "seccomp" and value:
-            from estiba.cli.isolation_flags import seccomp
+    if not arguments.security_opt:
+        return security
+    from estiba.cli.isolation_flags import seccomp_profile
+    from estiba.engine.security_options import with_options
 
-            security = security._replace(seccomp=seccomp(value))
-        elif name == "systempaths" and value == "unconfined":
-            security = security._replace(shows_system_paths=True)
-        elif name == "no-new-privileges" and value in ("", "true", "false"):
-            security = security._replace(allow_new_privileges=value == "false")
-        elif name == "apparmor" and value:
-            from estiba.cli.label_flags import apparmor
-
-            security = security._replace(apparmor=apparmor(value))
-        elif name == "label" and value:
-            label_options += (value,)
-        else:
-            raise NotThereYet(
-                f"--security-opt {option} is not there yet",
-                remedy="There are seccomp, no-new-privileges, apparmor, label and systempaths.",
-            )
-    if label_options:
-        from estiba.cli.label_flags import label
-
-        process, files = label(label_options)
-        security = security._replace(process_label=process, mount_label=files)
-    return security
+    return with_options(security, arguments.security_opt, profile=seccomp_profile)
 
 
 def _restart(arguments: argparse.Namespace) -> RestartPolicy:
@@ -494,28 +396,9 @@ def _stop_signal(text: str | None) -> str:
     return text or ""
 
 
-def _working_directory(text: str | None) -> str:
-    if text and not text.startswith("/"):
-        raise InvalidInput(f"the working directory {text!r} is not an absolute path", remedy="Begin it with /.")
-    return text or ""
-
-
 def _logs(driver: str | None, options: list[str]) -> LogOptions:
-    logs = LogOptions(driver=driver or "json-file")
-    if logs.driver not in ("json-file", "local", "none"):
-        raise NotThereYet(
-            f"the log driver {logs.driver} is not there yet", remedy="Drivers are json-file, local and none."
-        )
-    if logs.driver == "local":
-        logs = logs._replace(size=20 << 20, files=5)
-    for name, value in _pairs(options, "log option"):
-        if name == "max-size":
-            from estiba.engine.quantities import parse_size
+    if not driver and not options:
+        return LogOptions()
+    from estiba.engine.log_options import log_options
 
-            size = -1 if value == "-1" else parse_size(value, what="max-size")
-            logs = logs._replace(size=size if size > 0 else 1 << 62)
-        elif name == "max-file":
-            logs = logs._replace(files=max(1, _integer(value, "max-file")))
-        elif (name, value) not in (("compress", "false"), ("mode", "blocking")):
-            raise NotThereYet(f"the log option {name} is not there yet", remedy="Options are max-size and max-file.")
-    return logs
+    return log_options(driver or "", _pairs(options, "log option"))

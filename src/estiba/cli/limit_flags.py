@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from estiba.cli.numbers import integer
-from estiba.engine.limit_checks import Processors, checked
+from estiba.engine.limit_checks import Processors, check_block_io, checked
 from estiba.engine.options import BlockIo, Limits, Ulimit
 from estiba.engine.quantities import parse_cpus, parse_size
-from estiba.engine.spec import ULIMIT_NAMES
 from estiba.errors import InvalidInput
 from estiba.values import TYPE_CHECKING
 
@@ -24,9 +23,9 @@ def limits(arguments: argparse.Namespace) -> Limits:
         shm_size=_size(arguments.shm_size, "shm size"),
         # The later one of two for the same limit counts.
         ulimits=tuple({limit.name: limit for limit in map(_ulimit, arguments.ulimit)}.values()),
-        oom_score_adj=None if arguments.oom_score_adj is None else _oom_score(arguments.oom_score_adj),
+        oom_score_adj=_number(arguments.oom_score_adj, "--oom-score-adj"),
         swappiness=_swappiness(arguments.memory_swappiness),
-        oom_kill_disable=_oom_kill_disable(arguments),
+        oom_kill_disable=bool(arguments.oom_kill_disable),
     )
     return checked(asked, Processors(1 << 16))
 
@@ -74,7 +73,7 @@ def block_io(arguments: argparse.Namespace) -> BlockIo:
     Raises:
         InvalidInput: a value that is none.
     """
-    return BlockIo(
+    found = BlockIo(
         weight=blkio_weight(arguments),
         weight_devices=_entries(arguments.blkio_weight_device, "--blkio-weight-device"),
         read_bps=_entries(arguments.device_read_bps, "--device-read-bps", is_size=True),
@@ -82,19 +81,19 @@ def block_io(arguments: argparse.Namespace) -> BlockIo:
         read_iops=_entries(arguments.device_read_iops, "--device-read-iops"),
         write_iops=_entries(arguments.device_write_iops, "--device-write-iops"),
     )
+    check_block_io(found)
+    return found
 
 
 def _entries(texts: list[str], flag: str, *, is_size: bool = False) -> tuple[tuple[str, int], ...]:
     found = []
     for text in texts:
         path, colon, number = text.rpartition(":")
-        if not colon or not path.startswith("/dev/") or ".." in path.split("/"):
+        if not colon:
             raise InvalidInput(
                 f"invalid value {text!r} for {flag}", remedy="Write a device and a number: /dev/sda:NUMBER."
             )
         value = parse_size(number, what=f"rate in {text}") if is_size else integer(number, flag)
-        if value < 0:
-            raise InvalidInput(f"invalid value {text!r} for {flag}", remedy="The number cannot be negative.")
         found.append((path, value))
     return tuple(found)
 
@@ -108,19 +107,14 @@ def _pids(text: str | None) -> int:
     return (integer(text, "--pids-limit") or -1) if text else 0
 
 
+def _number(text: str | None, flag: str) -> int | None:
+    return None if text is None else integer(text, flag)
+
+
 def _swappiness(text: str | None) -> int | None:
     """As in Docker, -1 is the kernel's own."""
     value = None if text is None else integer(text, "--memory-swappiness")
     return None if value == -1 else value
-
-
-def _oom_kill_disable(arguments: argparse.Namespace) -> bool:
-    if arguments.oom_kill_disable and not arguments.memory:
-        raise InvalidInput(
-            "--oom-kill-disable without --memory would let the container take all of the machine's memory",
-            remedy="Add --memory SIZE.",
-        )
-    return bool(arguments.oom_kill_disable)
 
 
 def _ulimit(text: str) -> Ulimit:
@@ -128,25 +122,8 @@ def _ulimit(text: str) -> Ulimit:
     soft, _, hard = values.partition(":")
     if not equals:
         raise InvalidInput(f"invalid limit {text!r}", remedy="Write NAME=SOFT[:HARD].")
-    if name not in ULIMIT_NAMES:
-        raise InvalidInput(f"there is no limit {name!r}", remedy=f"Limits are {', '.join(sorted(ULIMIT_NAMES))}.")
-    limit = Ulimit(name, _bound(soft), _bound(hard or soft))
-    if limit.hard != -1 and not -1 < limit.soft <= limit.hard:
-        raise InvalidInput(
-            f"invalid limit {text!r}: the soft one is above the hard one", remedy="Write NAME=SOFT:HARD."
-        )
-    return limit
+    return Ulimit(name, _bound(soft), _bound(hard or soft))
 
 
 def _bound(text: str) -> int:
-    value = -1 if text == "unlimited" else integer(text, "--ulimit")
-    if value < -1:
-        raise InvalidInput(f"invalid value {text!r} for --ulimit", remedy="Give a number, or -1 for no limit.")
-    return value
-
-
-def _oom_score(text: str) -> int:
-    score = integer(text, "--oom-score-adj")
-    if not -1000 <= score <= 1000:
-        raise InvalidInput(f"invalid value {text!r} for --oom-score-adj", remedy="Give a number from -1000 to 1000.")
-    return score
+    return -1 if text == "unlimited" else integer(text, "--ulimit")

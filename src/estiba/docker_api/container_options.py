@@ -6,22 +6,29 @@ Docker Engine API, ContainerConfig, HostConfig and NetworkingConfig.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from estiba.docker_api import host_options
-from estiba.docker_api.fields import Fields, list_of, number_of, object_of, pairs_of, text_of, words_of
-from estiba.engine.mount_syntax import checked_target, checked_volume_name, parse_tmpfs, parse_volume
-from estiba.engine.options import (
-    ContainerOptions,
-    LogOptions,
-    Membership,
-    Naming,
-    VolumeMount,
+from estiba.docker_api.fields import (
+    Fields,
+    flag_of,
+    list_of,
+    number_of,
+    object_in,
+    object_of,
+    objects_of,
+    optional_number_of,
+    pairs_of,
+    text_of,
+    words_of,
 )
-from estiba.engine.quantities import parse_size
+from estiba.engine import option_checks
+from estiba.engine.log_options import log_options
+from estiba.engine.mount_syntax import checked_target, checked_volume_name, parse_tmpfs, parse_volume
+from estiba.engine.options import ContainerOptions, LogOptions, Membership, Naming, VolumeMount
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.engine.updating import Changes
 from estiba.errors import InvalidInput, NotThereYet
+from estiba.linux.signals import parse_signal
 from estiba.networks.ports import PortMapping, parse_port
 
 # Fields of HostConfig that Estiba has not: name -> values that mean nothing.
@@ -52,27 +59,27 @@ def container_options(body: Fields, *, name: str, platform: str = "") -> Contain
         labels=pairs_of(body, "Labels"),
         user=text_of(body, "User"),
         groups=list_of(host, "GroupAdd"),
-        working_dir=text_of(body, "WorkingDir"),
-        tty=bool(body.get("Tty")),
-        interactive=bool(body.get("OpenStdin")),
-        auto_remove=bool(host.get("AutoRemove")),
-        init=bool(host.get("Init")),
+        working_dir=option_checks.working_directory(text_of(body, "WorkingDir")),
+        tty=flag_of(body, "Tty"),
+        interactive=flag_of(body, "OpenStdin"),
+        auto_remove=flag_of(host, "AutoRemove"),
+        init=flag_of(host, "Init"),
         mounts=tuple(_mounts(body, host)),
         ports=tuple(_ports(host)),
-        publish_all=bool(host.get("PublishAllPorts")),
-        expose=tuple(object_of(body, "ExposedPorts")),
+        publish_all=flag_of(host, "PublishAllPorts"),
+        expose=option_checks.exposed(object_of(body, "ExposedPorts")),
         network=first.network,
         aliases=first.aliases,
         address=first.address,
         mac_address=first.mac_address,
         networks=tuple(others),
         naming=Naming(
-            hostname=text_of(body, "Hostname"),
-            domainname=text_of(body, "Domainname"),
-            dns=list_of(host, "Dns"),
+            hostname=option_checks.hostname(text_of(body, "Hostname")),
+            domainname=option_checks.hostname(text_of(body, "Domainname"), what="domain name"),
+            dns=tuple(option_checks.address(text) for text in list_of(host, "Dns")),
             dns_search=list_of(host, "DnsSearch"),
             dns_options=list_of(host, "DnsOptions"),
-            add_hosts=tuple(_extra_hosts(list_of(host, "ExtraHosts"))),
+            add_hosts=tuple(option_checks.host_line(text) for text in list_of(host, "ExtraHosts")),
         ),
         limits=host_options.limits(host),
         block_io=host_options.block_io(host),
@@ -82,17 +89,20 @@ def container_options(body: Fields, *, name: str, platform: str = "") -> Contain
         cgroup_parent=host_options.cgroup_parent(host),
         security=host_options.security(host),
         health=host_options.health(object_of(body, "Healthcheck")),
-        volumes_from=list_of(host, "VolumesFrom"),
+        volumes_from=option_checks.volumes_from(list_of(host, "VolumesFrom")),
         links=tuple(_links(list_of(host, "Links"))),
-        storage=pairs_of(host, "StorageOpt"),
+        storage=option_checks.storage(pairs_of(host, "StorageOpt")),
         runtime="" if text_of(host, "Runtime") in _STANDARD_RUNTIMES else text_of(host, "Runtime"),
         sysctls=pairs_of(host, "Sysctls"),
         restart=_restart(host),
-        stop_signal=text_of(body, "StopSignal"),
-        stop_timeout=body.get("StopTimeout"),
+        stop_signal=_signal(text_of(body, "StopSignal")),
+        stop_timeout=optional_number_of(body, "StopTimeout"),
         logs=_logs(object_of(host, "LogConfig")),
         platform=platform,
         annotations=pairs_of(host, "Annotations"),
+    )
+    option_checks.check_own_name(
+        shares_name=options.shared.uts == "host", name=options.naming.hostname, domain=options.naming.domainname
     )
     if options.auto_remove and options.restart.name != "no":
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
@@ -106,7 +116,7 @@ def changes_of(body: Fields) -> Changes:
         InvalidInput: a value that cannot be.
     """
     restart = _restart(body) if body.get("RestartPolicy") and object_of(body, "RestartPolicy").get("Name") else None
-    return Changes(host_options.limits(body), number_of(body, "BlkioWeight"), restart)
+    return Changes(host_options.asked_limits(body), number_of(body, "BlkioWeight"), restart)
 
 
 def _refuse_what_is_missing(body: Fields, host: Fields) -> None:
@@ -131,11 +141,8 @@ def _entrypoint(body: Fields) -> tuple[str, ...] | None:
 def _mounts(body: Fields, host: Fields) -> Iterator[VolumeMount]:
     taken: set[str] = set()
     found = [parse_volume(text, current_directory="/") for text in list_of(host, "Binds")]
-    found += [_mount(value) for value in host.get("Mounts") or ()]
-    found += [
-        parse_tmpfs(f"{target}:{options}" if options else target)
-        for target, options in object_of(host, "Tmpfs").items()
-    ]
+    found += [_mount(value) for value in objects_of(host, "Mounts")]
+    found += [parse_tmpfs(f"{target}:{options}" if options else target) for target, options in pairs_of(host, "Tmpfs")]
     for mount in found:
         if mount.target in taken:
             raise InvalidInput(f"Duplicate mount point: {mount.target}")
@@ -150,21 +157,21 @@ def _mounts(body: Fields, host: Fields) -> Iterator[VolumeMount]:
 def _mount(value: Fields) -> VolumeMount:
     kind, source, target = text_of(value, "Type") or "volume", text_of(value, "Source"), text_of(value, "Target")
     target = checked_target(target, f"type={kind},target={target}")
-    read_only = bool(value.get("ReadOnly"))
+    read_only = flag_of(value, "ReadOnly")
     if kind == "bind":
         options = object_of(value, "BindOptions")
         if not source.startswith("/"):
             raise InvalidInput(f"invalid mount of {target}: the source {source!r} is not an absolute path")
         propagation = text_of(options, "Propagation")
-        words = ("bind" if options.get("NonRecursive") else "rbind", *((propagation,) if propagation else ()))
+        words = ("bind" if flag_of(options, "NonRecursive") else "rbind", *((propagation,) if propagation else ()))
         return VolumeMount(
             kind,
             target,
             source,
             read_only,
             words,
-            make_source=bool(options.get("CreateMountpoint")),
-            only_top_read_only=bool(options.get("ReadOnlyNonRecursive")),
+            make_source=flag_of(options, "CreateMountpoint"),
+            only_top_read_only=flag_of(options, "ReadOnlyNonRecursive"),
         )
     if kind == "volume":
         options = object_of(value, "VolumeOptions")
@@ -176,22 +183,22 @@ def _mount(value: Fields) -> VolumeMount:
             target,
             name,
             read_only,
-            copy_up=not options.get("NoCopy"),
+            copy_up=not flag_of(options, "NoCopy"),
             subpath=text_of(options, "Subpath"),
             labels=pairs_of(options, "Labels"),
         )
     if kind == "tmpfs":
         options = object_of(value, "TmpfsOptions")
-        size, mode = options.get("SizeBytes"), options.get("Mode")
+        size, mode = number_of(options, "SizeBytes"), number_of(options, "Mode")
         words = (*((f"size={size}",) if size else ()), *((f"mode={mode:o}",) if mode else ()))
         return VolumeMount(kind, target, "", read_only, words)
     raise NotThereYet(f"mounts of type {kind!r} are not there yet", remedy="Types are bind, volume and tmpfs.")
 
 
 def _ports(host: Fields) -> Iterator[PortMapping]:
-    for inside, bindings in object_of(host, "PortBindings").items():
-        asked: list[Fields] = bindings or [{}]
-        for binding in asked:
+    ports = object_of(host, "PortBindings")
+    for inside in ports:
+        for binding in objects_of(ports, inside) or [{}]:
             address, port = text_of(binding, "HostIp"), text_of(binding, "HostPort")
             port = "" if port == "0" else port  # a free one, in both spellings
             if address in ("::", "[::]"):
@@ -199,13 +206,12 @@ def _ports(host: Fields) -> Iterator[PortMapping]:
             yield from parse_port(f"{address}:{port}:{inside}" if address else f"{port}:{inside}")
 
 
-def membership_of(network: str, endpoint: Any) -> Membership:
+def membership_of(network: str, fields: Fields) -> Membership:
     """A network with what EndpointSettings say of the container in it.
 
     Raises:
         InvalidInput: no such settings. NotThereYet: ones that Estiba has not.
     """
-    fields: Fields = endpoint if isinstance(endpoint, dict) else {}
     for key in ("Links", "DriverOpts"):
         if fields.get(key) not in _NOTHING:
             raise NotThereYet(f"EndpointsConfig.{key} is not there yet")
@@ -213,20 +219,27 @@ def membership_of(network: str, endpoint: Any) -> Membership:
     for key in ("IPv6Address", "LinkLocalIPs"):
         if addresses.get(key) not in _NOTHING:
             raise NotThereYet(f"EndpointsConfig.IPAMConfig.{key} is not there yet")
-    aliases = list_of(fields, "Aliases")
-    return Membership(network, aliases, text_of(addresses, "IPv4Address"), text_of(fields, "MacAddress"))
+    asked = Membership(
+        "bridge" if network == "default" else network,
+        list_of(fields, "Aliases"),
+        text_of(addresses, "IPv4Address"),
+        text_of(fields, "MacAddress"),
+    )
+    return option_checks.membership(asked)
 
 
 def _memberships(body: Fields, host: Fields) -> tuple[Membership, ...]:
     """The network of the container's mode first; one is enough."""
     mode = text_of(host, "NetworkMode")
-    named = object_of(object_of(body, "NetworkingConfig"), "EndpointsConfig")
-    found = [membership_of("bridge" if name == "default" else name, endpoint) for name, endpoint in named.items()]
+    if flag_of(body, "NetworkDisabled"):
+        return (Membership("none"),)
+    named = object_in(object_of(body, "NetworkingConfig"), "EndpointsConfig")
+    found = [membership_of(name, endpoint) for name, endpoint in named]
     if mode in ("", "default"):
         mode = found[0].network if found else "bridge"
     first = next((one for one in found if one.network == mode), Membership(mode))
     if not first.mac_address:
-        first = first._replace(mac_address=text_of(body, "MacAddress"))
+        first = first._replace(mac_address=option_checks.mac_address(text_of(body, "MacAddress")))
     return (first, *(one for one in found if one.network != mode))
 
 
@@ -238,33 +251,17 @@ def _restart(host: Fields) -> RestartPolicy:
     return RestartPolicy.parse(f"{name}:{maximum}" if maximum else name)
 
 
+def _signal(text: str) -> str:
+    if text:
+        parse_signal(text)
+    return text
+
+
 def _logs(config: Fields) -> LogOptions:
-    logs = LogOptions(driver=text_of(config, "Type") or "json-file")
-    if logs.driver not in ("json-file", "local", "none"):
-        remedy = "Drivers are json-file, local and none."
-        raise NotThereYet(f"the log driver {logs.driver} is not there yet", remedy=remedy)
-    if logs.driver == "local":
-        logs = logs._replace(size=20 << 20, files=5)
-    for name, value in object_of(config, "Config").items():
-        if name == "max-size":
-            size = -1 if value == "-1" else parse_size(str(value), what="max-size")
-            logs = logs._replace(size=size if size > 0 else 1 << 62)
-        elif name == "max-file":
-            logs = logs._replace(files=max(1, int(value)) if str(value).isdigit() else 1)
-        elif (name, value) not in (("compress", "false"), ("mode", "blocking")):
-            raise NotThereYet(f"the log option {name} is not there yet", remedy="Options are max-size and max-file.")
-    return logs
+    return log_options(text_of(config, "Type"), pairs_of(config, "Config"))
 
 
 def _links(entries: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for entry in entries:
         name, colon, alias = entry.partition(":")
-        yield name.removeprefix("/"), (alias if colon else name).rpartition("/")[2]
-
-
-def _extra_hosts(entries: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for entry in entries:
-        name, colon, address = entry.partition(":")
-        if not colon or not name or not address:
-            raise InvalidInput(f"invalid extra host {entry!r}: NAME:ADDRESS is needed")
-        yield name, address.strip("[]")
+        yield option_checks.link(name, (alias if colon else name).rpartition("/")[2])

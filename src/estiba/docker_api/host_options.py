@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import posixpath
-
-from estiba.docker_api.fields import Fields, list_of, number_of, text_of
+from estiba.docker_api.fields import (
+    Fields,
+    flag_of,
+    list_of,
+    number_of,
+    objects_of,
+    optional_number_of,
+    text_of,
+)
 from estiba.engine.limit_checks import Processors, check_block_io, checked
+from estiba.engine.option_checks import device, mode
 from estiba.engine.options import BlockIo, ContainerOptions, Device, Health, Limits, Security, Shared, Ulimit
-from estiba.engine.seccomp_profile import parsed
+from estiba.engine.security_options import with_options
 from estiba.engine.spec import cgroups_path, device_rule
 from estiba.engine.userns import parse_users
 from estiba.errors import InvalidInput, NotThereYet
+from estiba.runtime.spec import MASKED_PATHS, READONLY_PATHS
 
 _MILLISECOND = 10**6  # in nanoseconds
 _ANY_NUMBER = 1 << 16  # of processors: how many there are is seen when the container is made
@@ -18,8 +26,13 @@ _ANY_NUMBER = 1 << 16  # of processors: how many there are is seen when the cont
 
 def limits(host: Fields) -> Limits:
     """Raises InvalidInput: a limit that cannot be kept, or two that contradict each other."""
-    pids, swappiness = number_of(host, "PidsLimit"), host.get("MemorySwappiness")
-    asked = Limits(
+    return checked(asked_limits(host), Processors(_ANY_NUMBER))
+
+
+def asked_limits(host: Fields) -> Limits:
+    """The limits as they are written: what is not there may be the container's already. Raises InvalidInput."""
+    pids, swappiness = number_of(host, "PidsLimit"), optional_number_of(host, "MemorySwappiness")
+    return Limits(
         memory=number_of(host, "Memory"),
         memory_swap=number_of(host, "MemorySwap"),
         memory_reservation=number_of(host, "MemoryReservation"),
@@ -31,17 +44,16 @@ def limits(host: Fields) -> Limits:
         shm_size=number_of(host, "ShmSize"),
         ulimits=tuple(
             Ulimit(text_of(item, "Name"), number_of(item, "Soft"), number_of(item, "Hard"))
-            for item in host.get("Ulimits") or ()
+            for item in objects_of(host, "Ulimits")
         ),
         oom_score_adj=number_of(host, "OomScoreAdj") or None,
         cpu_period=number_of(host, "CpuPeriod"),
         cpu_quota=number_of(host, "CpuQuota"),
         cpu_rt_period=number_of(host, "CpuRealtimePeriod"),
         cpu_rt_runtime=number_of(host, "CpuRealtimeRuntime"),
-        swappiness=swappiness if isinstance(swappiness, int) and swappiness != -1 else None,
-        oom_kill_disable=bool(host.get("OomKillDisable")),
+        swappiness=None if swappiness == -1 else swappiness,
+        oom_kill_disable=flag_of(host, "OomKillDisable"),
     )
-    return checked(asked, Processors(_ANY_NUMBER))
 
 
 def block_io(host: Fields) -> BlockIo:
@@ -59,22 +71,15 @@ def block_io(host: Fields) -> BlockIo:
 
 
 def _rates(host: Fields, key: str, value: str) -> tuple[tuple[str, int], ...]:
-    return tuple((text_of(item, "Path"), number_of(item, value)) for item in host.get(key) or ())
+    return tuple((text_of(item, "Path"), number_of(item, value)) for item in objects_of(host, key))
 
 
 def devices(host: Fields) -> tuple[Device, ...]:
     """Raises InvalidInput: a path that leads astray, or an access that is none."""
-    found = []
-    for item in host.get("Devices") or ():
-        outside, access = text_of(item, "PathOnHost"), text_of(item, "CgroupPermissions") or "rwm"
-        inside = text_of(item, "PathInContainer") or outside
-        for path in (outside, inside):
-            if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
-                raise InvalidInput(f"invalid device: {path!r} is no plain absolute path")
-        if set(access) - set("rwm"):
-            raise InvalidInput(f"invalid device {outside}: the access {access!r} is not of r, w and m")
-        found.append(Device(posixpath.normpath(outside), posixpath.normpath(inside), access))
-    return tuple(found)
+    return tuple(
+        device(text_of(item, "PathOnHost"), text_of(item, "PathInContainer"), text_of(item, "CgroupPermissions"))
+        for item in objects_of(host, "Devices")
+    )
 
 
 def device_rules(host: Fields) -> tuple[str, ...]:
@@ -103,38 +108,39 @@ def shared(host: Fields) -> Shared:
 
 
 def _mode(host: Fields, key: str, words: tuple[str, ...], *, joins: bool = False) -> str:
-    mode = text_of(host, key)
-    if mode in ("", *words) or (joins and mode.startswith("container:") and mode != "container:"):
-        return mode
-    if mode == "private":
-        return ""
-    raise InvalidInput(f"invalid {key}: {mode!r}", remedy=f"There are {', '.join(words)}.")
+    text = text_of(host, key)
+    return "" if text == "private" and text not in words else mode(key, text, words, joins=joins)
 
 
 def security(host: Fields) -> Security:
-    """Raises InvalidInput: no profile. NotThereYet: an option that Estiba has not."""
-    found = Security(
+    """The docker command sends the text of a seccomp profile, not the name of its file.
+
+    Raises:
+        InvalidInput: no profile. NotThereYet: an option that Estiba has not.
+    """
+    asked = Security(
         cap_add=list_of(host, "CapAdd"),
         cap_drop=list_of(host, "CapDrop"),
-        privileged=bool(host.get("Privileged")),
-        read_only=bool(host.get("ReadonlyRootfs")),
+        privileged=flag_of(host, "Privileged"),
+        read_only=flag_of(host, "ReadonlyRootfs"),
     )
-    for option in list_of(host, "SecurityOpt"):
-        name, _, value = option.replace(":", "=", 1).partition("=")
-        if name == "seccomp" and value in ("unconfined", "builtin"):
-            found = found._replace(seccomp="unconfined" if value == "unconfined" else "default")
-        elif name == "seccomp":
-            parsed(value)  # the command sends the text of the file
-            found = found._replace(seccomp=value)
-        elif name == "no-new-privileges" and value in ("", "true", "false"):
-            found = found._replace(allow_new_privileges=value == "false")
-        elif name == "systempaths" and value == "unconfined":
-            found = found._replace(shows_system_paths=True)
-        elif option not in ("apparmor=unconfined", "label=disable"):
-            raise NotThereYet(f"the security option {option[:60]!r} is not there yet")
-    if host.get("MaskedPaths") == [] and host.get("ReadonlyPaths") == []:  # how the command says systempaths=unconfined
-        found = found._replace(shows_system_paths=True)
-    return found
+    found = with_options(asked, list_of(host, "SecurityOpt"), profile=str)
+    return found._replace(shows_system_paths=True) if _shows_system_paths(host) else found
+
+
+def _shows_system_paths(host: Fields) -> bool:
+    """Empty lists are how the docker command says ``systempaths=unconfined``."""
+    shown = []
+    for key, usual in (("MaskedPaths", MASKED_PATHS), ("ReadonlyPaths", READONLY_PATHS)):
+        paths = list_of(host, key)
+        if host.get(key) is not None and paths and set(paths) != set(usual):
+            raise NotThereYet(f"{key} of one's own are not there yet", remedy="Leave it out, or give no path at all.")
+        shown.append(host.get(key) is not None and not paths)
+    if any(shown) and not all(shown):
+        raise NotThereYet(
+            "MaskedPaths without ReadonlyPaths are not there yet", remedy="Give both lists without a path."
+        )
+    return all(shown)
 
 
 def health(check: Fields) -> Health:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from estiba.engine.quantities import is_number
+from estiba.engine.spec import ULIMIT_NAMES
 from estiba.errors import InvalidInput
 from estiba.values import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from estiba.engine.options import BlockIo, Limits
+    from estiba.engine.options import BlockIo, Limits, Ulimit
 
 LEAST_MEMORY = 6 << 20
 LEAST_SHARES, MOST_SHARES = 2, 262144
@@ -35,6 +37,12 @@ def checked(limits: Limits, machine: Processors) -> Limits:
         raise InvalidInput(
             f"invalid --pids-limit {limits.pids}", remedy="Give a number of processes, or -1 for no limit."
         )
+    if limits.oom_score_adj is not None and not -1000 <= limits.oom_score_adj <= 1000:
+        raise InvalidInput(
+            f"invalid --oom-score-adj {limits.oom_score_adj}", remedy="Give a number from -1000 to 1000."
+        )
+    for ulimit in limits.ulimits:
+        _check_ulimit(ulimit)
     if limits.shm_size < 0:
         raise InvalidInput("--shm-size cannot be negative", remedy="Give a size such as 64m.")
     shares = limits.cpu_shares
@@ -42,13 +50,37 @@ def checked(limits: Limits, machine: Processors) -> Limits:
 
 
 def check_block_io(block_io: BlockIo) -> None:
-    """Raise InvalidInput for a weight that is out of range."""
-    for weight in (block_io.weight, *(number for _, number in block_io.weight_devices)):
+    """Raise InvalidInput for a weight that is out of range, and for a rate of what is no device."""
+    weights, *rates = block_io[1:]
+    for weight in (block_io.weight, *(number for _, number in weights)):
         if weight and not 10 <= weight <= 1000:
             raise InvalidInput(f"invalid blkio weight {weight}", remedy="Give a number from 10 to 1000.")
+    for path, number in (entry for entries in (weights, *rates) for entry in entries):
+        if not path.startswith("/dev/") or ".." in path.split("/") or "\0" in path:
+            raise InvalidInput(f"invalid block device {path!r}", remedy="Write a device and a number: /dev/sda:NUMBER.")
+        if number < 0:
+            raise InvalidInput(f"invalid rate {number} of {path}", remedy="The number cannot be negative.")
+
+
+def _check_ulimit(ulimit: Ulimit) -> None:
+    if ulimit.name not in ULIMIT_NAMES:
+        raise InvalidInput(
+            f"there is no limit {ulimit.name!r}", remedy=f"Limits are {', '.join(sorted(ULIMIT_NAMES))}."
+        )
+    if ulimit.soft < -1 or ulimit.hard < -1:
+        raise InvalidInput(f"invalid --ulimit {ulimit.name}", remedy="Give a number, or -1 for no limit.")
+    if ulimit.hard != -1 and not -1 < ulimit.soft <= ulimit.hard:
+        raise InvalidInput(
+            f"invalid limit of {ulimit.name}: the soft one is above the hard one", remedy="Write NAME=SOFT:HARD."
+        )
 
 
 def _check_memory(limits: Limits) -> None:
+    if limits.oom_kill_disable and not limits.memory:
+        raise InvalidInput(
+            "--oom-kill-disable without --memory would let the container take all of the machine's memory",
+            remedy="Add --memory SIZE.",
+        )
     memory, swap, reservation = limits.memory, limits.memory_swap, limits.memory_reservation
     if 0 < memory < LEAST_MEMORY:
         raise InvalidInput("the minimum memory limit is 6 MB", remedy="Give --memory at least 6m.")
@@ -120,7 +152,7 @@ def parsed_set(text: str) -> frozenset[int] | None:
     for part in text.strip().split(","):
         first, dash, last = part.partition("-")
         last = last if dash else first
-        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        if not (is_number(first) and is_number(last)):
             return None
         if int(last) > 65535 or int(first) > int(last):
             return None

@@ -6,7 +6,7 @@ import posixpath
 
 from estiba.engine import idmap_option
 from estiba.engine.options import VolumeMount
-from estiba.engine.quantities import parse_size
+from estiba.engine.quantities import is_number, parse_size
 from estiba.errors import InvalidInput, NotThereYet
 
 _VOLUME_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
@@ -199,7 +199,7 @@ def checked_tmpfs_options(words: tuple[str, ...], text: str) -> tuple[str, ...]:
             value = _tmpfs_size(value, text)
         elif name == "mode":
             _check(
-                value.isascii() and value.isdigit() and int(value, 10) <= 7777 and not set(value) & set("89"),
+                is_number(value) and int(value, 10) <= 7777 and not set(value) & set("89"),
                 word,
                 text,
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from estiba.errors import InvalidInput
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_TOO_MUCH = 1 << 63
+_MOST_DIGITS = 18
 _SIZE = r"(?i)(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?"
 _DURATION = r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -20,8 +22,18 @@ def parse_size(text: str, *, what: str = "size") -> int:
 
     match = re.fullmatch(_SIZE, text.strip())
     if match is None:
-        raise InvalidInput(f"invalid {what} {text!r}", remedy="Give a number and a unit: 512m, 2g.")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+        raise InvalidInput(f"invalid {what} {text[:40]!r}", remedy="Give a number and a unit: 512m, 2g.")
+    size = float(match[1]) * _UNITS[match[2].lower()]
+    if size >= _TOO_MUCH:
+        raise InvalidInput(
+            f"invalid {what} {text[:40]!r}: it is too much", remedy="Give a number and a unit: 512m, 2g."
+        )
+    return int(size)
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a whole number of the digits 0-9, and no longer than any that is meant."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def parse_cpus(text: str) -> int:

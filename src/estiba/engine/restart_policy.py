@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from estiba.engine.quantities import is_number
 from estiba.errors import InvalidInput
 from estiba.values import NamedTuple
 
@@ -33,7 +34,7 @@ class RestartPolicy(NamedTuple):
             raise InvalidInput(f"invalid restart policy {text!r}", remedy=f"Choose one of {', '.join(NAMES)}.")
         if not colon:
             return cls(name)
-        if name != "on-failure" or not count.isdigit():
+        if name != "on-failure" or not is_number(count):
             raise InvalidInput(
                 f"invalid restart policy {text!r}", remedy="Only on-failure takes a limit: on-failure:5."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from estiba.engine.quantities import is_number
 from estiba.errors import InvalidInput
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -113,7 +114,7 @@ def _parse_auto(text: str, rest: str) -> Users:
     rows: dict[str, list[Row]] = {"uidmapping": [], "gidmapping": []}
     for option in rest.split(",") if rest else ():
         name, _, value = option.partition("=")
-        if name == "size" and value.isdigit() and 0 < int(value) <= _LARGEST:
+        if name == "size" and is_number(value) and 0 < int(value) <= _LARGEST:
             size = int(value)
         elif name in rows:
             rows[name].append(_row(value, name))
@@ -125,7 +126,7 @@ def _parse_auto(text: str, rest: str) -> Users:
 
 def _row(text: str, what: str) -> Row:
     fields = text.split(":")
-    if len(fields) not in (2, 3) or not all(field.isascii() and field.isdigit() for field in fields):
+    if len(fields) not in (2, 3) or not all(is_number(field) for field in fields):
         raise InvalidInput(f"invalid {what} {text!r}", remedy="Write INSIDE:HOST:HOW MANY, three numbers.")
     first, host, size = int(fields[0]), int(fields[1]), int(fields[2]) if len(fields) == 3 else 1
     if size < 1 or first + size > EVERY_ID or host + size > EVERY_ID:

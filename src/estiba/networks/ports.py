@@ -113,8 +113,8 @@ def _range(text: str, ports: str) -> list[int]:
 
 
 def _port(text: str, port: str) -> int:
-    if not (port.isascii() and port.isdigit()):
-        raise BadPort(text, f"{port!r} is not a port number")
+    if not (port.isascii() and port.isdigit() and len(port) < 10):
+        raise BadPort(text, f"{port[:40]!r} is not a port number")
     if not 1 <= int(port) <= 65535:
         raise BadPort(text, f"{port} is not in 1-65535")
     return int(port)

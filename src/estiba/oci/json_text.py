@@ -37,6 +37,8 @@ def loads(text: str, *, what: str) -> Any:
         return scan(text, Context())
     except ValueError as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput(f"{what} is JSON that is nested too deeply") from None
 
 
 def scan(text: str, context: Context) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from estiba.docker_api.arguments import filters, is_true
 from estiba.docker_api.container_options import membership_of
 from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.docker_api.fields import Fields, flag_of, object_of, objects_of, pairs_of, text_of
 from estiba.engine import memberships
 from estiba.engine.inspect import inspect_network, network_summary
 from estiba.errors import EstibaError, InvalidInput, NotThereYet
@@ -65,18 +64,18 @@ async def inspect(exchange: Exchange) -> web.Response:
 
 async def create(exchange: Exchange) -> web.Response:
     body = await exchange.body()
-    name = str(body.get("Name") or "")
+    name, internal = text_of(body, "Name"), flag_of(body, "Internal")
     if not name:
         raise InvalidInput("a network needs a name")
-    if str(body.get("Driver") or "bridge") != "bridge":
+    if text_of(body, "Driver") not in ("", "bridge"):
         raise NotThereYet(f"networks of the driver {body['Driver']!r} are not there yet", remedy="Use bridge.")
     for key, words in (("EnableIPv6", "IPv6"), ("Ingress", "ingress networks"), ("ConfigOnly", "configurations")):
         if body.get(key):
             raise NotThereYet(f"{words} are not there yet")
     subnet = _subnet(body)
-    labels = {str(k): str(v) for k, v in (body.get("Labels") or {}).items()}
+    labels = dict(pairs_of(body, "Labels"))
     record = await exchange.api.threads.slow(
-        exchange.api.networks.create, name, subnet=subnet, internal=bool(body.get("Internal")), labels=labels
+        exchange.api.networks.create, name, subnet=subnet, internal=internal, labels=labels
     )
     exchange.api.events.tell("network", "create", record.id, {"name": name, "type": "bridge"})
     return answer({"Id": record.id, "Warning": ""}, status=201)
@@ -84,36 +83,36 @@ async def create(exchange: Exchange) -> web.Response:
 
 async def connect(exchange: Exchange) -> web.Response:
     api, name, body = exchange.api, exchange.parts["id"], await exchange.body()
-    membership = membership_of(name, body.get("EndpointConfig"))
-    await api.threads.slow(memberships.connect, api.engine, str(body.get("Container") or ""), membership)
+    membership = membership_of(name, object_of(body, "EndpointConfig"))
+    await api.threads.slow(memberships.connect, api.engine, text_of(body, "Container"), membership)
     await _tell(exchange, "connect", name, body)
     return nothing(200)
 
 
 async def disconnect(exchange: Exchange) -> web.Response:
     api, name, body = exchange.api, exchange.parts["id"], await exchange.body()
-    await api.threads.slow(memberships.disconnect, api.engine, str(body.get("Container") or ""), name)
+    await api.threads.slow(memberships.disconnect, api.engine, text_of(body, "Container"), name)
     await _tell(exchange, "disconnect", name, body)
     return nothing(200)
 
 
-async def _tell(exchange: Exchange, action: str, name: str, body: dict[str, Any]) -> None:
+async def _tell(exchange: Exchange, action: str, name: str, body: Fields) -> None:
     api = exchange.api
     record = await api.threads.quick(api.networks.inspect, name)
-    container = await api.threads.quick(api.engine.find, str(body.get("Container")))
+    container = await api.threads.quick(api.engine.find, text_of(body, "Container"))
     about = {"name": record.name, "type": record.driver, "container": container.id}
     api.events.tell("network", action, record.id, about)
 
 
-def _subnet(body: dict[str, Any]) -> str | None:
-    pools = (body.get("IPAM") or {}).get("Config") or []
+def _subnet(body: Fields) -> str | None:
+    pools = objects_of(object_of(body, "IPAM"), "Config")
     if len(pools) > 1:
         raise NotThereYet("several subnets in a network are not there yet", remedy="Give one.")
     for pool in pools:
         for key in ("IPRange", "AuxiliaryAddresses", "AuxAddress"):
             if pool.get(key):
                 raise NotThereYet(f"IPAM.Config.{key} is not there yet")
-        return str(pool.get("Subnet") or "") or None
+        return text_of(pool, "Subnet") or None
     return None
 
 

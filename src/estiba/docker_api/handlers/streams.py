@@ -17,10 +17,14 @@ from estiba.docker_api.handlers.containers import find
 from estiba.docker_api.monitor import Monitor
 from estiba.docker_api.threads import Threads
 from estiba.engine import frames, lifecycle, logs
+from estiba.engine.quantities import is_number
 from estiba.engine.records import ContainerRecord
 from estiba.engine.terminal import DETACH, parse_detach_keys
 from estiba.errors import Conflict, InvalidInput
 from estiba.linux.inotify import DirectoryWatch
+
+LONGEST_SIDE = (1 << 16) - 1
+"""Of a terminal: the kernel takes no more (struct winsize)."""
 
 _BATCH = 512
 _LONGEST_PAUSE = 1.0
@@ -128,7 +132,10 @@ async def resize(exchange: Exchange) -> web.Response:
 
 def size_of(exchange: Exchange) -> tuple[int, int]:
     """Rows and columns of the query. Raises InvalidInput."""
-    return whole_number(exchange.text("h", "0"), "h"), whole_number(exchange.text("w", "0"), "w")
+    rows, columns = whole_number(exchange.text("h", "0"), "h"), whole_number(exchange.text("w", "0"), "w")
+    if not (0 <= rows <= LONGEST_SIDE and 0 <= columns <= LONGEST_SIDE):
+        raise InvalidInput(f"a terminal of {rows} rows and {columns} columns cannot be")
+    return rows, columns
 
 
 async def show_logs(exchange: Exchange) -> web.StreamResponse:
@@ -146,7 +153,7 @@ async def show_logs(exchange: Exchange) -> web.StreamResponse:
         shown=shown,
         since=rfc3339(moment(exchange.text("since"))),
         until=rfc3339(moment(exchange.text("until"))),
-        tail=int(tail) if tail.isdigit() else None,
+        tail=int(tail) if is_number(tail) else None,
     )
     kind = multiplex.content_type(tty=options.tty, version=exchange.version)
     response = await exchange.begin(kind)

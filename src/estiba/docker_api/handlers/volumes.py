@@ -9,6 +9,7 @@ from aiohttp import web
 
 from estiba.docker_api.arguments import filters, is_true
 from estiba.docker_api.exchange import Exchange, answer, nothing
+from estiba.docker_api.fields import pairs_of, text_of
 from estiba.engine import prune as pruning
 from estiba.engine.inspect import inspect_volume
 from estiba.engine.volumes import NoSuchVolume
@@ -54,13 +55,13 @@ def _is_wanted(volume: Volume, wanted: dict[str, list[str]]) -> bool:
 
 async def create(exchange: Exchange) -> web.Response:
     body = await exchange.body()
-    if str(body.get("Driver") or "local") != "local":
+    if text_of(body, "Driver") not in ("", "local"):
         raise NotThereYet(f"volumes of the driver {body['Driver']!r} are not there yet", remedy="There is local.")
     if body.get("DriverOpts"):
         raise NotThereYet("options of a volume's driver are not there yet")
     if body.get("ClusterVolumeSpec"):
         raise NotThereYet("cluster volumes are not there: there is no swarm")
-    name, labels = str(body.get("Name") or ""), {str(k): str(v) for k, v in (body.get("Labels") or {}).items()}
+    name, labels = text_of(body, "Name"), dict(pairs_of(body, "Labels"))
     volumes = exchange.api.engine.volumes
 
     def work() -> Volume:
