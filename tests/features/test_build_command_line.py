@@ -114,7 +114,6 @@ def test_a_dockerfile_on_standard_input_has_no_files(home: Any, context: Path) -
 @pytest.mark.parametrize(
     ("flags", "name"),
     [
-        (["--build-context", "a=b"], "--build-context"),
         (["--cache-to=type=inline"], "--cache-to"),
         (["--ssh", "default"], "--ssh"),
         (["--provenance", "mode=max"], "--provenance"),

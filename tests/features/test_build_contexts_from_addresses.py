@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from addresses import Server
+from addresses import Server, archive, member
 from agents import Forge
 from estiba.builder.context.elsewhere import Elsewhere
 from estiba.cli.build_context import Context
@@ -42,21 +41,6 @@ def scratch(tmp_path: Path) -> Iterator[Scratch]:
 def context(scratch: Scratch, tmp_path: Path) -> Any:
     elsewhere = Elsewhere({"HOME": str(tmp_path)}, Cancellation(), lambda words: None)
     return lambda path, file="": Context(path, file, scratch, elsewhere)
-
-
-def archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for member, data in members:
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
 
 
 def test_a_directory_of_a_repository_is_all_that_a_build_sees(context: Any, forge: Forge) -> None:

@@ -23,7 +23,7 @@ from estiba.graph.cancellation import Cancellation
 from estiba.graph.plan import Plan, plan
 from estiba.graph.protocols import Progress
 from estiba.graph.scheduler import execute
-from estiba.graph.vertex import SourceImage, Vertex
+from estiba.graph.vertex import LocalContext, SourceImage, Vertex
 from estiba.image.assemble import commit_image
 from estiba.oci.digest import Digest
 from estiba.oci.image_config import ImageConfig
@@ -57,6 +57,7 @@ def build(
     build_id = f"build-{identifier}"
     leftovers.clear(surroundings)
     written = stages(parse(request.dockerfile, filename=request.filename))
+    written = written._replace(contexts={each.name: each.reference for each in request.contexts})
     with store.leases.hold(f"build {request.filename}"), leftovers.RunningBuild(surroundings.steps, build_id):
         bases = _fetch(written, request, store, images)
         lowered = _lower(written, request, bases)
@@ -89,11 +90,14 @@ def _fetch(
 ) -> Mapping[SourceImage, ImageConfig]:
     """Every image that the target needs; an image's ONBUILD may name more."""
     bases: dict[SourceImage, ImageConfig] = {}
+    given = {each.reference: each.image_id for each in request.contexts if each.image_id is not None}
     while missing := bases_needed(
         written, target=request.target, build_args=request.build_args, platform=request.platform, bases=bases
     ):
         for source in missing:
-            image_id = images.find(Reference.parse(source.reference), source.platform, pulls=request.pulls)
+            image_id = given.get(source.reference) or images.find(
+                Reference.parse(source.reference), source.platform, pulls=request.pulls
+            )
             bases[source] = store.images.config(image_id)
     return bases
 
@@ -127,8 +131,12 @@ def _run(
     if request.epoch is not None:
         request = request._replace(epoch=lowered.epoch)
     context = SourceTree(request.context, label="the build context", ignore=ignore.parse(request.ignore))
-    trees = Trees({"context": context}, store.snapshots)
+    trees = Trees({LocalContext().name: context}, store.snapshots)
     try:
+        for each in request.contexts:
+            if each.directory:
+                rules = ignore.parse(each.ignore)
+                trees.add(each.name, SourceTree(each.directory, label=f"the context {each.name}", ignore=rules))
         executor = BuildExecutor(
             store=store,
             request=request,

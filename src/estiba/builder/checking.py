@@ -32,6 +32,7 @@ def check(request: BuildRequest, store: Store) -> Findings:
         DockerfileError: the text is wrong, with its place. NotThereYet: it asks for what Estiba has not yet.
     """
     written = stages(parse(request.dockerfile, filename=request.filename))
+    written = written._replace(contexts={each.name: each.reference for each in request.contexts})
     bases: dict[SourceImage, ImageConfig] = {}
     unknown: list[SourceImage] = []
     while missing := bases_needed(

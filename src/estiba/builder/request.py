@@ -18,6 +18,20 @@ EPOCH = 315532800
 """1980-01-01 in Unix seconds: the time of every file and of the image unless the caller says otherwise."""
 
 
+class NamedContext(NamedTuple):
+    """What ``FROM NAME`` and ``--from=NAME`` mean, whatever the Dockerfile calls so.
+
+    It is the files of a `directory` but for what `ignore` hides, or the image `reference`; `image_id` is that of one
+    that no registry has.
+    """
+
+    name: str
+    directory: str = ""
+    ignore: str = ""
+    reference: str = ""
+    image_id: Digest | None = None
+
+
 class BuildRequest(NamedTuple):
     """One build. Paths are absolute.
 
@@ -44,6 +58,7 @@ class BuildRequest(NamedTuple):
     extra_hosts: tuple[str, ...] = ()
     uses_cache: bool = True
     requires_cache: bool = False
+    contexts: tuple[NamedContext, ...] = ()
     pulls: bool = False
     epoch: int | None = EPOCH
     workers: int = 4

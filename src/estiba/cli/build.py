@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from estiba.builder.failures import StepFailed
     from estiba.builder.request import BuildRequest, BuildResult, BuildSurroundings
     from estiba.cli.build_context import Sources
+    from estiba.cli.build_named_contexts import NamedContexts
     from estiba.cli.build_output import Exports
     from estiba.graph.cancellation import Cancellation
     from estiba.wiring.house import House
@@ -58,8 +59,12 @@ def run(arguments: argparse.Namespace, house: House) -> int:
     signals = _Signals(cancellation)
     elsewhere = _elsewhere(arguments, house, cancellation)
     try:
-        with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
-            _build(_request(arguments, house, sources, exports), exports, arguments, house, cancellation)
+        with (
+            Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources,
+            _contexts(arguments, house, elsewhere) as contexts,
+        ):
+            request = _request(arguments, house, sources, exports)._replace(contexts=contexts)
+            _build(request, exports, arguments, house, cancellation)
     except Cancelled:
         signals.explain()
         raise
@@ -75,8 +80,12 @@ def _check(arguments: argparse.Namespace, house: House) -> int:
     from estiba.graph.cancellation import Cancellation
 
     elsewhere = _elsewhere(arguments, house, Cancellation())
-    with Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources:
-        findings = findings_of(_request(arguments, house, sources, Exports.parse(())), house.store)
+    with (
+        Context(arguments.context, arguments.file, house.store.scratch, elsewhere) as sources,
+        _contexts(arguments, house, elsewhere) as contexts,
+    ):
+        request = _request(arguments, house, sources, Exports.parse(()))._replace(contexts=contexts)
+        findings = findings_of(request, house.store)
     show(findings, sys.stdout)
     return 1 if findings.warnings else 0
 
@@ -168,6 +177,12 @@ def _elsewhere(arguments: argparse.Namespace, house: House, cancellation: Cancel
 
     keeps = dict(each.partition("=")[::2] for each in arguments.build_arg).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")
     return Elsewhere(house.settings.environment, cancellation, tell, keeps.lower() in ("1", "true"))
+
+
+def _contexts(arguments: argparse.Namespace, house: House, elsewhere: Elsewhere) -> NamedContexts:
+    from estiba.cli.build_named_contexts import NamedContexts
+
+    return NamedContexts(arguments.build_context, house.store, _platform(arguments.platform, house), elsewhere)
 
 
 class _Signals:

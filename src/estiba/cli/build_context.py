@@ -44,11 +44,14 @@ class Context:
         files nor a Dockerfile. What `elsewhere` raises.
     """
 
-    def __init__(self, path: str, file: str, scratch: Scratch, elsewhere: Elsewhere) -> None:
+    def __init__(
+        self, path: str, file: str, scratch: Scratch, elsewhere: Elsewhere, *, needs_dockerfile: bool = True
+    ) -> None:
         self._path = path
         self._file = file
         self._scratch = scratch
         self._elsewhere = elsewhere
+        self._needs_dockerfile = needs_dockerfile
         self._folder = ""
         self._held = -1
 
@@ -70,7 +73,7 @@ class Context:
                 raise InvalidInput("the context and the Dockerfile cannot both come from standard input")
             self._held, self._folder = self._scratch.folder("context")
             return self._from_stream(sys.stdin.buffer)
-        if _is_address(self._path):
+        if is_address(self._path):
             return self._from_address()
         if not os.path.isdir(self._path):
             raise NotFound(
@@ -78,7 +81,7 @@ class Context:
             )
         directory = os.path.realpath(self._path)
         text, filename = _dockerfile(self._file, directory)
-        return Sources(directory, text, filename, _ignore(directory, filename))
+        return Sources(directory, text, filename, ignore_rules(directory, filename))
 
     def _from_address(self) -> Sources:
         from estiba.dockerfile.addresses import is_repository
@@ -97,6 +100,8 @@ class Context:
         directory = f"{self._folder}/files"
         os.mkdir(directory)
         if not any(head[at : at + len(magic)] == magic for at, magic in _ARCHIVES):
+            if not self._needs_dockerfile:
+                raise InvalidInput(f"{self._path} gives no archive of files")
             text = (head + stream.read(_LONGEST_DOCKERFILE)).decode("utf-8", "surrogateescape")
             return Sources(directory, text, "Dockerfile", "")
         from estiba.layers.unpack import unpack
@@ -106,11 +111,13 @@ class Context:
 
     def _with_dockerfile(self, directory: str) -> Sources:
         """Files that came from elsewhere, and the Dockerfile among them."""
+        if not self._needs_dockerfile:
+            return Sources(directory, "", "", ignore_rules(directory))
         if self._file == _STANDARD_INPUT:
             text, _ = _dockerfile(self._file, directory)
-            return Sources(directory, text, "Dockerfile", _ignore(directory, f"{directory}/Dockerfile"))
+            return Sources(directory, text, "Dockerfile", ignore_rules(directory, f"{directory}/Dockerfile"))
         text, filename = _dockerfile(os.path.join(directory, self._file or "Dockerfile"), directory)
-        return Sources(directory, text, os.path.relpath(filename, directory), _ignore(directory, filename))
+        return Sources(directory, text, os.path.relpath(filename, directory), ignore_rules(directory, filename))
 
     def _remove(self) -> None:
         if self._folder:
@@ -121,7 +128,7 @@ class Context:
             self._folder = ""
 
 
-def _is_address(path: str) -> bool:
+def is_address(path: str) -> bool:
     """A directory of that name is meant where there is one."""
     if "://" not in path and "@" not in path and not path.startswith("github.com/"):
         return False  # as nearly always, and without loading what knows addresses
@@ -175,9 +182,10 @@ def _dockerfile(file: str, context: str) -> tuple[str, str]:
         raise InvalidInput(f"{path} is a directory, not a Dockerfile", remedy="Give a file with -f.") from None
 
 
-def _ignore(context: str, dockerfile: str) -> str:
-    """`Dockerfile.dockerignore` beside the Dockerfile, else `.dockerignore` of the context."""
-    for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
+def ignore_rules(context: str, dockerfile: str = "") -> str:
+    """`Dockerfile.dockerignore` beside the Dockerfile, if there is one, else `.dockerignore` of the context."""
+    beside = [f"{dockerfile}.dockerignore"] if dockerfile else []
+    for path in (*beside, os.path.join(context, ".dockerignore")):
         try:
             return _text(path, context)
         except (FileNotFoundError, NotADirectoryError):

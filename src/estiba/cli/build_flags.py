@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 _LATER = [
     "--annotation",
     "--attest",
-    "--build-context",
     "--builder",
     "--cache-from",
     "--cache-to",
@@ -53,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name the image (may be repeated)")
     add("-f", "--file", default="", help="the Dockerfile (PATH/Dockerfile; - is standard input)")
     add("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="the value of an ARG")
+    add("--build-context", action="append", default=[], metavar="NAME=PLACE", help="what --from=NAME means")
     add("--target", default="", metavar="STAGE", help="build this stage instead of the last")
     add("--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the image")
     add("--secret", action="append", default=[], metavar="id=ID,src=FILE|env=VARIABLE", help="a secret for RUN")

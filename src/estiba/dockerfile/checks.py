@@ -102,9 +102,10 @@ def check_copies(plan: Plan, hides: Callable[[str], bool]) -> Iterator[Warning]:
         operation = vertex.operation
         if not isinstance(operation, Copy) or len(vertex.inputs) < 2:
             continue
-        if not isinstance(vertex.inputs[1].operation, LocalContext):
-            continue
-        for source in operation.sources:
+        for number, source in enumerate(operation.sources):
+            origin = vertex.inputs[operation.origin(number)].operation
+            if not isinstance(origin, LocalContext) or origin.name != LocalContext().name:
+                continue
             if source != "." and _WILDCARDS.isdisjoint(source) and hides(source):
                 message = f"{operation.kind} names {source}, which .dockerignore hides"
                 yield Warning("CopyIgnoredFile", message, vertex.line)

@@ -22,6 +22,7 @@ from estiba.dockerfile.state import StageState
 from estiba.dockerfile.warnings import OPTIONS_ARGUMENT, CheckOptions, Warning
 from estiba.errors import InvalidInput
 from estiba.graph.plan import plan
+from estiba.graph.vertex import Copy as CopyFiles
 from estiba.graph.vertex import LocalContext, Scratch, SourceImage, Vertex
 from estiba.oci.digest import Digest
 from estiba.oci.image_config import History, ImageConfig, RunConfig
@@ -211,7 +212,7 @@ class _Lowering:
             escape=stages.escape,
             created=self._created,
             prefix=f"{stage.title} " if len(stages.all) > 1 else "",
-            steps=steps + isinstance(needed.origin, SourceImage),
+            steps=steps + isinstance(needed.origin, SourceImage | LocalContext),
         )
         self._begin(state, needed)
         for instruction in needed.instructions:
@@ -224,6 +225,10 @@ class _Lowering:
             state.begin_with_stage(self._done[origin.number])
         elif isinstance(origin, Scratch):
             state.begin_empty(Vertex.of(origin, name="scratch"), needed.platform)
+        elif isinstance(origin, LocalContext):
+            state.begin_empty(Vertex.of(Scratch(), name="scratch"), needed.platform)
+            text, at = f"FROM {needed.stage.begin.image}", needed.stage.begin.at
+            state.step(CopyFiles("COPY", (".",), "/"), (self._vertex(origin),), at=at, text=text, history=text)
         else:
             at = needed.stage.begin.at
             name = state.step_name(f"FROM {origin.reference}")
@@ -258,4 +263,6 @@ class _Lowering:
         if isinstance(origin, Stage):
             return self._done[origin.number].vertex
         name = f"FROM {origin.reference}" if isinstance(origin, SourceImage) else "scratch"
+        if isinstance(origin, LocalContext):
+            name = f"[internal] load context {origin.name}"
         return Vertex.of(origin, name=name)

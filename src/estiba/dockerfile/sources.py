@@ -15,14 +15,14 @@ from estiba.dockerfile.scope import Scope, global_scope
 from estiba.dockerfile.stages import Stage, Stages
 from estiba.dockerfile.warnings import Warning
 from estiba.errors import InvalidInput
-from estiba.graph.vertex import Scratch, SourceImage
+from estiba.graph.vertex import LocalContext, Scratch, SourceImage
 from estiba.oci.image_config import ImageConfig
 from estiba.oci.platform import Platform
 from estiba.oci.reference import Reference
 
 SCRATCH = "scratch"
 
-Origin = Stage | SourceImage | Scratch
+Origin = Stage | SourceImage | Scratch | LocalContext
 """What a filesystem comes from."""
 
 
@@ -152,6 +152,9 @@ def _origin(stages: Stages, stage: Stage, scope: Scope) -> tuple[Origin, Platfor
         )
     if name == SCRATCH:
         return Scratch(), platform
+    given = _given(stages, name, begin.at, platform)
+    if given is not None:
+        return given, platform
     earlier = stages._replace(all=stages.all[: stage.number]).named(name) if not name.isdigit() else None
     if earlier is not None:
         return earlier, platform
@@ -195,6 +198,9 @@ def copy_origin(stages: Stages, stage: Stage, name: str, *, at: Statement, platf
         )
     if name == SCRATCH:
         return Scratch()
+    given = _given(stages, name, at, platform)
+    if given is not None:
+        return given
     earlier = stages._replace(all=stages.all[: stage.number]).named(name)
     if earlier is not None:
         return earlier
@@ -207,6 +213,25 @@ def copy_origin(stages: Stages, stage: Stage, name: str, *, at: Statement, platf
     if name.isdigit():
         raise at.error(f"there is no stage {name}", word=name, remedy=f"This one is stage {stage.number}.")
     return _image(at, name, name, platform)
+
+
+def context_name(text: str) -> str:
+    """The name of a context that is given besides the file, as it is compared: an image's name without defaults."""
+    try:
+        return Reference.parse(text).familiar.removesuffix(":latest")
+    except InvalidInput:
+        return text.lower()
+
+
+def _given(stages: Stages, name: str, at: Statement, platform: Platform) -> SourceImage | LocalContext | None:
+    """The context of that name."""
+    if not stages.contexts:
+        return None
+    key = context_name(name)
+    reference = stages.contexts.get(key)
+    if reference is None:
+        return None
+    return _image(at, reference, name, platform) if reference else LocalContext(key)
 
 
 def _image(at: Statement, name: str, written: str, platform: Platform) -> SourceImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from estiba.dockerfile.checks import check_stages
@@ -28,7 +29,8 @@ class Stage(NamedTuple):
 class Stages(NamedTuple):
     """The stages in order, the ARGs that stand before the first, and the escape character of the file.
 
-    `check` is what the file's directive of that name says.
+    `check` is what the file's directive of that name says. `contexts` are what a build gives besides the file, by
+    name: a reference, or "" for a directory. A name there is meant before a stage or an image of that name.
     """
 
     source: Source
@@ -37,6 +39,7 @@ class Stages(NamedTuple):
     escape: str
     check: str = ""
     warnings: tuple[Warning, ...] = ()
+    contexts: Mapping[str, str] = {}
 
     def named(self, name: str) -> Stage | None:
         """The last stage of this name, or of this number."""

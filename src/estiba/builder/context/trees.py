@@ -20,10 +20,14 @@ class Trees:
     """
 
     def __init__(self, contexts: Mapping[str, SourceTree], snapshots: Snapshotter) -> None:
-        self._contexts = contexts
+        self._contexts = dict(contexts)
         self._snapshots = snapshots
         self._fetched: dict[str, SourceTree] = {}
         self._lock = Lock()
+
+    def add(self, name: str, tree: SourceTree) -> None:
+        """One more context, before the first step."""
+        self._contexts[name] = tree
 
     def of(self, vertex: Vertex, result: Result) -> SourceTree | None:
         """The tree that `vertex` gives, whose result is `result`; None where it must be mounted (a stage, an image)."""

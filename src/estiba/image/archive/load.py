@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from estiba.errors import InvalidInput, NotThereYet
+from estiba.errors import InvalidInput, NotFound, NotThereYet
 from estiba.image.archive import docker, oci
 from estiba.image.archive import source as sources
 from estiba.image.archive.intake import LayerFile, take_image
@@ -55,6 +55,30 @@ def load_layout(
     """The same for an OCI image layout in a directory."""
     with DirectorySource(directory) as source:
         return _load(store, told(source, progress), platform)
+
+
+def load_from_layout(store: Store, directory: str, *, wanted: str, platform: Platform) -> ImageRecord:
+    """Take in one image of an OCI image layout, and give it no name.
+
+    `wanted` is its tag or digest; "" is ``latest``, or the only one that there is.
+
+    Raises:
+        NotFound: the layout has no such image. What `load` raises.
+    """
+    with DirectorySource(directory) as source, store.leases.hold(f"load {directory}"):
+        found = oci.images(source, platform=platform)
+        chosen = [
+            each
+            for each in found
+            if (wanted or "latest")
+            in (each.tag, each.name and each.name.tag, str(each.entry), str(each.descriptor.digest))
+        ]
+        if not chosen and not wanted and len(found) == 1:
+            chosen = list(found)
+        if not chosen:
+            tags = ", ".join(each.tag or str(each.entry) for each in found)
+            raise NotFound(f"the layout {directory} has no image {wanted or 'latest'}", remedy=f"There are: {tags}.")
+        return _take_oci(store, source, chosen[0].descriptor, True)
 
 
 def _load(store: Store, source: Source, platform: Platform) -> tuple[Loaded, ...]:

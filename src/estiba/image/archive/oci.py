@@ -27,10 +27,15 @@ _ATTESTATION = "vnd.docker.reference.type"
 
 
 class Found(NamedTuple):
-    """One image of a layout: its manifest, and its name if the layout gives one that says more than a tag."""
+    """One image of a layout: its manifest, and its name if the layout gives one that says more than a tag.
+
+    `tag` is what the layout calls it, whatever that is; `entry` the digest that its index has, of an index perhaps.
+    """
 
     descriptor: Descriptor
     name: Reference | None
+    tag: str = ""
+    entry: Digest | None = None
 
 
 class NoSuchPlatform(NotFound):
@@ -55,7 +60,10 @@ def images(source: Source, *, platform: Platform) -> tuple[Found, ...]:
     fitting = [descriptor for descriptor in top if _fits(descriptor, platform)]
     if top and not fitting:
         raise NoSuchPlatform(source.where, platform, tuple(str(descriptor.platform) for descriptor in top))
-    return tuple(Found(_resolve(source, descriptor, platform), _name(descriptor)) for descriptor in fitting)
+    return tuple(
+        Found(_resolve(source, each, platform), _name(each), dict(each.annotations).get(REF_NAME, ""), each.digest)
+        for each in fitting
+    )
 
 
 def index_json(images: tuple[tuple[Descriptor, tuple[Reference, ...]], ...]) -> bytes:
