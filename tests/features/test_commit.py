@@ -59,7 +59,7 @@ def test_changes_replace_the_command_and_an_entry_point_takes_it_away(busybox_ho
 
 @pytest.mark.root
 def test_a_running_container_is_paused_and_goes_on(busybox_host):
-    script = "i=0; while :; do i=$((i+1)); echo $i > /n; echo $i; sleep 0.01; done"
+    script = "i=0; while :; do i=$((i+1)); echo $i > /new; mv /new /n; echo $i; sleep 0.01; done"
     busybox_host.estiba("run", "-d", "--name", "one", "busybox", "sh", "-c", script)
     busybox_host.wait_until(lambda: busybox_host.estiba("logs", "one").stdout, "it counts")
     busybox_host.estiba("commit", "one", "running")
