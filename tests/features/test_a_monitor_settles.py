@@ -119,13 +119,35 @@ def test_a_newer_package_clears_up_after_the_older(busybox_host, tmp_path):
         command = [sys.executable, "-I", "-S", "-c", program, *places, *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
-    copy("run", "-d", "--name", "one", "busybox", "sh", "-c", "trap 'exit 6' TERM; while :; do sleep 0.05; done")
+    copy("network", "create", "inner")
+    network = ("--network", "inner", "--cap-add", "SYS_PTRACE")
+    script = "trap 'exit 6' TERM; while :; do sleep 0.05; done"
+    copy("run", "-d", "--name", "one", *network, "busybox", "sh", "-c", script)
     monitor = settle(busybox_host, "one")
     (source / "estiba" / "__init__.py").write_text((source / "estiba" / "__init__.py").read_text() + "\n")
     assert copy("exec", "one", "echo", "hello").stdout == "hello\n"  # by the new one's runtime
     assert is_settled(monitor) and own_memory(monitor) < MOST, "it has loaded nothing for that"
+    assert "Address" in copy("exec", "one", "nslookup", "one").stdout
+    assert is_settled(monitor) and busybox_host.state("one") == "running"
     copy("stop", "one")
     assert busybox_host.inspect("one")["State"]["ExitCode"] == 6
     log = f"{busybox_host.root}/containers/{busybox_host.inspect('one')['Id']}/monitor.log"
     with open(log, encoding="utf-8") as file:
         assert file.read() == ""
+
+
+def test_one_that_answers_for_names_settles_too(busybox_host):
+    """It loads what answers when it is asked, in whatever version is installed then."""
+    busybox_host.estiba("network", "create", "inner")
+    monitor = start(busybox_host, "--network", "inner", "--network-alias", "www", "busybox", "sleep", "1000")
+    assert own_memory(monitor) < MOST
+    for name in ("one", "www", "one.inner"):
+        found = busybox_host.estiba("exec", "one", "nslookup", name).stdout
+        assert busybox_host.inspect("one")["NetworkSettings"]["Networks"]["inner"]["IPAddress"] in found
+    assert is_settled(monitor)
+    busybox_host.estiba("network", "create", "other")
+    busybox_host.estiba("network", "connect", "--alias", "far", "other", "one")
+    assert "Address" in busybox_host.estiba("exec", "one", "nslookup", "far").stdout
+    os.kill(busybox_host.inspect("one")["State"]["Pid"], signal.SIGKILL)
+    busybox_host.wait_until(lambda: busybox_host.state("one") == "exited", "it has ended")
+    assert busybox_host.inspect("one")["State"]["ExitCode"] == 137

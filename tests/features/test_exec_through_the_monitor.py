@@ -140,8 +140,10 @@ def test_what_it_writes_after_its_monitor_was_killed_still_comes(running):
 @pytest.mark.usefixtures("settles_soon")
 def test_many_at_once_have_their_own_streams_and_codes_and_leave_nothing(running):
     settle(running, "one")
+    before = descriptors(running.monitor)
     running.estiba("exec", "one", "true")
-    before, memory = descriptors(running.monitor), own_memory(running.monitor)
+    running.wait_until(lambda: descriptors(running.monitor) == before, "the monitor lets go of the first")
+    memory = own_memory(running.monitor)
     commands = [running.start("exec", "one", "sh", "-c", f"echo {n}; exit {n}") for n in range(40)]
     ended = [(command.communicate(timeout=120)[0], command.returncode) for command in commands]
     assert ended == [(f"{n}\n", n) for n in range(40)]

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from estiba.engine.options import ContainerOptions, Membership
     from estiba.linux.own_ids import OwnIds
     from estiba.networks.ledger import EndpointRow
-    from estiba.networks.names.server import NameServer
     from estiba.networks.networks import Networks
 
 _OF_THE_PROGRAM = ("serving", "_containers", "_runtime")  # what is not packed, for each program has its own
@@ -61,7 +60,6 @@ class Life:
         self.own: OwnIds | None = None
         self.networks: Networks | None = None
         self.network: networking.Network | None = None
-        self.names: NameServer | None = None
         self.links: tuple[EndpointRow, ...] = ()
         self.run: container.Run | None = None
         self.exit_code = 0
@@ -254,8 +252,8 @@ class Life:
             self._keep_watch()
             if deadline is not None and time.monotonic() >= deadline and serving.status is None:
                 deadline = time.monotonic() + patience
-                if self.names is not None or self.checks is not None:
-                    deadline = None  # for good: what answers for names is in this very program
+                if self.checks is not None:
+                    deadline = None  # for good: what looks after its health is in this very program
                     continue
                 if serving.state() is None:  # something is on its way
                     continue
@@ -289,7 +287,7 @@ class Life:
 
     def packed(self) -> bytes | None:
         """All this for the program after the next one; None where it cannot be packed."""
-        if self.names is not None or self.checks is not None or not is_as_loaded():
+        if self.checks is not None or not is_as_loaded():
             return None
         return settling.packed({k: v for k, v in self.__dict__.items() if k not in _OF_THE_PROGRAM})
 
@@ -384,9 +382,9 @@ class Life:
     def _release(self) -> None:
         """Give back all that the container had, but the place where others reach us."""
         self.serving.log.close()
-        if self.names is not None:
-            self.names.close()
-            self.names = None
+        if self.serving.names is not None:
+            self.serving.names.close()
+            self.serving.names = None
         if self.network is not None:
             if self.network.user is not None:
                 self.network.user.end()
@@ -447,9 +445,11 @@ class Life:
 
     def _answer_names(self) -> None:
         """From the first network on in which containers have names."""
-        if self.names is not None or self.network is None or not self.network.has_names:
+        serving = self.serving
+        if serving.names is not None or self.network is None or not self.network.has_names:
             return
-        self.names = networking.name_server(self.serving.loop, self.request, self.network, self._networks())
+        serving.names = networking.name_server(serving.loop, self.request, self.network, self._networks())
+        serving.may_be_looked_into = self._may_be_looked_into()
         if self.run is not None:
             files.write_resolv_conf(self.request, self.paths, answers_names=True)
 
@@ -475,7 +475,7 @@ def opened(packed: bytes, serving: Serving) -> Life:
 
     life = Life.__new__(Life)
     life.serving = serving
-    life._containers = life._runtime = life.names = None
+    life._containers = life._runtime = None
     life.__dict__.update(_pickle.loads(packed))
     if serving.execs is not None:  # open while there was nothing here but the lean program
         serving.execs.is_closed = life._takes_nobody_in()

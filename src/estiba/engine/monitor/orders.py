@@ -25,8 +25,8 @@ class NotUnderstood(InvalidInput):
 
 def understood(frame: frames.Frame) -> Any:
     """The content of a frame: bytes of INPUT, (rows, columns) of RESIZE, the number of SIGNAL and STOP, whether who
-    ATTACHes gives input and who WAITs for news wants those of a moment ago too (None: no news), the Membership of CONNECT,
-    the name of DISCONNECT.
+    ATTACHes gives input and who WAITs for news wants those of a moment ago too (None: it wants none), the Membership of
+    CONNECT, the name of DISCONNECT.
 
     Raises:
         NotUnderstood: another kind of frame, or another content.

@@ -12,7 +12,9 @@ from estiba.engine.monitor.clients import Client
 from estiba.engine.monitor.execs import Execs
 from estiba.engine.monitor.log_file import LogFile, NoLog
 from estiba.engine.monitor.loop import READ, Loop, child_signals, stop_child_signals
+from estiba.engine.monitor.names import SleepingNames
 from estiba.engine.monitor.orders import NotUnderstood, understood
+from estiba.engine.monitor.stamp import is_as_loaded
 from estiba.engine.monitor.streams import Streams
 from estiba.errors import EstibaError
 from estiba.values import TYPE_CHECKING
@@ -22,17 +24,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from estiba.engine.monitor.life import Life
+    from estiba.networks.names.server import NameServer
 
 _LITTLE = 0.05
-"""Seconds until somebody who could not be taken in is tried again, where nobody can leave."""
+"""Seconds until what cannot be done now is tried again, where nothing tells when it can."""
 
 _MOST_NEWS = 16
 
 
 class Serving:
     """What is at hand while a container runs. `pid` is its first process, 0 while there is none; `status` how that has
-    ended, as waitpid gives it. `starter` is the command that started it. `life` gives all the rest, where more than
-    this is to be done."""
+    ended, as waitpid gives it. `starter` is the command that started it. `names` answers for names, where the container
+    knows others by theirs; with `may_be_looked_into` it has a tracer's rights, and what answers knows of others.
+    `life` gives all the rest, where more than this is to be done. `begin_anew` executes this program again; where it
+    comes back, it gives whether that is possible later."""
 
     def __init__(self) -> None:
         self.loop = Loop()
@@ -41,6 +46,9 @@ class Serving:
         self.log: LogFile | NoLog = NoLog()
         self.listener: _socket.socket | None = None
         self.execs: Execs | None = None
+        self.names: NameServer | SleepingNames | None = None
+        self.may_be_looked_into = False
+        self.begin_anew: Callable[[], bool] | None = None
         self.streams: Streams | None = None
         self._news: list[dict[str, object]] = []
         self.pid = 0
@@ -119,13 +127,16 @@ class Serving:
         if self.listener is None or self.streams is None:
             return None
         streams, execs = self.streams.state(), self.execs.state() if self.execs is not None else {}
+        names = self.names.state() if self.names is not None else {}
         clients = [client.state() for client in self.clients]
-        if streams is None or execs is None or None in clients:
+        if streams is None or execs is None or names is None or None in clients:
             return None
         known = {self._wakeups, self.listener.fileno(), *self.streams.descriptors}
         known.update(client.socket.fileno() for client in self.clients)
         if self.execs is not None:
             known |= self.execs.descriptors
+        if self.names is not None:
+            known |= self.names.descriptors
         if self.loop.descriptors - known:
             return None  # somebody is served that we do not know
         return {
@@ -136,6 +147,8 @@ class Serving:
             "streams": streams,
             "log": self.log.state(),
             "execs": execs,
+            "names": names,
+            "may_be_looked_into": self.may_be_looked_into,
             "clients": clients,
             "starter": self.clients.index(self.starter) if self.starter in self.clients else -1,
         }
@@ -155,6 +168,9 @@ class Serving:
         serving.listen(_socket.socket(fileno=state["listener"]))
         if state["execs"]:
             serving.execs = Execs.restored(serving.loop, state["execs"])
+        serving.may_be_looked_into = state.get("may_be_looked_into", False)
+        if state.get("names"):
+            serving.names = SleepingNames(serving.loop, state["names"], serving.wake_names)
         serving._balance()
         serving.reap()  # nobody has told us of those who ended meanwhile
         return serving
@@ -168,6 +184,19 @@ class Serving:
         """Hear of them no more: the next program has its own way."""
         self.loop.forget(self._wakeups)
         stop_child_signals(self._wakeups)
+
+    def wake_names(self) -> None:
+        """Load what answers for names; where another version is installed now, in a program begun anew."""
+        if not isinstance(self.names, SleepingNames):
+            return
+        if not is_as_loaded() and self.begin_anew is not None and self.begin_anew():
+            time.sleep(_LITTLE)  # the question waits until what is under way has been done
+            return
+        from estiba.networks.names.server import restored
+
+        self.names = restored(self.loop, self.names.state())
+        if self.execs is not None:
+            self.execs.is_closed = self.execs.is_closed or self.may_be_looked_into
 
     # What happens meanwhile
 

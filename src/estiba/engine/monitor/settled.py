@@ -27,6 +27,7 @@ def main(program: str, descriptor: int) -> NoReturn:
     serving = Serving.restored(state)
     packed = _Packed(serving, rest)
     serving.life = packed.life
+    serving.begin_anew = packed.begin_anew
     if program == "lean":
         _serve(serving, packed)
         if not stamp.is_as_loaded() and not packed.is_open:
@@ -65,18 +66,33 @@ class _Packed:
             self._life = opened(self._data, self._serving)
         return self._life
 
+    def begin_anew(self) -> bool:
+        """Execute the lean program again; where that comes back, whether it is possible later."""
+        rest = self.data()
+        return rest is not None and not settling.execute(self._serving, rest)
+
     def data(self) -> bytes | None:
         """It, packed as it is now; None where it cannot be."""
         return self._data if self._life is None else self._life.packed()
 
 
 def _serve(serving: Serving, packed: _Packed) -> None:
-    """Until the container has ended. What execs have loaded is shed when none comes any more."""
+    """Until the container has ended. What execs and questions have loaded is shed when none comes any more."""
+    not_before = 0.0
     while serving.status is None:
-        execs = serving.execs
-        if execs is None or not execs.last:
+        deadline = _quiet_from(serving)
+        if deadline is None:
             serving.loop.turn()
-        elif not serving.loop.turn(execs.last + settling.AFTER_EXEC):
+        elif not serving.loop.turn(max(deadline, not_before)):
             rest = packed.data()
             if rest is None or not settling.execute(serving, rest):
-                execs.last = time.monotonic()  # an exec is under way; ask again later
+                not_before = time.monotonic() + settling.AFTER_EXEC  # an exec is under way; ask again later
+
+
+def _quiet_from(serving: Serving) -> float | None:
+    """When nobody is likely to come again for what was loaded meanwhile; None where nothing was."""
+    execs, names = serving.execs, serving.names
+    times = [] if execs is None or not execs.last else [execs.last + settling.AFTER_EXEC]
+    if names is not None and names.last:
+        times.append(names.last + settling.AFTER_QUESTION)
+    return max(times, default=None)

@@ -32,6 +32,9 @@ AFTER = 3.0
 AFTER_EXEC = 600.0
 """And after the last further process, for the next one costs less while its code is loaded."""
 
+AFTER_QUESTION = 60.0
+"""And after the last question about a name."""
+
 _DATABASES = (".db", ".db-wal", ".db-shm")  # closed by nobody, as at the end of a process
 _WORDS = 5  # python -I -S launcher.py RUN
 
