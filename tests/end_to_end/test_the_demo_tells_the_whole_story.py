@@ -48,6 +48,7 @@ def test_the_story_is_told_to_its_end_and_leaves_nothing(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.long
 def test_interrupted_in_the_middle_it_leaves_nothing(scratch: Path) -> None:
     """Ctrl-C reaches the whole foreground group while a build runs."""
     with start_demo(scratch) as demo:

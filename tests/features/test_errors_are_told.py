@@ -114,7 +114,7 @@ _ROOT = (
     wrong("run -h " + "h" * 65 + " busybox", 125, "too long", "64"),
     wrong("run --dns here busybox", 125, "invalid name server 'here'"),
     wrong("run --restart odd busybox", 125, "invalid restart policy", "on-failure"),
-    wrong("run --ulimit nofile=5:3 busybox", 125, "invalid limit 'nofile=5:3'"),
+    wrong("run --ulimit nofile=5:3 busybox", 125, "invalid limit of nofile"),
     wrong("run --oom-score-adj 2000 busybox", 125, "-1000 to 1000"),
     wrong("run --platform odd busybox", 125, "invalid platform 'odd'"),
     wrong("run --platform linux/s390x --pull never busybox", 125, "no such image: busybox for linux/s390x"),

@@ -82,6 +82,7 @@ def test_a_registry_that_is_gone_keeps_the_old_release(agent, registry) -> None:
     assert "FAILED: " in fails(agent)
 
 
+@pytest.mark.long
 def test_a_failed_build_can_be_tried_again(agent, registry) -> None:
     address = registry.address
     registry.stop()

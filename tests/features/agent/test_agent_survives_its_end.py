@@ -118,6 +118,7 @@ def test_kill_9_while_a_release_is_on_trial_brings_the_old_one_back(make_agent) 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_agent_ends_though_a_registry_does_not_answer(make_agent, registry) -> None:
     """The push waits for a server that says nothing; the job is taken up again by the next agent."""
     agent = make_agent()

@@ -43,7 +43,7 @@ def test_what_makes_a_container_is_killed(box, name, verb):
     assert struck >= len(steps) * 9 // 10, "a verb does the same each time, but for a few steps at its end"
 
 
-@pytest.mark.parametrize("verb", ["start", "exec", "kill", "delete"])
+@pytest.mark.parametrize("verb", ["start", pytest.param("exec", marks=pytest.mark.long), "kill", "delete"])
 def test_what_acts_on_a_container_is_killed(box, name, verb):
     """An `exec` that is killed leaves its container alone."""
     more = {"start": [name], "exec": [name, "true"], "kill": [name, "KILL"], "delete": ["--force", name]}[verb]
