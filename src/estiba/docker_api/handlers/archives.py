@@ -19,10 +19,11 @@ from estiba.docker_api.descriptors import Descriptor
 from estiba.docker_api.exchange import Exchange, nothing
 from estiba.docker_api.handlers.containers import find
 from estiba.docker_api.threads import Threads
-from estiba.errors import Conflict, EstibaError, InvalidInput, NotFound, Unavailable
+from estiba.errors import Conflict, Corrupt, EstibaError, InvalidInput, NotFound, Unavailable
 from estiba.values import NamedTuple
 
 _LONGEST_TOLD = 1 << 16
+_LONGEST_HEADER = 1 << 21
 _KINDS: tuple[type[EstibaError], ...] = (NotFound, InvalidInput, Conflict)
 # What Go's os.FileMode has in other places than the kernel.
 _KINDS_OF_FILES = (
@@ -44,9 +45,15 @@ async def get(exchange: Exchange) -> web.StreamResponse:
         first = await copying.read()
         if not first:
             await copying.finish()
-        while len(first) < 512 and (more := await copying.read()):
+        while (described := _described(first, path)) is None and len(first) < _LONGEST_HEADER:
+            more = await copying.read()
+            if not more:
+                await copying.finish()
+                break
             first += more
-        headers = {"X-Docker-Container-Path-Stat": _described(first, path)}
+        if described is None:
+            raise Corrupt(f"what was read of {path} does not begin as a tar does")
+        headers = {"X-Docker-Container-Path-Stat": described}
         if exchange.request.method == "HEAD":
             return web.Response(headers=headers)
         return await _passed_on(exchange, copying, first, "application/x-tar", headers)
@@ -106,10 +113,16 @@ def _path(exchange: Exchange) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def _described(first: bytes, path: str) -> str:
-    """What the first file of a tar is, as clients want to hear of a path."""
-    with tarfile.open(fileobj=io.BytesIO(first), mode="r:") as tar:
-        info = tar.next()
+def _described(first: bytes, path: str) -> str | None:
+    """What the first file of a tar is, as clients want to hear of a path.
+
+    None where its header is not whole yet, which a long name or attributes can make longer than one block.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(first), mode="r:") as tar:
+            info = tar.next()
+    except tarfile.TarError:
+        return None
     if info is None:
         raise NotFound(f"Could not find the file {path}")
     mode = info.mode & 0o777
