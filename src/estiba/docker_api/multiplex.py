@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-STDIN, STDOUT, STDERR = 0, 1, 2
+STDOUT, STDERR = 1, 2
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
@@ -18,19 +18,6 @@ NUMBERS = {"stdout": STDOUT, "stderr": STDERR}
 def frame(stream: int, data: bytes) -> bytes:
     """`data` as one frame."""
     return _HEADER.pack(stream, len(data)) + data
-
-
-def frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole frames in `data`, and what is left over."""
-    found = []
-    while len(data) >= _HEADER.size:
-        stream, length = _HEADER.unpack_from(data)
-        end = _HEADER.size + length
-        if len(data) < end:
-            break
-        found.append((stream, data[_HEADER.size : end]))
-        data = data[end:]
-    return found, data
 
 
 def content_type(*, tty: bool, version: tuple[int, int]) -> str:

@@ -148,7 +148,11 @@ class Engine:
         """
         lifecycle.must_act("attach", record.state, name=record.name)
         connection = self.connect(record)
-        connection.send(frames.ATTACH, {"input": gives_input})
+        try:
+            connection.send(frames.ATTACH, {"input": gives_input})
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def wait(self, text: str) -> int:
