@@ -41,6 +41,18 @@ def test_containers_of_a_network_find_each_other(busybox_host):
     assert "nameserver 127.0.0.11\n" in host.estiba("exec", "asks", "cat", "/etc/resolv.conf").stdout
 
 
+def test_a_container_begins_in_several_networks(busybox_host):
+    host = busybox_host
+    host.estiba("network", "create", "one")
+    host.estiba("network", "create", "two")
+    host.estiba("run", "-d", "--name", "web", "--network", "one", "--network", "name=two,alias=front", *SERVE)
+    assert networks_of(host, "web") == ["one", "two"]
+    host.estiba("run", "-d", "--name", "asks", "--network", "two", *SLEEP)
+    assert get(host, "asks", "front") == 0
+    refused = host.estiba("run", "--network", "one", "--network", "host", "busybox", "true", check=False)
+    assert refused.returncode == 125 and "is in no other" in refused.stderr
+
+
 def test_names_hold_after_a_restart(busybox_host):
     host = busybox_host
     host.estiba("network", "create", "inner")

@@ -54,7 +54,7 @@ FLAGS = (
     Flag(("-p", "--publish"), "list", "publish a port, on 127.0.0.1 unless asked", "[ADDRESS:][PORT:]PORT[/udp]"),
     Flag(("-P", "--publish-all"), "switch", "publish every exposed port on a free port"),
     Flag(("--expose",), "list", "a port that the container serves", "PORT[/udp]"),
-    Flag(("--network", "--net"), "value", "bridge, none, host, container:NAME, or a network's name", "NETWORK"),
+    Flag(("--network", "--net"), "list", "bridge, none, host, container:NAME, or networks of one's own", "NETWORK"),
     Flag(("-h", "--hostname"), "value", "host name inside", "NAME"),
     Flag(("--domainname",), "value", "domain name inside", "NAME"),
     Flag(("--dns",), "list", "name server", "ADDRESS"),
@@ -186,7 +186,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
     """
     entrypoint = arguments.entrypoint
     _refuse_what_is_not_of_here(arguments)
-    network = _membership(arguments)
+    network, *others = _memberships(arguments)
     options = ContainerOptions(
         image=arguments.image,
         command=tuple(arguments.command) or None,
@@ -208,6 +208,7 @@ def container_options(arguments: argparse.Namespace, environment: Mapping[str, s
         address=network.address,
         aliases=network.aliases,
         mac_address=network.mac_address,
+        networks=tuple(others),
         naming=Naming(
             hostname=option_checks.hostname(arguments.hostname or ""),
             domainname=option_checks.hostname(arguments.domainname or "", what="domain name"),
@@ -299,16 +300,16 @@ def _streams(texts: list[str]) -> tuple[str, ...]:
     return found
 
 
-def _membership(arguments: argparse.Namespace) -> Membership:
-    """The network with what is chosen in it."""
-    return option_checks.membership(
-        Membership(
-            _network(arguments.network),
-            tuple(arguments.network_alias),
-            arguments.ip or "",
-            option_checks.mac_address(arguments.mac_address or ""),
-        )
-    )
+def _memberships(arguments: argparse.Namespace) -> list[Membership]:
+    """The networks with what is chosen in each; flags of their own are about the first."""
+    first, *others = [_network(text) for text in arguments.network] or [Membership("bridge")]
+    flags = (("--network-alias", "aliases"), ("--ip", "address"), ("--mac-address", "mac_address"))
+    values = (tuple(arguments.network_alias), arguments.ip, arguments.mac_address)
+    for (flag, field), value in zip(flags, values, strict=True):
+        if value and getattr(first, field):
+            raise InvalidInput(f"{flag} is given twice for the network {first.network}", remedy="Give it once.")
+        first = first._replace(**{field: value or getattr(first, field)})
+    return option_checks.memberships([option_checks.membership(one) for one in (first, *others)])
 
 
 def _pairs(entries: list[str], what: str, *, may_be_bare: bool = False) -> list[tuple[str, str]]:
@@ -341,12 +342,19 @@ def _ports(texts: list[str]) -> tuple[PortMapping, ...]:
     return tuple(parse_ports(texts))
 
 
-def _network(text: str | None) -> str:
-    if not text or text == "default":
-        return "bridge"
-    if "," in text or "=" in text:
-        raise NotThereYet(f"--network {text}: options of a network are not there yet", remedy="Give its name alone.")
-    return text
+def _network(text: str) -> Membership:
+    """A name, or ``name=NETWORK,alias=NAME,ip=ADDRESS,mac-address=ADDRESS``."""
+    if "=" not in text:
+        return Membership("bridge" if text in ("", "default") else text)
+    pairs = _pairs(text.split(","), f"part of --network {text}:")
+    aliases = tuple(value for key, value in pairs if key == "alias")
+    single = [(key, value) for key, value in pairs if key != "alias"]
+    words = dict(single)
+    if len(words) < len(single) or set(words) - {"name", "ip", "mac-address"} or not words.get("name"):
+        raise InvalidInput(
+            f"invalid --network {text!r}", remedy="Write name=NETWORK,alias=NAME,ip=ADDRESS,mac-address=ADDRESS."
+        )
+    return Membership(words["name"], aliases, words.get("ip", ""), words.get("mac-address", ""))
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:

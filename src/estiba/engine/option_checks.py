@@ -183,6 +183,21 @@ def membership(one: Membership) -> Membership:
     return one
 
 
+def memberships(found: list[Membership]) -> list[Membership]:
+    """All networks that the container is to be in, the first one first.
+
+    Raises:
+        InvalidInput: one of them twice, or one that leaves no room for others.
+    """
+    names = [one.network for one in found]
+    for name in names:
+        if len(names) > 1 and (name in ("none", "host") or ":" in name):
+            raise InvalidInput(f"a container in the network {name} is in no other", remedy="Give one --network.")
+        if names.count(name) > 1:
+            raise InvalidInput(f"the network {name} is given twice", remedy="Give each network once.")
+    return found
+
+
 def _check_own_network(network: str, flag: str, lack: str) -> None:
     if network in _NETWORKS_OF_ALL or ":" in network:
         raise InvalidInput(

@@ -7,7 +7,7 @@ import pytest
 from estiba.cli.container_flags import add_container_arguments, container_options
 from estiba.cli.parser import make_parser
 from estiba.cli.times import moment
-from estiba.engine.options import ContainerOptions, Limits, Security, VolumeMount
+from estiba.engine.options import ContainerOptions, Limits, Membership, Security, VolumeMount
 from estiba.engine.restart_policy import RestartPolicy
 from estiba.errors import InvalidInput, NotThereYet
 from estiba.networks.ports import PortMapping
@@ -96,3 +96,33 @@ def test_what_is_no_time_is_refused():
     for text in ("yesterday", "2026-13-01", "10 apples"):
         with pytest.raises(InvalidInput):
             moment(text, now=0)
+
+
+def test_a_container_may_be_in_several_networks():
+    words = ("--network", "one", "--network", "name=two,alias=a,alias=b,ip=10.1.0.5,mac-address=02:00:00:00:00:01")
+    found = options(*words, "--network-alias", "www", "busybox")
+    assert (found.network, found.aliases) == ("one", ("www",))
+    assert found.networks == (Membership("two", ("a", "b"), "10.1.0.5", "02:00:00:00:00:01"),)
+    assert options("--network", "name=one,ip=10.1.0.5", "busybox").address == "10.1.0.5"
+    assert options("--network", "default", "busybox").network == options("busybox").network == "bridge"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("one", "one"), "given twice"),
+        (("one", "none"), "is in no other"),
+        (("container:x", "one"), "is in no other"),
+        (("ip=10.1.0.5",), "invalid --network"),
+        (("name=one,colour=red",), "invalid --network"),
+        (("name=one,ip=10.1.0.5,ip=10.1.0.6",), "invalid --network"),
+        (("name=one,ip=everywhere",), "everywhere"),
+        (("name=bridge,alias=www",), "network of one's own"),
+    ],
+)
+def test_networks_that_do_not_go_together_are_refused(words, said):
+    flags = [part for word in words for part in ("--network", word)]
+    with pytest.raises(InvalidInput, match=said):
+        options(*flags, "busybox")
+    with pytest.raises(InvalidInput, match="--ip is given twice"):
+        options("--network", "name=one,ip=10.1.0.5", "--ip", "10.1.0.6", "busybox")
