@@ -84,7 +84,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, help=f"how often each contender runs ({_RUNS}; images: {_IMAGE_RUNS})")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies sizes and counts (default: 1)")
     parser.add_argument("--only", action="append", metavar="ROW", help="just this row; may be given again")
-    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the page (default: docs/benchmarks.md); with --only it is written where it is named",
+    )
     arguments = parser.parse_args()
     rows = IMAGE_ROWS if arguments.images else ROWS
     unknown = [name for name in arguments.only or () if name not in rows]
@@ -112,9 +116,10 @@ def main() -> int:
                 continue
             sections.append(table.section(row._replace(note=f"{row.note} {runs} runs."), results))
             print(sections[-1], flush=True)
-    if not failed and not arguments.only:
-        old = arguments.output.read_text() if arguments.output.exists() else ""
-        arguments.output.write_text(table.page(machine.describe(), sections, old=old))
+    output = arguments.output or (None if arguments.only else Path("docs/benchmarks.md"))
+    if output is not None and not failed:
+        old = output.read_text() if output.exists() else ""
+        output.write_text(table.page(machine.describe(), sections, old=old))
     return int(failed)
 
 
