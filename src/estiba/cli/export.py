@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from estiba.errors import InvalidInput
@@ -21,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, house: House) -> int:
     from estiba.engine.copying.export import export
+    from estiba.linux.whole_files import WholeFile
 
     if not arguments.output:
         if sys.stdout.isatty():
@@ -28,14 +28,6 @@ def run(arguments: argparse.Namespace, house: House) -> int:
         sys.stdout.flush()
         export(house.engine, arguments.container, sys.stdout.fileno())
         return 0
-    temporary = f"{arguments.output}.{os.getpid()}.partial"
-    out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)  # all of a container's files
-    try:
-        export(house.engine, arguments.container, out)
-        os.rename(temporary, arguments.output)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    finally:
-        os.close(out)
+    with WholeFile(arguments.output, mode=0o600) as out:  # all of a container's files are in it
+        export(house.engine, arguments.container, out.fileno())
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from estiba.errors import InvalidInput
@@ -22,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, house: House) -> int:
     from estiba.image.exporting import export_tar
     from estiba.image.image import find
+    from estiba.linux.whole_files import WholeFile
 
     image = find(house.store, args.image)
     if not args.output:
@@ -29,13 +29,6 @@ def run(args: argparse.Namespace, house: House) -> int:
             raise InvalidInput("a tar is nothing for a terminal", remedy="Name a file with -o FILE, or use a pipe.")
         export_tar(house.store, image, sys.stdout.buffer)
         return 0
-    temporary = f"{args.output}.{os.getpid()}.partial"
-    try:
-        with open(temporary, "xb") as out:
-            export_tar(house.store, image, out)
-        os.rename(temporary, args.output)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    with WholeFile(args.output) as out:
+        export_tar(house.store, image, out)
     return 0

@@ -6,7 +6,6 @@ The bytes depend on the images and their names only: on their manifests where th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -17,6 +16,7 @@ from estiba.image.archive.plain import TreeLayer, for_archive
 from estiba.image.materialise import manifest_of, materialise
 from estiba.image.progress import Progress, Silence
 from estiba.layers.tar.writer import ChangedWhileRead
+from estiba.linux.whole_files import WholeFile
 from estiba.oci.digest import Digest
 from estiba.oci.manifest import Manifest
 from estiba.oci.reference import Reference
@@ -30,7 +30,6 @@ DOCKER = "docker"
 OCI = "oci"
 _BLOCK = 512
 _PIECE = 1 << 20
-_BUFFER = 1 << 16  # for what is small; a piece passes by it
 
 
 class Packed(NamedTuple):
@@ -190,24 +189,5 @@ def save_to_file(
     Raises:
         As `save`, and InvalidInput: there cannot be such a file. OSError: it cannot be written.
     """
-    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        raise InvalidInput(f"cannot write {path}: {_why(path)}", remedy="Give a file in a directory that exists.")
-    if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
-        with open(path, "wb", buffering=_BUFFER) as out:
-            save(store, images, out, form=form, progress=progress)
-        return
-    temporary = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(temporary, "xb", buffering=_BUFFER) as out:
-            save(store, images, out, form=form, progress=progress)
-        os.rename(temporary, path)
-    except BaseException:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
-        raise
-
-
-def _why(path: str) -> str:
-    return "it is a directory" if os.path.isdir(path) else f"there is no directory {os.path.dirname(path)}"
+    with WholeFile(path) as out:
+        save(store, images, out, form=form, progress=progress)
