@@ -41,7 +41,12 @@ def open_namespaces(users: Mappings, groups: Mappings, *, network: bool) -> tupl
     def write_maps(child: int) -> tuple[int, int]:
         for name, mappings in (("uid_map", users), ("gid_map", groups)):
             _write(f"/proc/{child}/{name}", "".join(f"{c} {h} {n}\n" for c, h, n in mappings))
-        return _open(child, "user"), _open(child, "net") if network else -1
+        user = _open(child, "user")
+        try:
+            return user, _open(child, "net") if network else -1
+        except OSError:
+            os.close(user)
+            raise
 
     return _beside(lambda: unshare(CLONE_NEWUSER | (CLONE_NEWNET if network else 0)), write_maps)
 

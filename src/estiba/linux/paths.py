@@ -58,6 +58,25 @@ def open_in_root(
     raise AssertionError("unreachable")
 
 
+def resolved_in_root(root: str, path: str, flags: int = 0) -> str:
+    """Where `path` leads inside the directory `root`, without links; `flags` as O_DIRECTORY say what it must be.
+
+    It holds as long as nobody else changes the tree.
+
+    Raises:
+        OSError: as `open_in_root`.
+    """
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = open_in_root(root_fd, path.lstrip("/") or ".", os.O_PATH | flags)
+    finally:
+        os.close(root_fd)
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
 def open_regular(directory: int, name: str) -> int:
     """Open the regular file `name` in `directory` for reading (close-on-exec); whatever else is there is not touched.
 

@@ -10,7 +10,7 @@ from estiba import __version__
 from estiba.dockerfile.addresses import BadAddress, git_address, shown
 from estiba.errors import InvalidInput, NotFound
 from estiba.graph.cancellation import Cancellation, Cancelled
-from estiba.linux.paths import open_in_root
+from estiba.linux.paths import resolved_in_root
 
 
 class Elsewhere(NamedTuple):
@@ -77,14 +77,7 @@ class Elsewhere(NamedTuple):
 
 def _inside(directory: str, subdirectory: str, address: str) -> str:
     """A directory of the files, its links followed inside of them."""
-    root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = open_in_root(root, subdirectory or ".", os.O_PATH | os.O_DIRECTORY)
+        return resolved_in_root(directory, subdirectory, os.O_DIRECTORY)
     except OSError:
         raise NotFound(f"the context {address} has no directory {subdirectory!r}") from None
-    finally:
-        os.close(root)
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)

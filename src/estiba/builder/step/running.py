@@ -18,7 +18,7 @@ from estiba.linux.mounts import Mount
 from estiba.linux.namespaces import CLONE_NEWNET, has_root, unshare
 from estiba.linux.overlay import join_lowers
 from estiba.linux.own_ids import HOST_REMEDY, OwnIds, host_id, inside_id
-from estiba.linux.paths import open_in_root
+from estiba.linux.paths import resolved_in_root
 from estiba.linux.processes import become_subreaper
 from estiba.networks.resolver import hosts
 from estiba.runtime.client import RuntimeClient, RuntimeFailed
@@ -254,17 +254,10 @@ def _selected(job: Job, number: int, mount: StepMount) -> str:
 
 def _inside(tree: str, mount: StepMount) -> str:
     """The place `mount.path` in `tree`, its links resolved inside of it."""
-    root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = open_in_root(root, mount.path.lstrip("/") or ".", os.O_PATH)
+        return resolved_in_root(tree, mount.path)
     except OSError:
         raise NotFound(f"--mount target={mount.target}: there is no {mount.path!r} in its source") from None
-    finally:
-        os.close(root)
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
 
 
 def _writable_copy(job: Job, number: int, source: str, own: OwnIds | None) -> str:
