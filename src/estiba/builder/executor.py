@@ -16,7 +16,7 @@ from estiba.builder.context.trees import Trees
 from estiba.builder.failures import StepFailed, located
 from estiba.builder.mounts import MountPlanner
 from estiba.builder.request import BuildRequest, BuildSurroundings
-from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction
+from estiba.builder.step.job import CopyAction, DirectoryAction, Job, Place, RunAction, with_variables
 from estiba.errors import EstibaError, NotThereYet, PermissionDenied
 from estiba.graph.protocols import CacheKey, Result, Step
 from estiba.graph.vertex import (
@@ -198,8 +198,7 @@ class BuildExecutor:
         step.cancellation.set()
         variables = look(failure)
         shell = vertex.operation.arguments[0] if vertex.operation.shell_form else "/bin/sh"
-        names = {each.partition("=")[0] for each in job.action.env}
-        env = (*job.action.env, *(each for each in variables if each.partition("=")[0] not in names))
+        env = with_variables(job.action.env, variables)
         attend(job._replace(action=job.action._replace(arguments=(shell,), env=env, terminal=True)))
 
     def _end(self, name: str, vertex: Vertex) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from estiba.builder import layer, leftovers
 from estiba.builder.record import BuildRecord, StepRecord
 from estiba.builder.request import BuildSurroundings
-from estiba.builder.step.job import Job, Place, RunAction
+from estiba.builder.step.job import Job, Place, RunAction, with_variables
 from estiba.errors import InvalidInput, NotFound
 from estiba.oci.digest import Digest
 from estiba.store.store import Store
@@ -74,14 +74,11 @@ def _files(step: StepRecord, store: Store) -> tuple[Digest, Mapping[str, str]]:
 def _action(
     name: str, parts: Mapping[str, str], surroundings: BuildSurroundings, variables: Sequence[str]
 ) -> RunAction:
-    env = {key.removeprefix(_VARIABLE): value for key, value in parts.items() if key.startswith(_VARIABLE)}
-    for each in variables:
-        key, _, value = each.partition("=")
-        env.setdefault(key, value)
+    env = (f"{key.removeprefix(_VARIABLE)}={value}" for key, value in parts.items() if key.startswith(_VARIABLE))
     runtime = surroundings.runtime()
     return RunAction(
         arguments=(_SHELL,),
-        env=tuple(f"{key}={value}" for key, value in env.items()),
+        env=with_variables(env, variables),
         user=parts.get("user", ""),
         working_dir=parts.get("working directory", "/"),
         mounts=(),

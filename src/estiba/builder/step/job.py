@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from estiba.builder.context.tree import Entry, Item
@@ -99,6 +100,13 @@ class ExportAction(NamedTuple):
     form: str
     destination: str
     owner: tuple[int, int]
+
+
+def with_variables(env: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """The variables of a step, and those of `more` that it does not set itself; each ``NAME=value``."""
+    own = tuple(env)
+    names = {each.partition("=")[0] for each in own}
+    return (*own, *(each for each in more if each.partition("=")[0] not in names))
 
 
 Action = RunAction | CopyAction | DirectoryAction | ExportAction
