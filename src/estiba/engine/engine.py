@@ -14,7 +14,7 @@ from estiba.engine.locks import Lock, wait_for_lock
 from estiba.engine.names import checked_name
 from estiba.engine.paths import ATTACH_SOCKET, ContainerPaths, volume_data
 from estiba.engine.records import Containers, NoSuchContainer
-from estiba.engine.restart_policy import STOP_TIMEOUT as STOP_TIMEOUT
+from estiba.engine.restart_policy import STOP_TIMEOUT
 from estiba.errors import Conflict, InvalidInput, NotFound, Unavailable
 from estiba.linux.signals import parse_signal
 from estiba.oci import json_text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import signal
+import time
 
 import pytest
 
@@ -49,6 +51,25 @@ def monitor(tmp_path, monkeypatch):
 
 def status_of(code: int) -> int:
     return code << 8
+
+
+def test_without_descriptors_left_it_takes_the_next_one_once_somebody_leaves(monitor, monkeypatch):
+    def none_left(_listener):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    first = monitor.ask(lambda _told: 0)
+    listener = monitor.execs._listener.fileno()
+    second = channel.connect(monitor.directory, "exec")
+    with monkeypatch.context() as patched:
+        patched.setattr(execs, "accept", none_left)
+        monitor.loop.turn(time.monotonic() + 5)
+    assert listener not in monitor.loop.descriptors, "else it would be told again and again"
+    monitor.execs.ended(*os.waitpid(-1, 0))
+    assert listener in monitor.loop.descriptors
+    monitor.loop.turn(time.monotonic() + 5)
+    assert len(monitor.execs._asking) == 1
+    first.close()
+    second.close()
 
 
 def test_a_killed_joiner_is_told(monitor):

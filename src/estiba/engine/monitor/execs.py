@@ -9,7 +9,7 @@ import time
 
 from estiba.engine import exec_channel as channel
 from estiba.engine.frames import accept
-from estiba.engine.monitor.loop import READ, Loop
+from estiba.engine.monitor.loop import LITTLE, READ, Loop
 from estiba.engine.monitor.stamp import is_as_loaded
 from estiba.values import TYPE_CHECKING, NamedTuple
 
@@ -111,12 +111,19 @@ class Execs:
         self._loop.watch(self._listener.fileno(), READ, lambda _events: self._accept())
 
     def _accept(self) -> None:
-        if len(self._asking) + len(self._joiners) + len(self._running) >= self._loop.room:
+        served = len(self._asking) + len(self._joiners) + len(self._running)
+        if served >= self._loop.room:
             self._loop.forget(self._listener.fileno())  # until one of those that we have is gone
             return
         try:
             command = accept(self._listener)
         except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:  # no descriptor is left; we would be told again and again
+            if served:
+                self._loop.forget(self._listener.fileno())
+            else:
+                time.sleep(LITTLE)
             return
         command.setblocking(False)
         if channel.peer_user(command) != os.geteuid():

@@ -63,7 +63,8 @@ class _Probe:
 class Checks:
     """The health of one run of a container. `deadline` (monotonic seconds) is when `look` has something to do.
 
-    One probe at a time: one that cannot be ended is waited for, and fails again and again.
+    One probe at a time: one that cannot be ended is waited for, and fails again and again. `health` has a command;
+    `by_runtime` brings the probes in where no joiner may.
     """
 
     def __init__(
@@ -93,26 +94,6 @@ class Checks:
         self._probe: _Probe | None = None
         self.deadline: float | None = time.monotonic() + self.state.wait(self._timing, lived=0)
         self._note()
-
-    @classmethod
-    def begin(
-        cls,
-        loop: Loop,
-        execs: Execs,
-        health: Health,
-        *,
-        by_runtime: ByRuntime | None,
-        path: str,
-        is_paused: Callable[[], bool],
-        tell: Callable[[str, dict[str, str]], None],
-        on_change: Callable[[str], None],
-    ) -> Checks | None:
-        """Checks that begin now; None where the test is none. `by_runtime` brings the probes in where no joiner may."""
-        if not command(health):
-            return None
-        return cls(
-            loop, execs, health, by_runtime=by_runtime, path=path, is_paused=is_paused, tell=tell, on_change=on_change
-        )
 
     def look(self) -> None:
         """Do what is due."""

@@ -176,18 +176,19 @@ class Life:
         self.kill_at, self.restart_wanted = None, False
         if not health.test:
             return
+        from estiba.engine.health import command
         from estiba.engine.health_file import forget
         from estiba.engine.monitor.health import Checks
 
         forget(self.paths.last_health)
-        if execs is None:
+        if execs is None or not command(health):
             return
         by_runtime = None
         if execs.is_closed:
             from estiba.engine.monitor.joining_by_runtime import ByRuntime
 
             by_runtime = ByRuntime(self.runtime, self.paths.bundle)
-        self.checks = Checks.begin(
+        self.checks = Checks(
             self.serving.loop,
             execs,
             health,

@@ -20,6 +20,9 @@ _KEPT_FREE = 40
 _LONGEST = (1 << 31) - 1
 """Milliseconds that poll(2) can be told to wait: 24 days."""
 
+LITTLE = 0.05
+"""Seconds until what cannot be done now is tried again, where nothing tells when it can."""
+
 READ = select.POLLIN
 WRITE = select.POLLOUT
 

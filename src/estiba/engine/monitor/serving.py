@@ -11,7 +11,7 @@ from estiba.engine import frames
 from estiba.engine.monitor.clients import Client
 from estiba.engine.monitor.execs import Execs
 from estiba.engine.monitor.log_file import LogFile, NoLog
-from estiba.engine.monitor.loop import READ, Loop, child_signals, stop_child_signals
+from estiba.engine.monitor.loop import LITTLE, READ, Loop, child_signals, stop_child_signals
 from estiba.engine.monitor.names import SleepingNames
 from estiba.engine.monitor.orders import NotUnderstood, understood
 from estiba.engine.monitor.stamp import is_as_loaded
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from estiba.engine.monitor.life import Life
     from estiba.networks.names.server import NameServer
-
-_LITTLE = 0.05
-"""Seconds until what cannot be done now is tried again, where nothing tells when it can."""
 
 _MOST_NEWS = 16
 
@@ -74,7 +71,7 @@ class Serving:
             except OSError:  # no descriptor is left; we would be told again and again
                 if self.clients:
                     break
-                time.sleep(_LITTLE)
+                time.sleep(LITTLE)
                 return
             self.add_client(socket)
         self.loop.forget(self.listener.fileno())
@@ -190,7 +187,7 @@ class Serving:
         if not isinstance(self.names, SleepingNames):
             return
         if not is_as_loaded() and self.begin_anew is not None and self.begin_anew():
-            time.sleep(_LITTLE)  # the question waits until what is under way has been done
+            time.sleep(LITTLE)  # the question waits until what is under way has been done
             return
         from estiba.networks.names.server import restored
 
