@@ -29,12 +29,12 @@ def test_a_busy_container_is_seen_to_be_busy(busybox_host) -> None:
 
 
 def test_network_traffic_is_counted(busybox_host) -> None:
-    ask = "ping -c 1 $(ip route | awk '/default/{print $3}'); exec sleep 100"
+    ask = "ping -c 1 -s 40000 $(ip route | awk '/default/{print $3}'); exec sleep 100"
     busybox_host.estiba("run", "-d", "--name", "talks", "busybox", "sh", "-c", ask)
 
     def is_counted() -> bool:
-        passed = busybox_host.estiba("stats", "--no-stream", "--format", "{{.NetIO}}").stdout.strip()
-        return "0B" not in passed.split(" / ")
+        passed = busybox_host.estiba("stats", "--no-stream", "--format", "{{.NetIO}}").stdout.strip().split(" / ")
+        return all(text.endswith("kB") and float(text.removesuffix("kB")) > 40 for text in passed)
 
     busybox_host.wait_until(is_counted, "what it sends and gets is counted")
 

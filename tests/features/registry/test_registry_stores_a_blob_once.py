@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+
+from waiting import wait_until
 
 registries = sys.modules["estiba_test_registries"]
 sha256 = registries.sha256
@@ -142,12 +143,6 @@ def test_gc_and_pushes_of_what_it_takes_do_not_harm_each_other(make_server):
 def test_a_running_server_frees_what_nothing_needs_by_itself(make_server):
     server = make_server("--gc-interval", "1", "--grace", "0")
     digest = server.push_blob("a", b"nobody needs this")
-    deadline = time.monotonic() + 20
-    while server.request("GET", f"/v2/a/blobs/{digest}").status != 404:
-        assert time.monotonic() < deadline, "gc did not come"
-        time.sleep(0.05)
-    while stored(server):
-        assert time.monotonic() < deadline, "the bytes stay"
-    while '"event": "gc"' not in server.log:
-        assert time.monotonic() < deadline, "gc does not tell"
-        time.sleep(0.05)
+    wait_until(lambda: server.request("GET", f"/v2/a/blobs/{digest}").status == 404, "gc comes", patience=20)
+    wait_until(lambda: not stored(server), "the bytes go", patience=20)
+    wait_until(lambda: '"event": "gc"' in server.log, "gc tells", patience=20)

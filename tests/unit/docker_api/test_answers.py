@@ -20,7 +20,7 @@ from estiba.docker_api.events import Events, Listener
 from estiba.docker_api.exchange import Exchange, Head
 from estiba.docker_api.incoming import with_body
 from estiba.docker_api.monitor import Monitor
-from estiba.docker_api.telling import Tell, tell
+from estiba.docker_api.telling import _MOST_WAITING, Tell, tell
 from estiba.docker_api.threads import Threads
 from estiba.docker_api.versions import NEWEST
 from estiba.engine import frames
@@ -135,10 +135,12 @@ def test_a_failure_in_the_midst_of_a_body_cuts_the_connection(tmp_path, capfd, f
 
 def test_who_tells_waits_for_a_slow_client_and_stops_when_it_has_gone(tmp_path) -> None:
     told = 0
+    telling_of: list[Tell] = []
     ended = threading.Event()
 
     def work(telling: Tell) -> None:
         nonlocal told
+        telling_of.append(telling)
         try:
             for _ in range(100_000):
                 telling(stream="x" * 1000)
@@ -151,10 +153,10 @@ def test_who_tells_waits_for_a_slow_client_and_stops_when_it_has_gone(tmp_path) 
         stage.handler = lambda exchange: tell(exchange, work)
         client = stage.ask("GET /", buffer=1 << 12)
         await received(client, b"\r\n\r\n")
-        before = -1
-        while before != told:
-            before = told
-            await asyncio.sleep(0.05)
+        turns = 0
+        while turns < 50:  # it waits though the loop has had its turns
+            await asyncio.sleep(0)
+            turns = turns + 1 if telling_of[0]._waiting == _MOST_WAITING else 0
         assert told < 5000
         client.close()
         await until(ended.is_set)
