@@ -54,7 +54,6 @@ def test_what_cannot_be_exported_leaves_no_file(busybox_host, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.root
 def test_a_device_keeps_its_place(busybox_host, tmp_path):
     os.symlink("/dev/null", tmp_path / "out")
     busybox_host.estiba("create", "--name", "one", "busybox")
@@ -63,6 +62,7 @@ def test_a_device_keeps_its_place(busybox_host, tmp_path):
         assert os.readlink(tmp_path / "out") == "/dev/null" and os.listdir(tmp_path) == ["out"]
 
 
+@pytest.mark.root
 def test_ids_of_its_own_are_the_containers(busybox_host):
     script = "echo x > /file; chown 7:8 /file; echo ready; exec sleep 1000"
     words = ("--userns", "auto", "--network", "none")
