@@ -30,7 +30,7 @@ class Git:
         except NotFound:
             found = Resolved("")
         if found.reference != name:
-            raise NotFound(f"{shown(repository.url)} has no branch {repository.branch}")
+            raise NotFound(f"{shown(repository.url)} has no branch {repository.branch}", remedy="Name one that it has.")
         return found.commit
 
     def fetch(self, repository: Repository, commit: str, directory: str, *, cancellation: Cancellation) -> None:

@@ -70,7 +70,10 @@ class Context:
     def _sources(self) -> Sources:
         if self._path == _STANDARD_INPUT:
             if self._file == _STANDARD_INPUT:
-                raise InvalidInput("the context and the Dockerfile cannot both come from standard input")
+                raise InvalidInput(
+                    "the context and the Dockerfile cannot both come from standard input",
+                    remedy="Give one of them as a file.",
+                )
             self._held, self._folder = self._scratch.folder("context")
             return self._from_stream(sys.stdin.buffer)
         if is_address(self._path):
@@ -101,7 +104,7 @@ class Context:
         os.mkdir(directory)
         if not any(head[at : at + len(magic)] == magic for at, magic in _ARCHIVES):
             if not self._needs_dockerfile:
-                raise InvalidInput(f"{self._path} gives no archive of files")
+                raise InvalidInput(f"{self._path} gives no archive of files", remedy="Name a tar, or a repository.")
             text = (head + stream.read(_LONGEST_DOCKERFILE)).decode("utf-8", "surrogateescape")
             return Sources(directory, text, "Dockerfile", "")
         from estiba.layers.unpack import unpack

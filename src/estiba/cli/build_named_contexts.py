@@ -64,7 +64,9 @@ class NamedContexts:
         if not written or not value:
             raise InvalidInput(f"--build-context {word}: no name and place", remedy="Write --build-context NAME=PLACE.")
         if name in _RESERVED:
-            raise InvalidInput(f"--build-context {word}: the name {name} means something else")
+            raise InvalidInput(
+                f"--build-context {word}: the name {name} means something else", remedy="Choose another name."
+            )
         if value.startswith(_IMAGE):
             return name, NamedContext(name, reference=str(Reference.parse(value.removeprefix(_IMAGE)).tagged))
         if value.startswith(_LAYOUT):
@@ -80,7 +82,10 @@ class NamedContexts:
                 remedy="There are a directory, docker-image://NAME, oci-layout://DIRECTORY:TAG and addresses.",
             )
         if not os.path.isdir(value):
-            raise NotFound(f"--build-context {word}: {value} is not a directory")
+            raise NotFound(
+                f"--build-context {word}: {value} is not a directory",
+                remedy="Give a directory, docker-image://NAME, oci-layout://DIRECTORY:TAG or an address.",
+            )
         directory = os.path.realpath(value)
         return name, NamedContext(name, directory, ignore_rules(directory))
 
@@ -95,7 +100,10 @@ class NamedContexts:
         else:
             tag = ""
         if not os.path.isdir(directory):
-            raise NotFound(f"the layout {directory} of the context {name} is not a directory")
+            raise NotFound(
+                f"the layout {directory} of the context {name} is not a directory",
+                remedy="Give oci-layout://DIRECTORY:TAG.",
+            )
         record = load_from_layout(self._store, directory, wanted=digest or tag, platform=self._platform)
         # A name that no registry has, and another one for another image.
         reference = str(Reference.parse(f"oci-layout.invalid/{record.id.hex[:32]}").tagged)

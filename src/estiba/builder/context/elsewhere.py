@@ -80,4 +80,6 @@ def _inside(directory: str, subdirectory: str, address: str) -> str:
     try:
         return resolved_in_root(directory, subdirectory, os.O_DIRECTORY)
     except OSError:
-        raise NotFound(f"the context {address} has no directory {subdirectory!r}") from None
+        raise NotFound(
+            f"the context {address} has no directory {subdirectory!r}", remedy="Name one that it has after the colon."
+        ) from None

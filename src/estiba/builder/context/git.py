@@ -149,7 +149,10 @@ class Git:
             try:
                 run("checkout", "--quiet", "--force", "--detach", commit)
             except Unavailable as error:
-                raise NotFound(f"{shown(url)} has no commit {commit}: {error.message}") from None
+                raise NotFound(
+                    f"{shown(url)} has no commit {commit}: {error.message}",
+                    remedy="Name a branch, a tag or another commit.",
+                ) from None
             if submodules and os.path.lexists(f"{directory}/.gitmodules"):
                 _with_or_without_depth(run, "submodule", "--quiet", "update", "--init", "--recursive")
             time = int(run("show", "--no-patch", "--format=%ct", commit))
@@ -211,7 +214,10 @@ class Git:
         try:
             output, said = process.communicate(timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"git {verb} of {shown(url)} took longer than {_TIMEOUT} seconds") from None
+            raise Unavailable(
+                f"git {verb} of {shown(url)} took longer than {_TIMEOUT} seconds",
+                remedy="Try again, or clone it yourself and give the directory.",
+            ) from None
         finally:
             forget()
             _kill(process)

@@ -63,7 +63,10 @@ def not_running(name: str, kind: str) -> Conflict:
 
 
 def _ended(borrowed: Borrowed) -> Conflict:
-    return Conflict(f"container {borrowed.name} has ended: its {_what(borrowed.kind)} cannot be joined")
+    return Conflict(
+        f"container {borrowed.name} has ended: its {_what(borrowed.kind)} cannot be joined",
+        remedy=f"Start it first: estiba start {borrowed.name}",
+    )
 
 
 def _what(kind: str) -> str:
