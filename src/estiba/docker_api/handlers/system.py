@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -84,77 +85,83 @@ async def info(exchange: Exchange) -> web.Response:
     return answer(counted | _machine(exchange))
 
 
+# What is the same on every machine that we run on; clients ask for fields that mean nothing here, too.
+_OF_EVERY_MACHINE: Mapping[str, object] = {
+    "DriverStatus": [],
+    "Plugins": {
+        "Volume": ["local"],
+        "Network": ["bridge", "host", "null"],
+        "Authorization": None,
+        "Log": ["json-file", "local", "none"],
+    },
+    "MemoryLimit": True,
+    "SwapLimit": True,
+    "CpuCfsPeriod": True,
+    "CpuCfsQuota": True,
+    "CPUShares": True,
+    "CPUSet": True,
+    "PidsLimit": True,
+    "IPv4Forwarding": True,
+    "OomKillDisable": False,
+    "Debug": False,
+    "NGoroutines": 0,
+    "NEventsListener": 0,
+    "LoggingDriver": "json-file",
+    "CgroupDriver": "cgroupfs",
+    "OSVersion": "",
+    "OSType": "linux",
+    "IndexServerAddress": "https://index.docker.io/v1/",
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
+        "IndexConfigs": {
+            "docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True},
+        },
+        "Mirrors": [],
+    },
+    "GenericResources": None,
+    "HttpProxy": "",
+    "HttpsProxy": "",
+    "NoProxy": "",
+    "Labels": [],
+    "ExperimentalBuild": False,
+    "Swarm": {
+        "NodeID": "",
+        "NodeAddr": "",
+        "LocalNodeState": "inactive",
+        "ControlAvailable": False,
+        "Error": "",
+        "RemoteManagers": None,
+    },
+    "LiveRestoreEnabled": True,
+    "Isolation": "",
+    "InitBinary": "",
+    "ContainerdCommit": {"ID": ""},
+    "RuncCommit": {"ID": ""},
+    "InitCommit": {"ID": ""},
+    "SecurityOptions": ["name=seccomp,profile=builtin"],
+    "Warnings": [],
+}
+
+
 def _machine(exchange: Exchange) -> dict[str, object]:
     api, facts = exchange.api, exchange.api.backends.facts
     uname = os.uname()
     return {
+        **_OF_EVERY_MACHINE,
         "ID": api.engine.boot,
-        "DriverStatus": [],
-        "Plugins": {
-            "Volume": ["local"],
-            "Network": ["bridge", "host", "null"],
-            "Authorization": None,
-            "Log": ["json-file", "none"],
-        },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
-        "IPv4Forwarding": True,
-        "OomKillDisable": False,
-        "Debug": False,
-        "NGoroutines": 0,
         "NFd": len(os.listdir("/proc/self/fd")),
-        "NEventsListener": 0,
         "SystemTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1",
         "KernelVersion": uname.release,
         "OperatingSystem": _operating_system(),
-        "OSVersion": "",
-        "OSType": "linux",
         "Architecture": uname.machine,
-        "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
-            "IndexConfigs": {
-                "docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True},
-            },
-            "Mirrors": [],
-        },
         "NCPU": os.cpu_count() or 1,
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "GenericResources": None,
         "DockerRootDir": api.store.paths.root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
         "Name": uname.nodename,
-        "Labels": [],
-        "ExperimentalBuild": False,
         "ServerVersion": facts.version,
         "Runtimes": {facts.runtime: {"path": facts.runtime}},
         "DefaultRuntime": facts.runtime,
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
-        "LiveRestoreEnabled": True,
-        "Isolation": "",
-        "InitBinary": "",
-        "ContainerdCommit": {"ID": ""},
-        "RuncCommit": {"ID": ""},
-        "InitCommit": {"ID": ""},
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
-        "Warnings": [],
     }
 
 
